@@ -1,0 +1,174 @@
+"""Flight: one renewal under way, and everybody who waits for it.
+
+A flight runs in a thread of its own. So nobody who waits for it can take it down (Ctrl-C, a
+cancelled task, a test's time-out), nobody waits longer than the time budget, however slowly the
+endpoint drips, and no event loop is ever blocked: threads and tasks wait for the same flight, each
+in the way of its own kind.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Generator
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from mediahound_auth.errors import MediaHoundAuthError
+from mediahound_auth.token import Token
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+__all__ = ["Flight", "Plan", "drive", "drive_async"]
+
+T = TypeVar("T")
+
+# What a caller does, up to each point where it has to wait: written once for threads and tasks.
+Plan = Generator["Flight", None, T]
+
+# Seconds a caller waits for a flight's thread to begin before it does the work itself: there are
+# places where threads never run, such as uWSGI without `enable-threads`.
+THREAD_START = 1.0
+
+
+class Flight:
+    """One renewal under way. It lands once, with a token or with a failure.
+
+    Attributes:
+        rejected: the access token that an API has rejected, if that is why it was started.
+        ask: the endpoint is to be asked, whatever a store may hold.
+        waited_for: somebody needs its outcome.
+        trouble: what went wrong last, while it is being tried again.
+    """
+
+    def __init__(
+        self,
+        work: Callable[[Flight], None],
+        budget: float,
+        *,
+        rejected: str | None = None,
+        ask: bool = False,
+    ) -> None:
+        self.rejected = rejected
+        self.ask = ask
+        self.waited_for = False
+        self.trouble: MediaHoundAuthError | None = None
+        self._work = work
+        self._deadline = time.monotonic() + budget
+        self._begin_by = time.monotonic() + min(THREAD_START, budget)
+        self._pid = os.getpid()
+        self._thread: threading.Thread | None = None
+        self._claimed = threading.Lock()
+        self._settled = threading.Lock()
+        from concurrent.futures import Future
+
+        self._outcome: Future[Token] = Future()
+
+    @property
+    def remaining(self) -> float:
+        """Seconds of the time budget that are left, 0.0 if none are."""
+        return max(0.0, self._deadline - time.monotonic())
+
+    @property
+    def landed(self) -> bool:
+        """Whether the outcome is there."""
+        return self._outcome.done()
+
+    @property
+    def under_way(self) -> bool:
+        """Whether waiting for it makes sense: after fork() its thread has stayed in the parent."""
+        return self._pid == os.getpid() and not self.landed and self.remaining > 0
+
+    def launch(self) -> None:
+        """Start the work in its thread, unless that has been done."""
+        if self._thread is None:
+            self._thread = threading.Thread(
+                target=self.run, name="mediahound-auth renewal", daemon=True
+            )
+            try:
+                self._thread.start()
+            except RuntimeError:
+                # None is to be had, at interpreter shutdown for one: whoever waits does the work.
+                self._begin_by = time.monotonic()
+
+    def run(self) -> None:
+        """Do the work here, unless somebody has begun it."""
+        if self._claimed.acquire(blocking=False):
+            self._work(self)
+
+    def settle(self) -> bool:
+        """Claim the right to land it; True for the first who does, who then must."""
+        return self._settled.acquire(blocking=False)
+
+    def land(self, outcome: Token | MediaHoundAuthError) -> None:
+        """Give everybody who waits the outcome."""
+        if isinstance(outcome, Token):
+            self._outcome.set_result(outcome)
+        else:
+            self._outcome.set_exception(outcome)
+
+    def outcome(self) -> Token | MediaHoundAuthError:
+        """What it landed with."""
+        error = self._outcome.exception(timeout=0)
+        if error is None:
+            return self._outcome.result()
+        assert isinstance(error, MediaHoundAuthError)
+        return error
+
+    def wait(self) -> None:
+        """Block this thread until it has landed or its time is up."""
+        self.launch()
+        if not self._wait(max(0.0, self._begin_by - time.monotonic())):
+            self.run()
+            self._wait(self.remaining)
+
+    async def wait_async(self) -> None:
+        """Wait as a task, on asyncio or trio, until it has landed or its time is up."""
+        import anyio
+        from anyio.lowlevel import current_token
+
+        landed = anyio.Event()
+        loop = _native(current_token())
+        soon: Callable[[Callable[[], object]], object]
+        soon = getattr(loop, "run_sync_soon", None) or loop.call_soon_threadsafe
+
+        def wake(_: object) -> None:
+            with suppress(RuntimeError):  # the loop has closed: nobody waits there any more
+                soon(landed.set)
+
+        self._outcome.add_done_callback(wake)
+        self.launch()
+        with anyio.move_on_after(self.remaining):
+            await landed.wait()
+
+    def _wait(self, timeout: float) -> bool:
+        with suppress(TimeoutError):
+            self._outcome.exception(timeout)
+        return self.landed
+
+
+def _native(token: Any) -> Any:
+    # trio's TrioToken or asyncio's event loop; anyio before 4.11 hands it out bare.
+    return getattr(token, "native_token", token)
+
+
+def drive(plan: Plan[T]) -> T:
+    """Follow `plan` in this thread."""
+    try:
+        while True:
+            next(plan).wait()
+    except StopIteration as end:
+        value: T = end.value
+        return value
+
+
+async def drive_async(plan: Plan[T]) -> T:
+    """Follow `plan` in this task."""
+    try:
+        while True:
+            await next(plan).wait_async()
+    except StopIteration as end:
+        value: T = end.value
+        return value

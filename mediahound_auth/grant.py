@@ -1,0 +1,317 @@
+"""The wire: the client-credentials grant (RFC 6749 §4.4), request out and answer in. Pure.
+
+What goes out is what MediaHound's "Client-Credentials Grant" page documents; what comes in is data
+from outside and parsed as such: into a `Token`, or into one of the typed errors of errors.py.
+
+oauthlib's `BackendApplicationClient` writes the request's body and reads the answer's. It is only
+shown answers that have been checked here first, because four of its habits must not reach a user:
+it takes `expires_in: 0` for "never expires", raises a changed scope as a `Warning`, reads a body
+that is not JSON as a query string, and trips over JSON that is no object.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping
+from email.utils import parsedate_to_datetime
+from functools import lru_cache
+from typing import Literal, NamedTuple
+from urllib.parse import quote, quote_plus, urlsplit
+
+from mediahound_auth.errors import (
+    ConfigurationError,
+    InvalidClientError,
+    InvalidTokenResponse,
+    TokenEndpointUnavailable,
+    TokenRequestError,
+)
+from mediahound_auth.token import Token
+
+__all__ = ["LONGEST_ANSWER", "ClientAuth", "Grant", "TokenRequest", "TokenResponse"]
+
+ClientAuth = Literal["mediahound", "client_secret_basic", "client_secret_post"]
+
+# Octets of a token answer that are read at most; a real one has a few hundred.
+LONGEST_ANSWER = 1 << 20
+
+# Seconds. MediaHound: "two weeks or less". It also stands in where the endpoint does not say or
+# says more: asking once in two weeks harms nobody, and a token that dies sooner is repaired at its
+# first 401.
+LONGEST_LIFE = 14 * 24 * 3600
+
+# Seconds. `expires_in` is in whole seconds, rounded down by servers: 0 means less than one, never
+# "for ever". So is anything below.
+SHORTEST_LIFE = 1
+
+
+class TokenRequest(NamedTuple):
+    """A POST to the token endpoint, to be sent as it is and with nothing added but what HTTP needs.
+
+    Whoever sends it follows no redirect: the secret goes to the configured URL only.
+    """
+
+    url: str
+    headers: Mapping[str, str]
+    body: bytes
+
+    def __repr__(self) -> str:
+        return f"TokenRequest(url={self.url!r}, ...)"
+
+
+class TokenResponse(NamedTuple):
+    """What came back, of the body little more than LONGEST_ANSWER octets."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def __repr__(self) -> str:
+        return f"TokenResponse(status={self.status!r}, ...)"
+
+
+class Grant(NamedTuple):
+    """One client's way of asking one token endpoint for one scope."""
+
+    client_id: str
+    client_secret: str | Callable[[], str]
+    token_url: str
+    scope: str = ""
+    client_auth: ClientAuth = "mediahound"
+
+    def __repr__(self) -> str:
+        return f"Grant(client_id={self.client_id!r}, token_url={self.token_url!r}, ...)"
+
+    @property
+    def host(self) -> str:
+        """The token endpoint's host, and port if it has one: what messages and logs call it."""
+        return urlsplit(self.token_url).netloc
+
+    def secret(self) -> str:
+        """The client secret of this moment: a callable is asked each time.
+
+        Raises:
+            ConfigurationError: the callable failed, or what it returned is no secret.
+        """
+        if isinstance(self.client_secret, str):
+            return self.client_secret
+        try:
+            secret = self.client_secret()
+        except Exception as error:
+            raise ConfigurationError(
+                f"the client_secret callable raised {type(error).__name__}; "
+                "it must return the client secret"
+            ) from error
+        if not isinstance(secret, str) or not secret:
+            raise ConfigurationError(
+                "the client_secret callable must return the client secret as a non-empty str; "
+                f"it returned {'an empty one' if secret == '' else type(secret).__name__}"
+            )
+        return secret
+
+    def key(self, secret: str) -> str:
+        """What a store files this grant's token under: equal for equal grants, and opaque.
+
+        The secret is part of it, so that a wrong one never finds a token.
+        """
+        return _digest(secret, self.token_url, self.client_id, self.scope, self.client_auth)
+
+    def request(self, secret: str) -> TokenRequest:
+        """The request for a token, as MediaHound documents it or as RFC 6749 §2.3.1 has it."""
+        from oauthlib.oauth2 import BackendApplicationClient
+
+        headers = {
+            "Accept": "application/json",
+            "Content-Type": "application/x-www-form-urlencoded",
+        }
+        if self.client_auth != "client_secret_post":
+            headers["Authorization"] = f"Basic {self._basic(secret)}"
+        in_body = self.client_auth != "client_secret_basic"
+        body = BackendApplicationClient(self.client_id).prepare_request_body(
+            scope=self.scope or None,
+            include_client_id=in_body,
+            client_secret=secret if in_body else None,
+        )
+        return TokenRequest(self.token_url, headers, body.encode("ascii"))
+
+    def token(
+        self, response: TokenResponse, *, sent_at: float, secret: str, known: Iterable[str] = ()
+    ) -> Token:
+        """The token in `response`, its life counted from `sent_at` (Unix time, seconds).
+
+        `known` are access tokens that no error may quote, as none quotes `secret`.
+
+        Raises:
+            InvalidClientError: the endpoint refuses the client.
+            TokenEndpointUnavailable: it has no time now (429, 5xx); `retry_after` if it said when.
+            InvalidTokenResponse: the answer is neither a token answer nor an OAuth error.
+            TokenRequestError: any other OAuth error.
+        """
+        fields: dict[str, object] = {}
+        try:
+            fields = _json_object(response.body)
+            if 200 <= response.status < 300 and fields.get("error") is None:
+                return self._read(fields, sent_at)
+            why = "it is neither a token nor an OAuth error"
+        except ValueError as error:
+            # Its text is one of those below; none of them quotes the answer.
+            why = str(error)
+        hidden = _longest_first([*self._forms_of(secret), *known])
+        raise self._refusal(response, fields, why, sent_at, hidden)
+
+    def _basic(self, secret: str) -> str:
+        pair = (self.client_id, secret)
+        if self.client_auth == "client_secret_basic":
+            pair = (quote_plus(self.client_id), quote_plus(secret))
+        return base64.b64encode(_utf8(":".join(pair))).decode("ascii")
+
+    def _read(self, fields: dict[str, object], sent_at: float) -> Token:
+        access_token = fields.get("access_token")
+        if not isinstance(access_token, str) or not access_token:
+            raise ValueError("it has no access_token")
+        token_type = fields.get("token_type", "Bearer")
+        if not isinstance(token_type, str) or token_type.lower() != "bearer":
+            raise ValueError("its token_type is not bearer")
+        checked: dict[str, object] = {
+            "access_token": access_token,
+            "token_type": "Bearer",
+            "expires_in": _lifetime(fields.get("expires_in")),
+        }
+        if scope := _scope(fields.get("scope")):
+            checked["scope"] = scope
+        from oauthlib.oauth2 import BackendApplicationClient
+
+        answer = BackendApplicationClient(self.client_id).parse_request_body_response(
+            json.dumps(checked)
+        )
+        return Token(
+            access_token=answer["access_token"],
+            expires_at=sent_at + answer["expires_in"],
+            requested_at=sent_at,
+            # RFC 6749 §5.1: no scope in the answer means the one that was asked for.
+            scope=answer.scope or self.scope or None,
+        )
+
+    def _refusal(
+        self,
+        response: TokenResponse,
+        fields: dict[str, object],
+        why: str,
+        now: float,
+        hidden: Iterable[str],
+    ) -> TokenRequestError:
+        status = response.status
+        error = _quotable(fields.get("error"), hidden)
+        description = _quotable(fields.get("error_description"), hidden)
+        retry_after = _retry_after(response, now)
+        said = (error or f"HTTP {status}") + (f" ({description})" if description else "")
+        kind = TokenRequestError
+        if status == 429 or status >= 500:
+            kind = TokenEndpointUnavailable
+            message = f"the token endpoint {self.host} has no time now: {said}"
+            if retry_after is not None:
+                message += f"; it says to come back in {retry_after:.0f} s"
+        elif status == 401 or error in ("invalid_client", "unauthorized_client"):
+            kind = InvalidClientError
+            message = (
+                f"the token endpoint {self.host} refused client {self.client_id!r}: {said}. "
+                "Check the client id and the client secret (MEDIAHOUND_CLIENT_ID and "
+                "MEDIAHOUND_CLIENT_SECRET, if they come from the environment), and that "
+                f"client_auth={self.client_auth!r} is the form this endpoint expects"
+            )
+        elif error is not None:
+            message = (
+                f"the token endpoint {self.host} gave client {self.client_id!r} no token: {said}"
+            )
+        else:
+            kind = InvalidTokenResponse
+            if 300 <= status < 400:
+                why = "it is a redirect, and those are never followed"
+            message = (
+                f"what {self.host} answered (HTTP {status}) is not a token answer: {why}. "
+                "Check that token_url is the full URL of the token endpoint"
+            )
+        return kind(
+            message,
+            status=status,
+            error=error,
+            error_description=description,
+            retry_after=retry_after,
+        )
+
+    def _forms_of(self, secret: str) -> Iterable[str]:
+        raw = base64.b64encode(_utf8(f"{self.client_id}:{secret}")).decode("ascii")
+        return [secret, quote(secret, safe=""), quote_plus(secret), self._basic(secret), raw]
+
+
+def _utf8(text: str) -> bytes:
+    return text.encode("utf-8")
+
+
+@lru_cache(maxsize=16)
+def _digest(secret: str, *parts: str) -> str:
+    # Slow on purpose: whoever reads a store could try guesses at the secret on a fast one.
+    return hashlib.pbkdf2_hmac("sha256", _utf8(secret), _utf8(json.dumps(parts)), 20_000).hex()
+
+
+def _json_object(body: bytes) -> dict[str, object]:
+    if len(body) > LONGEST_ANSWER:
+        raise ValueError(f"it is longer than {LONGEST_ANSWER} octets")
+    if not body.strip():
+        raise ValueError("it is empty")
+    try:
+        answer = json.loads(body.decode("utf-8-sig"))
+    except (ValueError, RecursionError):
+        raise ValueError("it is not JSON") from None
+    if not isinstance(answer, dict):
+        raise ValueError("it is not a JSON object")
+    return answer
+
+
+def _lifetime(expires_in: object) -> int:
+    """Seconds. RFC 6749 §5.1 has a JSON number; numbers written as strings exist in the wild."""
+    if expires_in is None:
+        return LONGEST_LIFE
+    if isinstance(expires_in, str) and re.fullmatch(r"-?[0-9]{1,18}(\.[0-9]{1,18})?", expires_in):
+        expires_in = float(expires_in)
+    if isinstance(expires_in, bool) or not isinstance(expires_in, int | float):
+        raise ValueError("its expires_in is not a number of seconds")
+    if isinstance(expires_in, float) and not math.isfinite(expires_in):
+        raise ValueError("its expires_in is not a finite number of seconds")
+    return int(min(max(expires_in, SHORTEST_LIFE), LONGEST_LIFE))
+
+
+def _scope(scope: object) -> str | None:
+    """The scope, for the caller to look at. Nothing hangs on it, so an odd one costs no token."""
+    if isinstance(scope, list) and all(isinstance(part, str) for part in scope):
+        scope = " ".join(scope)
+    return " ".join(scope.split()) if isinstance(scope, str) else None
+
+
+def _retry_after(response: TokenResponse, now: float) -> float | None:
+    """Seconds from now: Retry-After is a number of them or a date (RFC 9110 §10.2.3)."""
+    said = next((v for k, v in response.headers.items() if k.lower() == "retry-after"), None)
+    if said is None:
+        return None
+    if re.fullmatch(r"[0-9]{1,9}", said.strip()):
+        return float(said)
+    try:
+        return max(0.0, parsedate_to_datetime(said).timestamp() - now)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _quotable(said: object, hidden: Iterable[str]) -> str | None:
+    """What the endpoint said, if it is text, fit for a log: one short line with nothing hidden."""
+    if not isinstance(said, str):
+        return None
+    for private in hidden:
+        said = said.replace(private, "***")
+    return "".join(char if char.isprintable() else " " for char in said)[:300] or None
+
+
+def _longest_first(texts: Iterable[str]) -> list[str]:
+    return sorted({text for text in texts if text}, key=len, reverse=True)

@@ -1,0 +1,209 @@
+"""The life of a token: use it, renew it soon, renew it now, give up. All rules, nothing else. Pure.
+
+Rule 1: everything that decides *when* a token is used, asked for or given up on lives here.
+
+**Fresh.** Until `renew_at` the token is used: one comparison, and no lock, no store, no I/O.
+
+**Ageing.** From `renew_at` to its expiry every caller goes on using it, and one of them starts a
+renewal that nobody waits for. `renew_at` is the expiry less a margin (at most a fifth of the life),
+less jitter, so that a fleet does not move in step. Starting a renewal moves `renew_at` on by the
+time that renewal may take, and a failure by a growing wait: so the ones who go on using the token
+are on the fast path again, and a renewal that vanishes is started anew.
+
+**Reissued.** A renewal that brings the same token back shows that this endpoint hands it out until
+it has expired (Spring's `DefaultTokenServices` does, and so MediaHound). Asking early is pointless
+then: `renew_at` becomes the expiry. While a usable token is at hand nobody asks within a second of
+the last request either.
+
+**Expired or absent.** One caller asks, all others wait for that answer, be it a token or a failure.
+
+**Rejected.** The API answered 401 to a request that carried our token. If the current token is
+another one by now, that one is the remedy. Otherwise it is renewed, once for all who were rejected.
+Such a renewal is *doubtful* until a replay is accepted: an API that answers 401 to fresh tokens
+wants something that no token mends. Each doubtful renewal in a row doubles what has to happen
+before the next one: that many seconds, or that many calls that were accepted with the token.
+(Accepted calls alone must not wipe the slate: one forbidden resource among many good ones would
+cost a token request per visit.) Until then the 401 is the caller's.
+
+**Failing.** A failure is remembered. Who needs a token while it is recent gets the same failure
+at once, for a time that doubles with each failure in a row and is never shorter than what the
+endpoint asked for with `Retry-After`. A failure in the background holds back the next background
+renewal only: when the token expires meanwhile, a caller may ask again, unless the endpoint said
+not to.
+
+**Clocks.** `now` is Unix time and comes in as an argument, because expiries are shared between
+machines; a life is counted from when its request was sent. A wait only holds between its two ends,
+so a clock that is set back ends it. A token that outlives its expiry that way is repaired by its
+first 401.
+"""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+from typing import NamedTuple
+
+from mediahound_auth.errors import MediaHoundAuthError, TokenRequestError
+from mediahound_auth.token import Token
+
+__all__ = ["State", "Step"]
+
+NEVER = float("-inf")
+
+# Seconds, all of them.
+SHORTEST_WAIT = 1.0  # between two requests while a usable token is at hand; the first wait of any
+LONGEST_WAIT = 60.0  # that failures and doubts in a row grow to
+LONGEST_RETRY_AFTER = 3600.0  # that an endpoint can keep us away for
+LARGEST_SHARE = 0.2  # of a token's life that the margin may take
+
+
+class Step(Enum):
+    """What a caller who needs a token does now."""
+
+    USE = auto()
+    """Use the current token."""
+    USE_AND_RENEW = auto()
+    """Use the current token; one renewal is due, and nobody waits for it."""
+    RENEW = auto()
+    """Wait for one renewal, one's own or somebody else's."""
+    GIVE_UP = auto()
+    """Do not ask: raise the remembered failure, or hand the 401 to the caller."""
+
+
+class State(NamedTuple):
+    """All that is known of a token's life. Transitions return a new state.
+
+    Attributes:
+        token: the last one known, even if expired.
+        authorization: the value of the header that carries it.
+        renew_at: until then it is used with no further thought.
+        failure, failures, failed_at, retry_at: the last failure, how many there were in a row,
+            when it happened and until when it is shared.
+        doubts, doubted_at, accepted: how many renewals in a row were doubtful, when the last one
+            was, and how many calls have been accepted since.
+    """
+
+    token: Token | None = None
+    authorization: str = ""
+    renew_at: float = NEVER
+    failure: MediaHoundAuthError | None = None
+    failures: int = 0
+    failed_at: float = NEVER
+    retry_at: float = NEVER
+    doubts: int = 0
+    doubted_at: float = NEVER
+    accepted: int = 0
+
+    def __repr__(self) -> str:
+        fields = {**self._asdict(), "authorization": ...}
+        return f"State({', '.join(f'{name}={value!r}' for name, value in fields.items())})"
+
+    def usable(self, now: float) -> bool:
+        """Whether there is a token that has not expired."""
+        return self.token is not None and now < self.token.expires_at
+
+    def step(self, now: float) -> Step:
+        """What a caller who needs a token does at `now`."""
+        if now < self.renew_at:
+            return Step.USE
+        if self.usable(now):
+            return Step.USE_AND_RENEW
+        return Step.GIVE_UP if self._failed_lately(now) else Step.RENEW
+
+    def step_after_401(self, rejected: str, now: float) -> Step:
+        """What a caller does whose request carried the access token `rejected` and got a 401.
+
+        USE means: replay the request with the current token, which is another one.
+        """
+        if self.token is None or self.token.access_token != rejected:
+            step = self.step(now)
+            return Step.USE if step is Step.USE_AND_RENEW else step
+        if self._failed_lately(now):
+            return Step.GIVE_UP
+        patience = _doubled(self.doubts)
+        doubtful = self.doubts and self.doubted_at <= now < self.doubted_at + patience
+        return Step.GIVE_UP if doubtful and self.accepted < patience else Step.RENEW
+
+    def renewing(self, now: float, budget: float) -> State:
+        """A renewal has started that may take `budget` seconds."""
+        if self.token is None or not self.usable(now):
+            return self
+        return self._replace(renew_at=min(now + budget, self.token.expires_at))
+
+    def prefers(self, other: Token, rejected: str | None, now: float) -> bool:
+        """Whether `other`, found in a store, makes asking the endpoint unnecessary.
+
+        `rejected` is the access token that an API has just answered 401 to, if that is why a
+        token is wanted.
+        """
+        if other.expires_at <= now or other.access_token == rejected:
+            return False
+        if self.token is None or not self.usable(now):
+            return True
+        if other.access_token == self.token.access_token:
+            return other.reissued and not self.token.reissued
+        return other.requested_at > self.token.requested_at
+
+    def obtained(
+        self,
+        token: Token,
+        now: float,
+        *,
+        margin: float,
+        jitter: float,
+        doubtful: bool = False,
+    ) -> State:
+        """`token` has arrived, from the endpoint or a store; `jitter` is random, from 0 to 1.
+
+        `doubtful` says that the endpoint was asked because an API rejected the token before.
+        """
+        if self.token is not None and self.token.access_token == token.access_token:
+            token = token._replace(reissued=True)
+        life = token.expires_at - token.requested_at
+        early = 0.0 if token.reissued else min(margin, LARGEST_SHARE * life) * (1 - jitter / 2)
+        renew_at = max(token.expires_at - early, token.requested_at + SHORTEST_WAIT)
+        state = State(
+            token=token,
+            authorization=token.authorization,
+            renew_at=min(renew_at, token.expires_at),
+            doubts=self.doubts,
+            doubted_at=self.doubted_at,
+            accepted=self.accepted,
+        )
+        if doubtful:
+            return state._replace(doubts=self.doubts + 1, doubted_at=now, accepted=0)
+        return state
+
+    def failed(
+        self, error: MediaHoundAuthError, now: float, *, jitter: float, waited_for: bool
+    ) -> State:
+        """A renewal has failed; `waited_for` says that somebody needed it, `jitter` as above."""
+        failures = self.failures + 1
+        asked = error.retry_after if isinstance(error, TokenRequestError) else None
+        asked = min(asked or 0.0, LONGEST_RETRY_AFTER)
+        wait = max(asked, _doubled(failures) * (1 + jitter / 2))
+        renew_at = self.renew_at
+        if self.token is not None and self.usable(now):
+            renew_at = min(now + wait, self.token.expires_at)
+        return self._replace(
+            renew_at=renew_at,
+            failure=error,
+            failures=failures,
+            failed_at=now,
+            retry_at=now + (wait if waited_for else asked),
+        )
+
+    def was_accepted(self, access_token: str, *, replayed: bool) -> State:
+        """An API took `access_token`; `replayed` says that it had rejected another one before."""
+        if not self.doubts or self.token is None or self.token.access_token != access_token:
+            return self
+        if replayed:
+            return self._replace(doubts=0, doubted_at=NEVER, accepted=0)
+        return self._replace(accepted=self.accepted + 1)
+
+    def _failed_lately(self, now: float) -> bool:
+        return self.failed_at <= now < self.retry_at
+
+
+def _doubled(times: int) -> float:
+    """The wait after the n-th time in a row, in seconds: 1, 2, 4, … up to LONGEST_WAIT."""
+    return min(SHORTEST_WAIT * 2.0 ** min(times - 1, 16), LONGEST_WAIT)

@@ -1,0 +1,61 @@
+"""Where a token may go: origins, and the rule that they are https or loopback. Pure."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+__all__ = ["DEFAULT_PORTS", "Origin", "origin_of"]
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+class Origin(NamedTuple):
+    """A scheme, a host and a port (RFC 6454 §4), normalised, so that equal means same origin."""
+
+    scheme: str
+    host: str
+    port: int
+
+    @property
+    def secure(self) -> bool:
+        """Whether what is sent there stays secret on its way: https, or this very machine."""
+        return self.scheme == "https" or _is_loopback(self.host)
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        port = "" if DEFAULT_PORTS[self.scheme] == self.port else f":{self.port}"
+        return f"{self.scheme}://{host}{port}"
+
+
+def origin_of(url: str) -> Origin:
+    """The origin of an absolute http(s) URL.
+
+    Raises:
+        ValueError: it is no such URL.
+    """
+    parts = urlsplit(url)
+    scheme, host = parts.scheme.lower(), parts.hostname
+    if scheme not in DEFAULT_PORTS or not host or "\\" in parts.netloc or "%" in host:
+        raise ValueError("not an absolute http or https URL")
+    port = parts.port
+    return Origin(scheme, _ascii(host), DEFAULT_PORTS[scheme] if port is None else port)
+
+
+def _ascii(host: str) -> str:
+    """`host` as it is sent: in lower case, and an international name in its ASCII form."""
+    try:
+        return host.encode("ascii").decode().lower()
+    except UnicodeEncodeError:
+        # UnicodeError, what the codec raises for names it cannot encode, is a ValueError.
+        return host.encode("idna").decode().lower()
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,239 @@
+"""MediaHoundAuth for requests: `session.auth = MediaHoundAuth(...)`, or `auth=` of any call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from datetime import timedelta
+from time import monotonic, perf_counter, time
+from typing import Any, ClassVar
+
+try:
+    import requests
+except ModuleNotFoundError as error:
+    if error.name != "requests":
+        raise
+    raise ModuleNotFoundError(
+        "mediahound_auth.requests needs requests: pip install 'mediahound-auth[requests]'",
+        name="requests",
+    ) from None
+from requests.auth import AuthBase
+from requests.cookies import extract_cookies_to_jar
+from requests.exceptions import ChunkedEncodingError, ContentDecodingError, UnrewindableBodyError
+from requests.utils import rewind_body
+
+from mediahound_auth import errors
+from mediahound_auth.auth import BearerAuth
+from mediahound_auth.flight import drive
+from mediahound_auth.grant import ClientAuth, TokenRequest, TokenResponse
+from mediahound_auth.origins import origin_of
+from mediahound_auth.sending import USER_AGENT, read_bounded, unreachable
+from mediahound_auth.settings import Settings
+from mediahound_auth.stores import Store
+from mediahound_auth.token import Token
+
+__all__ = [
+    "ConfigurationError",
+    "InvalidClientError",
+    "InvalidTokenResponse",
+    "MediaHoundAuth",
+    "TokenEndpointUnavailable",
+    "TokenRequestError",
+]
+
+
+class ConfigurationError(errors.ConfigurationError, requests.RequestException):
+    """`mediahound_auth.ConfigurationError`, for code that catches requests' errors."""
+
+
+class TokenRequestError(errors.TokenRequestError, requests.RequestException):
+    """`mediahound_auth.TokenRequestError`, for code that catches requests' errors."""
+
+
+class InvalidClientError(errors.InvalidClientError, TokenRequestError):
+    """`mediahound_auth.InvalidClientError`, for code that catches requests' errors."""
+
+
+class TokenEndpointUnavailable(errors.TokenEndpointUnavailable, TokenRequestError):
+    """`mediahound_auth.TokenEndpointUnavailable`, for code that catches requests' errors."""
+
+
+class InvalidTokenResponse(errors.InvalidTokenResponse, TokenRequestError):
+    """`mediahound_auth.InvalidTokenResponse`, for code that catches requests' errors."""
+
+
+class MediaHoundAuth(BearerAuth, AuthBase):
+    """Sends every request to the MediaHound API with a live bearer token.
+
+    Use it as `auth=` of a session or of a single call. One object serves any number of threads;
+    objects with the same credentials share one token. A request whose token the API rejects (401)
+    is replayed once with another one, if its body can be sent again from its start.
+
+    Args:
+        client_id: the application's client id; else MEDIAHOUND_CLIENT_ID.
+        client_secret: the application's client secret; else MEDIAHOUND_CLIENT_SECRET. A callable is
+            asked at each token request, for secrets that are rotated.
+        token_url: the token endpoint, https (or http on loopback); else MEDIAHOUND_TOKEN_URL, else
+            MediaHound's.
+        scope: the scopes to ask for, as one str separated by blanks or several; none by default.
+        client_auth: how the client authenticates: "mediahound" as MediaHound documents it (header
+            and body), or RFC 6749 §2.3.1's "client_secret_basic" or "client_secret_post".
+        origins: further origins the token may go to, as "https://host[:port]", besides that of the
+            token endpoint.
+        store: where the token waits between calls; else in memory, shared by the process.
+        renew_margin: seconds before the expiry at which renewal in the background begins.
+        timeout: seconds that getting one token may take, retries included.
+        session: the session for token requests, for its proxies, CA bundle, client certificate and
+            adapters; nothing else of it is used. It is used from another thread.
+
+    Raises:
+        ConfigurationError: an option is missing or wrong.
+    """
+
+    def __init__(
+        self,
+        client_id: str | None = None,
+        client_secret: str | Callable[[], str] | None = None,
+        *,
+        token_url: str | None = None,
+        scope: str | Iterable[str] | None = None,
+        client_auth: ClientAuth = "mediahound",
+        origins: Iterable[str] = (),
+        store: Store | None = None,
+        renew_margin: float = 300.0,
+        timeout: float = 30.0,
+        session: requests.Session | None = None,
+    ) -> None:
+        if session is not None and not isinstance(session, requests.Session):
+            raise ConfigurationError(
+                f"session must be a requests.Session, not {type(session).__name__}"
+            )
+        self._session = session
+        super().__init__(
+            client_id,
+            client_secret,
+            token_url=token_url,
+            scope=scope,
+            client_auth=client_auth,
+            origins=origins,
+            store=store,
+            renew_margin=renew_margin,
+            timeout=timeout,
+        )
+
+    def _start(self, settings: Settings) -> None:
+        super()._start(settings)
+        # What the URLs of allowed origins start with, once requests has normalised them.
+        self._prefixes = tuple(f"{origin}/" for origin in settings.origins)
+        self._hook = self._answered
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Attach the token; called by requests while it prepares a request."""
+        url = request.url or ""
+        if url.startswith(self._prefixes) or self._allows(url):
+            renew_at, authorization, _ = self._cell.live
+            if time() >= renew_at:
+                authorization = drive(self._authorization(request))
+            request.headers["Authorization"] = authorization
+            request.hooks["response"].append(self._hook)
+        return request
+
+    def _answered(self, response: requests.Response, **kwargs: Any) -> requests.Response:
+        """What requests calls with each response, those on the way of a redirect included."""
+        source = self._source
+        if response.status_code != 401:
+            if self._cell.state.doubts and response.status_code < 500:
+                source.accepted(_carried(response.request))
+            return response
+        request = response.request
+        rejected = _carried(request)
+        if not rejected or not self._allows(request.url or ""):
+            return response
+        token = drive(source.replacement(rejected))
+        # A response that no transport adapter made (one from a cache, say) has no connection.
+        if token is None or not hasattr(response, "connection") or not _rewind(request):
+            return response
+        replay = _replay(response, token, kwargs)
+        if replay.status_code != 401:
+            source.accepted(token.access_token, replayed=True)
+        return replay
+
+    def _allows(self, url: str) -> bool:
+        try:
+            return self._source.allows(origin_of(url))
+        except ValueError:
+            return False
+
+    def _send(self, request: TokenRequest, timeout: float) -> TokenResponse:
+        if self._session is not None:
+            return _send(self._session, request, timeout)
+        with requests.Session() as session:
+            return _send(session, request, timeout)
+
+    _kinds: ClassVar[errors.Kinds] = {
+        errors.ConfigurationError: ConfigurationError,
+        errors.TokenRequestError: TokenRequestError,
+        errors.InvalidClientError: InvalidClientError,
+        errors.TokenEndpointUnavailable: TokenEndpointUnavailable,
+        errors.InvalidTokenResponse: InvalidTokenResponse,
+    }
+
+
+def _carried(request: requests.PreparedRequest) -> str:
+    """The access token that `request` carries, or ''."""
+    value = request.headers.get("Authorization")
+    if isinstance(value, str) and value.startswith("Bearer "):
+        return value.removeprefix("Bearer ")
+    return ""
+
+
+def _rewind(request: requests.PreparedRequest) -> bool:
+    """Put the body back to its start; False if it cannot be sent again."""
+    if request.body is None or isinstance(request.body, str | bytes):
+        return True
+    try:
+        rewind_body(request)
+    except UnrewindableBodyError:
+        return False
+    return True
+
+
+def _replay(response: requests.Response, token: Token, kwargs: dict[str, Any]) -> requests.Response:
+    """Send the request of `response` again with `token`, as HTTPDigestAuth does."""
+    with suppress(ChunkedEncodingError, ContentDecodingError, RuntimeError):
+        _ = response.content  # read, so that its connection can be used again
+    response.close()
+    request = response.request
+    # The history keeps what was sent. The request itself gets the new token, because requests
+    # builds from it what follows, should the replay be redirected.
+    response.request = request.copy()
+    request.headers["Authorization"] = token.authorization
+    cookies = request._cookies
+    if cookies is not None:
+        extract_cookies_to_jar(cookies, response.request, response.raw)
+        request.prepare_cookies(cookies)
+    started = perf_counter()
+    replay: requests.Response = response.connection.send(request, **kwargs)
+    replay.elapsed = timedelta(seconds=perf_counter() - started)
+    replay.history.append(response)
+    return replay
+
+
+def _send(session: requests.Session, request: TokenRequest, timeout: float) -> TokenResponse:
+    """Send a token request with the session's transport, and with nothing else of it.
+
+    Prepared outside the session, it gets no cookies, headers or default auth from there; given no
+    `auth=` there either, it would get a .netrc's.
+    """
+    headers = {**request.headers, "User-Agent": USER_AGENT}
+    prepared = requests.Request("POST", request.url, headers, data=request.body).prepare()
+    settings = session.merge_environment_settings(request.url, {}, True, None, None)
+    deadline = monotonic() + timeout
+    try:
+        with session.send(prepared, timeout=timeout, allow_redirects=False, **settings) as response:
+            body = read_bounded(response.iter_content(1 << 16), deadline)
+            return TokenResponse(response.status_code, response.headers, body)
+    except OSError as error:  # all of requests' errors are
+        if isinstance(error, requests.RequestException):
+            error.request = error.response = None
+        raise unreachable(request.url, error) from error

@@ -1,0 +1,60 @@
+"""The store in memory: tokens live as long as the process."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from mediahound_auth.token import Token
+
+__all__ = ["MemoryStore"]
+
+
+class MemoryStore:
+    """Tokens in this process's memory.
+
+    Unless told otherwise, all auth objects of a process share one of these. A pickled or copied
+    MemoryStore comes back empty: tokens do not travel in pickles.
+    """
+
+    def __init__(self) -> None:
+        self._tokens: dict[str, Token] = {}
+        self._locks: dict[str, threading.Lock] = {}
+        self._pid = os.getpid()
+
+    def __reduce__(self) -> tuple[type[MemoryStore], tuple[()]]:
+        return MemoryStore, ()
+
+    def load(self, key: str) -> Token | None:
+        """The token saved under `key`, or None."""
+        return self._tokens.get(key)
+
+    def save(self, key: str, token: Token) -> None:
+        """Keep `token` under `key`, unless what is there was requested later."""
+        known = self._tokens.get(key)
+        if known is None or known.requested_at <= token.requested_at:
+            self._tokens[key] = token
+
+    def discard(self, key: str) -> None:
+        """Forget what is saved under `key`, if anything is."""
+        self._tokens.pop(key, None)
+
+    @contextmanager
+    def lock(self, key: str, timeout: float) -> Iterator[None]:
+        """Mutual exclusion for renewing `key`, within this process.
+
+        Raises:
+            TimeoutError: another thread held it for `timeout` seconds.
+        """
+        if self._pid != os.getpid():
+            # In a forked child, whoever held a lock has stayed behind in the parent.
+            self._locks, self._pid = {}, os.getpid()
+        lock = self._locks.setdefault(key, threading.Lock())
+        if not lock.acquire(timeout=max(0.0, timeout)):
+            raise TimeoutError("another thread is still renewing this token")
+        try:
+            yield
+        finally:
+            lock.release()
