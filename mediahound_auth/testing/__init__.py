@@ -1,0 +1,19 @@
+"""A MediaHound on loopback, to test programs that use mediahound-auth without the network.
+
+```python
+import requests
+from mediahound_auth.requests import MediaHoundAuth
+from mediahound_auth.testing import MediaHoundServer
+
+with MediaHoundServer() as server:
+    auth = MediaHoundAuth(**server.credentials)
+    requests.get(f"{server.url}/1.3/search/all/Gladiator", auth=auth).raise_for_status()
+    assert len(server.token_requests) == 1
+```
+"""
+
+from mediahound_auth.testing.provider import ClientAuthForm
+from mediahound_auth.testing.server import MediaHoundServer
+from mediahound_auth.testing.traffic import Hold, ReceivedRequest
+
+__all__ = ["ClientAuthForm", "Hold", "MediaHoundServer", "ReceivedRequest"]

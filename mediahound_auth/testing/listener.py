@@ -1,0 +1,195 @@
+"""The sockets of MediaHoundServer: connections, TLS, HTTP framing, and requests byte for byte."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import socket
+import socketserver
+import ssl
+import struct
+import sys
+import threading
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler
+from typing import cast
+
+from mediahound_auth.testing.traffic import Answer, ReceivedRequest
+
+
+class Listener(socketserver.ThreadingTCPServer):
+    """The listening socket and the connections that came of it.
+
+    Not http.server's ThreadingHTTPServer, whose bind asks the resolver for this host's name.
+    """
+
+    daemon_threads = True
+    request_queue_size = 1024
+
+    def __init__(
+        self,
+        answer: Callable[[ReceivedRequest], Answer | None],
+        ssl_context: ssl.SSLContext | None,
+    ) -> None:
+        """Listen on an ephemeral port of 127.0.0.1, with TLS if there is a context.
+
+        `answer` is called in the connection's thread; its None resets the connection.
+        """
+        self.answer = answer
+        self._ssl_context = ssl_context
+        self._connections: set[socket.socket] = set()
+        self._changed = threading.Condition()
+        super().__init__(("127.0.0.1", 0), _Handler)
+
+    def get_request(self) -> tuple[socket.socket, object]:
+        """Accept a connection."""
+        connection, address = super().get_request()
+        if self._ssl_context is not None:
+            # The handshake is left to the connection's thread: a client that is slow to shake hands
+            # would keep all others from being accepted.
+            connection = self._ssl_context.wrap_socket(
+                connection, server_side=True, do_handshake_on_connect=False
+            )
+        with self._changed:
+            self._connections.add(connection)
+        return connection, address
+
+    def close_request(self, request: socket.socket) -> None:  # type: ignore[override]
+        """Close a connection whose thread is done with it."""
+        super().close_request(request)
+        with self._changed:
+            self._connections.discard(request)
+            self._changed.notify_all()
+
+    def serve_forever(self, poll_interval: float = 0.05) -> None:
+        """Accept connections until `stop_accepting`, checked every `poll_interval` seconds."""
+        super().serve_forever(poll_interval)
+
+    def stop_accepting(self) -> None:
+        """Close the listening socket."""
+        # This wakes serve_forever on Linux; elsewhere it may fail, and the poll interval passes.
+        with contextlib.suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RDWR)
+        self.shutdown()
+        self.server_close()
+
+    def disconnect_all(self) -> None:
+        """Close all connections; return when their threads are done, or after 5 seconds."""
+        with self._changed:
+            for connection in self._connections:
+                with contextlib.suppress(OSError):
+                    # socket's own method: an SSLSocket's would pull TLS from under the thread that
+                    # is reading.
+                    socket.socket.shutdown(connection, socket.SHUT_RDWR)
+            self._changed.wait_for(lambda: not self._connections, timeout=5)
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Print what went wrong in a connection's thread, unless it is the client's doing."""
+        # Hanging up and talking no TLS are OSErrors here; whatever else happens is our fault.
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
+
+
+class _RecordingReader(io.BufferedReader):
+    """A socket's reader that keeps the bytes it has handed out."""
+
+    def __init__(self, raw: io.RawIOBase) -> None:
+        super().__init__(raw)
+        self.taken = bytearray()
+
+    def readline(self, size: int | None = -1) -> bytes:
+        line = super().readline(-1 if size is None else size)
+        self.taken += line
+        return line
+
+    def read(self, size: int | None = -1) -> bytes:
+        data = super().read(size)
+        self.taken += data
+        return data
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """One connection, in a thread of its own."""
+
+    server: Listener  # pyright: ignore[reportIncompatibleVariableOverride]
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    rbufsize = 0  # the buffer is _RecordingReader's
+    wbufsize = 65536  # so that an answer leaves in one piece
+
+    def setup(self) -> None:
+        if isinstance(self.request, ssl.SSLSocket):
+            self.request.do_handshake()
+        super().setup()
+        self._reader = _RecordingReader(cast(io.RawIOBase, self.rfile))
+        self.rfile = self._reader
+
+    def handle_one_request(self) -> None:
+        self._reader.taken.clear()
+        super().handle_one_request()
+
+    def handle_expect_100(self) -> bool:
+        proceed = super().handle_expect_100()
+        self.wfile.flush()  # or the client waits for the buffer, and we for the client's body
+        return proceed
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing: the requests are in the lists."""
+
+    def _respond(self) -> None:
+        try:
+            # Before any answer, even a refusal: unread bytes would be taken for the next request.
+            body = self._read_body()
+        except ValueError:
+            self.send_error(400)
+            return
+        raw = bytes(self._reader.taken)
+        request = ReceivedRequest(self.command, self.path, self.headers, body, raw)
+        answer = self.server.answer(request)
+        if answer is None:
+            self._reset()
+        else:
+            request.status = answer.status
+            self._send(answer)
+
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _respond
+
+    def _read_body(self) -> bytes:
+        if "chunked" not in self.headers.get("Transfer-Encoding", "").lower():
+            return self._read_exactly(int(self.headers.get("Content-Length", 0)))
+        body = b""
+        while size := int(self.rfile.readline().partition(b";")[0], 16):
+            body += self._read_exactly(size)
+            self.rfile.readline()
+        while self.rfile.readline().strip():
+            pass
+        return body
+
+    def _read_exactly(self, size: int) -> bytes:
+        data = self.rfile.read(size)
+        if len(data) != size:
+            raise ConnectionError("the client hung up in the middle of a body")
+        return data
+
+    def _send(self, answer: Answer) -> None:
+        self.send_response_only(answer.status)
+        names = {name.lower() for name in answer.headers}
+        if "date" not in names:
+            self.send_header("Date", self.date_time_string())
+        for name, value in answer.headers.items():
+            self.send_header(name, value)
+        bodiless = answer.status < 200 or answer.status in (204, 304)
+        if not bodiless and not names & {"content-length", "transfer-encoding"}:
+            self.send_header("Content-Length", str(len(answer.body)))
+        self.end_headers()
+        if not bodiless and self.command != "HEAD":
+            self.wfile.write(answer.body)
+
+    def _reset(self) -> None:
+        # A zero linger time makes close() send RST in place of FIN.
+        linger = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        # Closed here, because socketserver's own way of closing sends FIN first.
+        self.connection.close()
+        self.close_connection = True

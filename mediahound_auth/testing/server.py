@@ -1,0 +1,243 @@
+"""MediaHoundServer: a stand-in for MediaHound on loopback, for tests, demos and benchmarks.
+
+It speaks real HTTP (and TLS) over real sockets, demands the client authentication and the live
+tokens that MediaHound does, remembers what it was sent byte for byte, and fails on request.
+"""
+
+from __future__ import annotations
+
+import ssl
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import Self
+from urllib.parse import urlsplit
+
+from mediahound_auth.testing import api
+from mediahound_auth.testing.listener import Listener
+from mediahound_auth.testing.provider import AuthorizationServer, ClientAuthForm, TokenIssuer
+from mediahound_auth.testing.traffic import Answer, Hold, ReceivedRequest, Traffic
+
+TOKEN_PATH = "/1.3/security/oauth/token"
+
+
+class MediaHoundServer:
+    """A MediaHound on an ephemeral port of 127.0.0.1, in threads of this process.
+
+    Use it as a context manager, or call `start` and `stop`. It serves once: a stopped server is not
+    started again.
+
+    Attributes:
+        client_id: the id of the one client it knows.
+        client_secret: that client's secret.
+        scope: the scopes of that client, separated by blanks.
+        clock: the time in seconds, by which tokens expire; may be replaced at any time.
+        token_requests: the requests to the token endpoint in order of arrival, each there as soon
+            as it has been read.
+        api_calls: the same for every other path.
+        token_delay: seconds to wait before each answer of the token endpoint.
+        reject_api_calls: True makes the API answer 401 to everything, live tokens included.
+    """
+
+    def __init__(
+        self,
+        *,
+        client_id: str = "MyClientId",
+        client_secret: str = "MyClientSecret",
+        lifetime: float = 1_209_600,
+        reissue: bool = True,
+        scope: str = "public_profile",
+        form: ClientAuthForm = "mediahound",
+        ssl_context: ssl.SSLContext | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Describe the server; `start` opens its socket.
+
+        Args:
+            client_id: the id of the one client it knows.
+            client_secret: that client's secret.
+            lifetime: seconds that a token lives, two weeks unless told otherwise.
+            reissue: True hands the same token out again, with what is left of its `expires_in`,
+                until it has expired, as MediaHound does. False issues a new one each time; the
+                older ones live on until they expire.
+            scope: the scopes of the client, separated by blanks: what it gets without asking, and
+                all that it may ask for.
+            form: the client authentication it demands; every other form is refused.
+            ssl_context: serve TLS with this context, whose certificate is for "localhost".
+            clock: the time in seconds.
+
+        Raises:
+            ValueError: there is no such form.
+        """
+        self.client_id = client_id
+        self.client_secret = client_secret
+        self.scope = scope
+        self.clock = clock
+        self.token_delay = 0.0
+        self.reject_api_calls = False
+        self._issuer = TokenIssuer(lifetime=lifetime, reissue=reissue, clock=lambda: self.clock())
+        self._authorization_server = AuthorizationServer(
+            client_id=client_id,
+            client_secret=client_secret,
+            scope=scope,
+            form=form,
+            issuer=self._issuer,
+        )
+        self._token_traffic = Traffic()
+        self._api_traffic = Traffic()
+        self.token_requests: list[ReceivedRequest] = self._token_traffic.requests
+        self.api_calls: list[ReceivedRequest] = self._api_traffic.requests
+        self._ssl_context = ssl_context
+        self._stopping = threading.Event()
+        self._listener: Listener | None = None
+        self._thread: threading.Thread | None = None
+        self._url: str | None = None
+
+    def start(self) -> Self:
+        """Open the socket and serve.
+
+        Raises:
+            RuntimeError: it has been started before.
+        """
+        if self._url is not None:
+            raise RuntimeError("this MediaHoundServer has been started already; make another one")
+        self._listener = Listener(self._answer, self._ssl_context)
+        port = self._listener.server_address[1]
+        # Certificates are issued for names, and clients verify the name they connect to.
+        origin = "http://127.0.0.1" if self._ssl_context is None else "https://localhost"
+        self._url = f"{origin}:{port}"
+        self._thread = threading.Thread(
+            target=self._listener.serve_forever, name=f"MediaHoundServer {port}", daemon=True
+        )
+        self._thread.start()
+        return self
+
+    def stop(self) -> None:
+        """Close the socket and all connections, and end the threads; once stopped, do nothing.
+
+        Requests that are waiting for their answer get none.
+        """
+        listener, self._listener = self._listener, None
+        if listener is None or self._thread is None:
+            return
+        self._stopping.set()
+        self._token_traffic.close()
+        self._api_traffic.close()
+        listener.stop_accepting()
+        self._thread.join()
+        listener.disconnect_all()
+
+    def __enter__(self) -> Self:
+        """`start`."""
+        return self.start()
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """`stop`, whatever happened in the block."""
+        self.stop()
+
+    @property
+    def url(self) -> str:
+        """The origin, "http://127.0.0.1:PORT", or "https://localhost:PORT" with TLS."""
+        if self._url is None:
+            raise RuntimeError("a MediaHoundServer has no address before it is started")
+        return self._url
+
+    @property
+    def token_url(self) -> str:
+        """The URL of the token endpoint."""
+        return self.url + TOKEN_PATH
+
+    @property
+    def credentials(self) -> dict[str, str]:
+        """The keyword arguments for `MediaHoundAuth(**server.credentials)`."""
+        return {
+            "client_id": self.client_id,
+            "client_secret": self.client_secret,
+            "token_url": self.token_url,
+        }
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment variables from which `MediaHoundAuth()` reads the same."""
+        return {f"MEDIAHOUND_{name.upper()}": value for name, value in self.credentials.items()}
+
+    def expire_tokens(self) -> None:
+        """Expire all tokens now; the next token request gets a new one."""
+        self._issuer.expire_in(0)
+
+    def expire_in(self, seconds: float) -> None:
+        """Let the tokens that are live now live for `seconds` more."""
+        self._issuer.expire_in(seconds)
+
+    def revoke_tokens(self) -> None:
+        """Revoke all tokens now, before their time; the next token request gets a new one."""
+        self._issuer.revoke()
+
+    def answer_token_requests(
+        self,
+        n: float,
+        *,
+        status: int = 503,
+        body: bytes | str | Mapping[str, object] = b"",
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        """Give the next `n` token requests exactly this answer, in place of the real one.
+
+        Plans, drops included, queue up in the order they are made. `n` may be math.inf: until the
+        next plan is made. 0 clears all plans for token requests. A mapping as body is sent as JSON.
+        """
+        self._token_traffic.plan(n, Answer.of(status, body, headers or {}))
+
+    def answer_api_calls(
+        self,
+        n: float,
+        *,
+        status: int = 503,
+        body: bytes | str | Mapping[str, object] = b"",
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        """Give the next `n` API calls exactly this answer; see `answer_token_requests`."""
+        self._api_traffic.plan(n, Answer.of(status, body, headers or {}))
+
+    def drop_token_requests(self, n: float) -> None:
+        """Read the next `n` token requests, then reset (RST) the connection without an answer."""
+        self._token_traffic.plan(n, "drop")
+
+    def drop_api_calls(self, n: float) -> None:
+        """Read the next `n` API calls, then reset (RST) the connection without an answer."""
+        self._api_traffic.plan(n, "drop")
+
+    def hold_token_requests(self) -> AbstractContextManager[Hold]:
+        """Record token requests without answering them, until the block ends or `Hold.release`."""
+        return self._token_traffic.hold()
+
+    def hold_api_calls(self) -> AbstractContextManager[Hold]:
+        """Record API calls without answering them, until the block ends or `Hold.release`."""
+        return self._api_traffic.hold()
+
+    def _answer(self, request: ReceivedRequest) -> Answer | None:
+        """The answer to this request; None to reset the connection instead."""
+        url = urlsplit(request.path)
+        to_token_endpoint = url.path == TOKEN_PATH
+        planned = (self._token_traffic if to_token_endpoint else self._api_traffic).arrive(request)
+        if to_token_endpoint:
+            self._stopping.wait(self.token_delay)
+        if planned == "drop" or self._stopping.is_set():
+            return None
+        if planned is not None:
+            return planned
+        if to_token_endpoint:
+            return self._authorization_server.answer(request, url.query)
+        token = api.bearer_token(request)
+        if token is None:
+            return api.missing_token()
+        problem = "Access token rejected" if self.reject_api_calls else None
+        problem = problem or self._issuer.problem_with(token)
+        return api.answer(request) if problem is None else api.invalid_token(problem)

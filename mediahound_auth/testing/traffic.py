@@ -1,0 +1,174 @@
+"""What arrives at MediaHoundServer and what a test has planned for it: records, answers, holds.
+
+No sockets and no OAuth in here. There is one `Traffic` for the token endpoint and one for the API.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import threading
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from email.message import Message
+from typing import Literal
+
+
+@dataclass(eq=False, repr=False, slots=True)
+class ReceivedRequest:
+    """A request as it came off the socket.
+
+    Its repr shows the method, the path without its query, and the status: a failing assertion
+    prints no secret and no token.
+
+    Attributes:
+        method: the HTTP method, in capitals.
+        path: the request target, query included.
+        headers: the headers; names are looked up in any case.
+        body: the body, freed from a chunked transfer encoding.
+        raw: the exact bytes of request line, headers and body, chunk framing included.
+        status: the status of the answer, set before the answer is sent; None while there is no
+            answer yet, and for good if the connection was dropped instead.
+    """
+
+    method: str
+    path: str
+    headers: Message
+    body: bytes
+    raw: bytes
+    status: int | None = None
+
+    def __repr__(self) -> str:
+        """The method, the path without its query, and the status."""
+        path = self.path.partition("?")[0]
+        return f"ReceivedRequest(method={self.method!r}, path={path!r}, status={self.status})"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP answer, to which a Content-Length is added unless the headers frame the body."""
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = field(default=b"", repr=False)
+
+    @classmethod
+    def of(
+        cls, status: int, body: bytes | str | Mapping[str, object], headers: Mapping[str, str]
+    ) -> Answer:
+        """An answer with this body: text as UTF-8, a mapping as JSON with its Content-Type."""
+        if isinstance(body, str):
+            body = body.encode()
+        elif not isinstance(body, bytes):
+            if "content-type" not in {name.lower() for name in headers}:
+                headers = {"Content-Type": "application/json;charset=UTF-8", **headers}
+            body = json.dumps(body).encode()
+        return cls(status, dict(headers), body)
+
+
+class Hold:
+    """Requests that have arrived and get no answer yet, so that a test can act in between."""
+
+    def __init__(self) -> None:
+        """Hold back every request from now on, until `release`."""
+        self._changed = threading.Condition()
+        self._arrived = 0
+        self._released = False
+
+    def wait_for(self, n: int, timeout: float = 10.0) -> None:
+        """Block until `n` requests have arrived in this hold.
+
+        Raises:
+            TimeoutError: fewer than `n` have arrived within `timeout` seconds.
+        """
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._arrived >= n, timeout):
+                raise TimeoutError(f"{self._arrived} of {n} requests arrived within {timeout} s")
+
+    def release(self) -> None:
+        """Let the held requests be answered, and hold back no more."""
+        with self._changed:
+            self._released = True
+            self._changed.notify_all()
+
+    def detain(self) -> None:
+        """Block the calling thread until `release`; return at once after it."""
+        with self._changed:
+            if not self._released:
+                self._arrived += 1
+                self._changed.notify_all()
+                self._changed.wait_for(lambda: self._released)
+
+
+Planned = Answer | Literal["drop"]
+
+
+class Traffic:
+    """The requests to one kind of endpoint, and what is planned for the next ones."""
+
+    def __init__(self) -> None:
+        """Nothing has arrived, nothing is planned."""
+        self.requests: list[ReceivedRequest] = []
+        self._lock = threading.Lock()
+        self._plans: deque[tuple[float, Planned]] = deque()
+        self._hold: Hold | None = None
+        self._closed = False
+
+    def plan(self, n: float, planned: Planned) -> None:
+        """Give the next `n` requests this answer, after those planned before; 0 clears all plans.
+
+        A plan for infinitely many ends when the next plan is made.
+        """
+        if not (n == math.inf or (n >= 0 and n == int(n))):
+            raise ValueError(f"n must be a whole number or math.inf, not {n!r}")
+        with self._lock:
+            if n == 0:
+                self._plans.clear()
+                return
+            if self._plans and self._plans[-1][0] == math.inf:
+                self._plans.pop()
+            self._plans.append((n, planned))
+
+    def arrive(self, request: ReceivedRequest) -> Planned | None:
+        """Record the request, wait while there is a hold, return what is planned for it.
+
+        Plans are handed out in the order of arrival, whatever order the waiting threads wake in.
+        """
+        with self._lock:
+            self.requests.append(request)
+            planned = None
+            if self._plans:
+                left, planned = self._plans.popleft()
+                if left > 1:
+                    self._plans.appendleft((left - 1, planned))
+            hold = self._hold
+        if hold is not None:
+            hold.detain()
+        return planned
+
+    @contextmanager
+    def hold(self) -> Iterator[Hold]:
+        """Hold requests back inside the block."""
+        hold = Hold()
+        with self._lock:
+            if self._hold is not None:
+                raise RuntimeError("these requests are being held already; one hold at a time")
+            if self._closed:
+                raise RuntimeError("the server has been stopped; there is nothing to hold")
+            self._hold = hold
+        try:
+            yield hold
+        finally:
+            with self._lock:
+                self._hold = None
+            hold.release()
+
+    def close(self) -> None:
+        """Release what is held, for good."""
+        with self._lock:
+            self._closed = True
+            hold = self._hold
+        if hold is not None:
+            hold.release()
