@@ -99,7 +99,7 @@ class Flight:
             self._work(self)
 
     def settle(self) -> bool:
-        """Claim the right to land it; True for the first who does, who then must."""
+        """Claim the right to land it; True for the first who does, who must do so at once."""
         return self._settled.acquire(blocking=False)
 
     def land(self, outcome: Token | MediaHoundAuthError) -> None:
@@ -110,8 +110,8 @@ class Flight:
             self._outcome.set_exception(outcome)
 
     def outcome(self) -> Token | MediaHoundAuthError:
-        """What it landed with."""
-        error = self._outcome.exception(timeout=0)
+        """What it landed with, or is just landing with."""
+        error = self._outcome.exception()
         if error is None:
             return self._outcome.result()
         assert isinstance(error, MediaHoundAuthError)

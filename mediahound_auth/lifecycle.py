@@ -143,6 +143,12 @@ class State(NamedTuple):
             return other.reissued and not self.token.reissued
         return other.requested_at > self.token.requested_at
 
+    def recognised(self, token: Token) -> Token:
+        """`token`, marked as reissued if it is the one already known."""
+        if self.token is not None and self.token.access_token == token.access_token:
+            return token._replace(reissued=True)
+        return token
+
     def obtained(
         self,
         token: Token,
@@ -156,8 +162,7 @@ class State(NamedTuple):
 
         `doubtful` says that the endpoint was asked because an API rejected the token before.
         """
-        if self.token is not None and self.token.access_token == token.access_token:
-            token = token._replace(reissued=True)
+        token = self.recognised(token)
         life = token.expires_at - token.requested_at
         early = 0.0 if token.reissued else min(margin, LARGEST_SHARE * life) * (1 - jitter / 2)
         renew_at = max(token.expires_at - early, token.requested_at + SHORTEST_WAIT)

@@ -1,95 +1,34 @@
 """TokenSource: lifecycle + store + one sender = a live token, from any thread or task.
 
-What is known of one client's token is kept in one `Cell`, which all sources of the process share
-that have the same grant and store. Its state is immutable and replaced under a lock that is held
-for microseconds, never during I/O; reading it needs no lock. When lifecycle.py says that a token
-has to come from elsewhere, a `Flight` fetches it: from the store if somebody has put a better one
-there, from the endpoint otherwise.
+When lifecycle.py says that a token has to come from elsewhere, a `Flight` fetches it: from the
+store if somebody has put a better one there, from the endpoint otherwise.
+
+What callers do is written as plans (see flight.py), which threads and tasks follow alike.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 import random
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from weakref import WeakKeyDictionary
 
-from mediahound_auth.errors import (
-    Kinds,
-    MediaHoundAuthError,
-    TokenEndpointUnavailable,
-    TokenRequestError,
-    again,
-)
+from mediahound_auth.cell import cell_of, guard
+from mediahound_auth.endpoint import Sender, ask, out_of_time
+from mediahound_auth.errors import Kinds, MediaHoundAuthError, TokenRequestError, again
 from mediahound_auth.flight import Flight, Plan
-from mediahound_auth.grant import Grant, TokenRequest, TokenResponse
 from mediahound_auth.lifecycle import State, Step
 from mediahound_auth.origins import Origin
 from mediahound_auth.settings import Settings
-from mediahound_auth.stores import Store
 from mediahound_auth.token import Token
 
-__all__ = ["Sender", "TokenSource"]
+__all__ = ["TokenSource"]
 
 log = logging.getLogger("mediahound_auth")
 
-# Sends a request to the token endpoint as it is, within so many seconds, and returns the answer.
-# It follows no redirect and raises TokenEndpointUnavailable where there is no answer.
-Sender = Callable[[TokenRequest, float], TokenResponse]
-
-# Seconds of back-off between attempts of one flight: doubling, with jitter.
-FIRST_BACK_OFF, LONGEST_BACK_OFF, JITTER = 0.1, 5.0, 0.2
-
 # Foreign origins that are named in a warning, so that a crawler does not fill the log.
 MOST_WARNINGS = 100
-
-
-class Cell:
-    """What is known of one client's token in this process.
-
-    Attributes:
-        live: all that a call with a live token looks at, in one read: until when it may use which
-            Authorization header, and whether acceptance is worth telling.
-        state: all the rest; `live` is part of it.
-        flight: the latest renewal, perhaps still under way.
-    """
-
-    __slots__ = ("flight", "live", "state")
-
-    def __init__(self) -> None:
-        self.flight: Flight | None = None
-        self.become(State())
-
-    def become(self, state: State) -> None:
-        """Take on another state."""
-        self.state = state
-        self.live = (state.renew_at, state.authorization, state.doubts > 0)
-
-
-# Held for a few statements at a time. A thread that a signal handler interrupted may come again.
-_lock = threading.RLock()
-_cells: WeakKeyDictionary[Store, dict[Grant, Cell]] = WeakKeyDictionary()
-
-if hasattr(os, "register_at_fork"):
-    # A child starts with the lock free and nothing half done.
-    os.register_at_fork(
-        before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release
-    )
-
-
-def _cell(store: Store, grant: Grant) -> Cell:
-    # Callables are often made anew for each auth object; filed here, they would pile up.
-    if callable(grant.client_secret):
-        return Cell()
-    with _lock:
-        try:
-            return _cells.setdefault(store, {}).setdefault(grant, Cell())
-        except TypeError:  # a store of the user's own that has no hash or no weak references
-            return Cell()
 
 
 class TokenSource:
@@ -102,7 +41,7 @@ class TokenSource:
         kinds: Kinds,
     ) -> None:
         self.settings = settings
-        self.cell = _cell(settings.used_store, settings.grant)
+        self.cell = cell_of(settings.used_store, settings.grant)
         self._store = settings.used_store
         self._send = send
         self._kinds = kinds
@@ -115,7 +54,7 @@ class TokenSource:
             MediaHoundAuthError: there is none to be had.
         """
         flight = None
-        with _lock:
+        with guard:
             now, state = time.time(), self.cell.state
             step = state.step(now)
             if step is Step.USE_AND_RENEW:
@@ -140,7 +79,7 @@ class TokenSource:
         None: there is no better one, the 401 is the caller's.
         """
         while True:
-            with _lock:
+            with guard:
                 state = self.cell.state
                 step = state.step_after_401(rejected, time.time())
                 if step is Step.RENEW:
@@ -164,14 +103,14 @@ class TokenSource:
         Raises:
             MediaHoundAuthError: it gave none.
         """
-        with _lock:
+        with guard:
             flight = self._join(waited_for=True, ask=True)
         yield flight
         return self._landed(flight)
 
     def forget(self) -> None:
         """Drop the token, here and in the store, and the memory of failures."""
-        with _lock:
+        with guard:
             self.cell.flight = None
             self.cell.become(State())
         grant = self.settings.grant
@@ -181,7 +120,7 @@ class TokenSource:
 
     def accepted(self, access_token: str, *, replayed: bool = False) -> None:
         """Tell that an API took `access_token`."""
-        with _lock:
+        with guard:
             self.cell.become(self.cell.state.was_accepted(access_token, replayed=replayed))
 
     def allows(self, origin: Origin) -> bool:
@@ -210,7 +149,8 @@ class TokenSource:
 
     def _landed(self, flight: Flight) -> Token:
         if not flight.landed:
-            self._failed(flight, self._out_of_time(flight))
+            budget = self.settings.timeout
+            self._failed(flight, out_of_time(self.settings.grant, flight, budget))
         outcome = flight.outcome()
         if isinstance(outcome, Token):
             return outcome
@@ -252,8 +192,12 @@ class TokenSource:
             if found:
                 self._obtained(flight, found)
                 return
-            token = self._ask(flight, secret)
-            self._obtained(flight, token, save_as=key)
+            token = ask(grant, self._send, flight, secret, self.cell.state.token)
+            token = self.cell.state.recognised(token)
+            if self.cell.flight is flight:  # not so after forget(), or when a later one took over
+                with self._store_may_fail("save"):
+                    self._store.save(key, token)
+            self._obtained(flight, token, asked=True)
 
     def _better(self, key: str, flight: Flight) -> Token | None:
         if flight.ask:
@@ -265,73 +209,28 @@ class TokenSource:
             return found
         return None
 
-    def _ask(self, flight: Flight, secret: str) -> Token:
-        import stamina
-
-        def worth_another(error: Exception) -> bool | float:
-            if not isinstance(error, TokenEndpointUnavailable) or not error.transient:
-                return False
-            flight.trouble = error
-            wait = attempt.next_wait + JITTER
-            if error.retry_after is None:
-                return wait < flight.remaining
-            wait = max(wait, error.retry_after)
-            return wait if wait < flight.remaining else False
-
-        for attempt in stamina.retry_context(
-            on=worth_another,
-            attempts=None,
-            timeout=None,
-            wait_initial=FIRST_BACK_OFF,
-            wait_max=LONGEST_BACK_OFF,
-            wait_jitter=JITTER,
-        ):
-            with attempt:
-                return self._attempt(flight, secret)
-        raise AssertionError("stamina returns or raises")  # pragma: no cover
-
-    def _attempt(self, flight: Flight, secret: str) -> Token:
-        grant = self.settings.grant
-        known = self.cell.state.token
-        sent_at = time.time()
-        response = self._send(grant.request(secret), flight.remaining)
-        return grant.token(
-            response,
-            sent_at=sent_at,
-            secret=secret,
-            known=[known.access_token] if known else [],
-        )
-
-    def _obtained(self, flight: Flight, token: Token, *, save_as: str | None = None) -> None:
-        asked = save_as is not None
-        with _lock:
-            wanted = self.cell.flight is flight
-            if wanted:  # not so after forget(), or when a later flight took over
+    def _obtained(self, flight: Flight, token: Token, *, asked: bool = False) -> None:
+        with guard:
+            now = time.time()
+            if self.cell.flight is flight:
                 state = self.cell.state.obtained(
                     token,
-                    time.time(),
+                    now,
                     margin=self.settings.renew_margin,
                     jitter=random.random(),
                     doubtful=asked and flight.rejected is not None,
                 )
                 self.cell.become(state)
-                token = state.token or token
             first = flight.settle()
-        if save_as is not None and wanted:
-            with self._store_may_fail("save"):
-                self._store.save(save_as, token)
-        log.info(
-            "token %s, good for %.0f s",
-            "obtained" if asked else "found in the store",
-            token.expires_at - time.time(),
-        )
         if first:
             flight.land(token)
+        source = "the token endpoint" if asked else "the store"
+        log.info("token from %s, good for %.0f s", source, token.expires_at - now)
 
     def _failed(self, flight: Flight, error: MediaHoundAuthError) -> None:
         # Without its traceback: the frames hold the secret, and some tools print what frames hold.
         error = again(error, {})
-        with _lock:
+        with guard:
             first = flight.settle()
             if first and self.cell.flight is flight:
                 state = self.cell.state.failed(
@@ -341,14 +240,6 @@ class TokenSource:
         if first:
             log.warning("no token: %s", error)
             flight.land(error)
-
-    def _out_of_time(self, flight: Flight) -> TokenEndpointUnavailable:
-        host, budget = self.settings.grant.host, self.settings.timeout
-        if flight.trouble is None:
-            return TokenEndpointUnavailable(f"no answer from {host} within {budget:g} s")
-        error = TokenEndpointUnavailable(f"no token within {budget:g} s: {flight.trouble}")
-        error.__cause__ = flight.trouble.__cause__
-        return error
 
     @contextmanager
     def _exclusive(self, key: str, flight: Flight) -> Iterator[None]:
