@@ -26,6 +26,8 @@ from mediahound_auth.token import Token
 __all__ = ["TokenSource"]
 
 log = logging.getLogger("mediahound_auth")
+# An application that has not set up logging sees exceptions, not our warnings before them.
+log.addHandler(logging.NullHandler())
 
 # Foreign origins that are named in a warning, so that a crawler does not fill the log.
 MOST_WARNINGS = 100
