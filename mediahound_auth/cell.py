@@ -14,6 +14,7 @@ from mediahound_auth.flight import Flight
 from mediahound_auth.grant import Grant
 from mediahound_auth.lifecycle import State
 from mediahound_auth.stores import Store
+from mediahound_auth.visit import Health
 
 __all__ = ["Cell", "cell_of", "guard"]
 
@@ -37,12 +38,14 @@ class Cell:
             Authorization header, and whether acceptance is worth telling.
         state: all the rest; `live` is part of it.
         flight: the latest renewal, perhaps still under way.
+        health: whether the store worked when it was last used.
     """
 
-    __slots__ = ("flight", "live", "state")
+    __slots__ = ("flight", "health", "live", "state")
 
     def __init__(self) -> None:
         self.flight: Flight | None = None
+        self.health = Health()
         self.become(State())
 
     def become(self, state: State) -> None:

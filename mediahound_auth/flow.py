@@ -12,6 +12,7 @@ from time import time
 from typing import TYPE_CHECKING, ClassVar
 
 import anyio.lowlevel  # noqa: F401  # here, so that no event loop is held up by importing it
+from anyio import to_thread
 
 from mediahound_auth.auth import BearerAuth
 from mediahound_auth.flight import Plan, drive, drive_async
@@ -55,6 +56,10 @@ class BearerFlow(BearerAuth):
             MediaHoundAuthError: it gave none; the token at hand stays in use.
         """
         return await drive_async(self._source.renewed())
+
+    async def aforget(self) -> None:
+        """`forget()` for a task, on asyncio or trio: a store may take its time."""
+        await to_thread.run_sync(self._source.forget)
 
     def sync_auth_flow(
         self, request: httpx.Request

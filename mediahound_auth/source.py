@@ -11,8 +11,6 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from mediahound_auth.cell import cell_of, guard
 from mediahound_auth.endpoint import Sender, ask, out_of_time
@@ -22,6 +20,7 @@ from mediahound_auth.lifecycle import State, Step
 from mediahound_auth.origins import Origin
 from mediahound_auth.settings import Settings
 from mediahound_auth.token import Token
+from mediahound_auth.visit import Visit
 
 __all__ = ["TokenSource"]
 
@@ -44,7 +43,6 @@ class TokenSource:
     ) -> None:
         self.settings = settings
         self.cell = cell_of(settings.used_store, settings.grant)
-        self._store = settings.used_store
         self._send = send
         self._kinds = kinds
         self._warned: set[Origin] = set()
@@ -111,14 +109,16 @@ class TokenSource:
         return self._landed(flight)
 
     def forget(self) -> None:
-        """Drop the token, here and in the store, and the memory of failures."""
+        """Drop the token, here and in the store, and the memory of failures.
+
+        Raises:
+            ConfigurationError: the client_secret callable failed.
+        """
         with guard:
             self.cell.flight = None
             self.cell.become(State())
-        grant = self.settings.grant
-        key = grant.key(grant.secret())
-        with self._store_may_fail("discard"):
-            self._store.discard(key)
+        with self._visit(self.settings.grant.secret()) as visit:
+            visit.discard()
 
     def accepted(self, access_token: str, *, replayed: bool = False) -> None:
         """Tell that an API took `access_token`."""
@@ -184,29 +184,27 @@ class TokenSource:
     def _fetch(self, flight: Flight) -> None:
         grant = self.settings.grant
         secret = grant.secret()
-        key = grant.key(secret)
-        found = self._better(key, flight)
-        if found:
-            self._obtained(flight, found)
-            return
-        with self._exclusive(key, flight):
-            found = self._better(key, flight)
-            if found:
+        with self._visit(secret) as visit:
+            found = self._better(visit, flight)
+            if found is None:
+                # Half of what is left, more or less: enough time for one's own request remains,
+                # and when the holder of the lock has died, not all lose patience at once.
+                visit.lock(flight.remaining * random.uniform(0.4, 0.6))
+                found = self._better(visit, flight)
+            if found is not None:
                 self._obtained(flight, found)
                 return
             token = ask(grant, self._send, flight, secret, self.cell.state.token)
             token = self.cell.state.recognised(token)
             if self.cell.flight is flight:  # not so after forget(), or when a later one took over
-                with self._store_may_fail("save"):
-                    self._store.save(key, token)
+                visit.save(token)
             self._obtained(flight, token, asked=True)
 
-    def _better(self, key: str, flight: Flight) -> Token | None:
-        if flight.ask:
-            return None
-        found = None
-        with self._store_may_fail("load"):
-            found = self._store.load(key)
+    def _visit(self, secret: str) -> Visit:
+        return Visit(self.settings.used_store, self.settings.grant.key(secret), self.cell.health)
+
+    def _better(self, visit: Visit, flight: Flight) -> Token | None:
+        found = None if flight.ask else visit.load()
         if found and self.cell.state.prefers(found, flight.rejected, time.time()):
             return found
         return None
@@ -242,30 +240,3 @@ class TokenSource:
         if first:
             log.warning("no token: %s", error)
             flight.land(error)
-
-    @contextmanager
-    def _exclusive(self, key: str, flight: Flight) -> Iterator[None]:
-        """Hold the store's lock, if it can be had."""
-        held = None
-        with self._store_may_fail("lock"):
-            lock = self._store.lock(key, flight.remaining)
-            lock.__enter__()
-            held = lock
-        try:
-            yield
-        finally:
-            if held is not None:
-                with self._store_may_fail("unlock"):
-                    held.__exit__(None, None, None)
-
-    @contextmanager
-    def _store_may_fail(self, operation: str) -> Iterator[None]:
-        """A broken store costs a log line, never a request."""
-        try:
-            yield
-        except Exception as error:
-            log.warning(
-                "token store: %s failed (%s); going on from memory",
-                operation,
-                type(error).__name__,
-            )

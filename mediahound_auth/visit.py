@@ -1,0 +1,148 @@
+"""Visit: one renewal's dealings with a store, none of which can cost it more than a little time.
+
+Whatever a store does wrong (raise, hang, hand out garbage) costs one log line per outage and at
+most STORE_TIMEOUT seconds, never a request: the rest of the visit is skipped, the renewal goes on
+from memory, and the next visit tries again.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Self, TypeVar
+
+from mediahound_auth.stores import MemoryStore, Store
+from mediahound_auth.token import Token
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+__all__ = ["STORE_TIMEOUT", "Health", "Visit"]
+
+log = logging.getLogger("mediahound_auth")
+
+T = TypeVar("T")
+
+# Seconds that one operation may take; a lock may take as long as it is waited for besides.
+STORE_TIMEOUT = 2.0
+
+
+class Health:
+    """Whether a store worked when it was last used: an outage is logged when it begins and ends."""
+
+    def __init__(self) -> None:
+        self.ailing = False
+
+    def failed(self, operation: str, error: BaseException) -> None:
+        """Tell that an operation failed."""
+        if not self.ailing:
+            log.warning(
+                "the token store cannot %s (%s): going on from memory, trying it again at the "
+                "next renewal",
+                operation,
+                f"{type(error).__name__}: {error}" if isinstance(error, OSError) else type(error),
+            )
+        self.ailing = True
+
+    def worked(self) -> None:
+        """Tell that a whole visit went well."""
+        if self.ailing:
+            log.info("the token store works again")
+        self.ailing = False
+
+
+class Visit:
+    """A context manager: the store under one key, for the time of one renewal.
+
+    All operations run in one thread, since locks may be bound to the one that took them: a thread
+    of the visit's own, which can be left behind should the store hang. A store in memory does
+    neither, and is used directly.
+    """
+
+    def __init__(self, store: Store, key: str, health: Health) -> None:
+        self._store = store
+        self._key = key
+        self._health = health
+        self._held = ExitStack()
+        self._direct = type(store) is MemoryStore
+        self._tasks: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._over = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Release the lock, if it is held."""
+        self._do("unlock", self._held.close)
+        if self._over:
+            # Should an operation that hangs be granted the lock yet, it goes back at once.
+            self._tasks.put(self._held.close)
+        else:
+            self._health.worked()
+        self._tasks.put(None)
+
+    def load(self) -> Token | None:
+        """What the store holds, or None."""
+        return self._do("load", lambda: self._store.load(self._key))
+
+    def save(self, token: Token) -> None:
+        """Put `token` into the store."""
+        self._do("save", lambda: self._store.save(self._key, token))
+
+    def discard(self) -> None:
+        """Drop what the store holds."""
+        self._do("discard", lambda: self._store.discard(self._key))
+
+    def lock(self, wait: float) -> None:
+        """Hold the store's lock from here to the end of the visit, if it is free in `wait` seconds.
+
+        It keeps renewals from happening twice; a lock that cannot be had must not keep them from
+        happening at all.
+        """
+
+        def enter() -> None:
+            try:
+                self._held.enter_context(self._store.lock(self._key, wait))
+            except TimeoutError:
+                log.info(
+                    "somebody has been renewing the token for %.1f s: not waiting longer", wait
+                )
+
+        self._do("lock", enter, patience=wait)
+
+    def _do(self, operation: str, task: Callable[[], T], patience: float = 0.0) -> T | None:
+        if self._over:
+            return None
+        try:
+            return task() if self._direct else self._in_thread(task, patience + STORE_TIMEOUT)
+        except Exception as error:
+            self._over = True
+            self._health.failed(operation, error)
+            return None
+
+    def _in_thread(self, task: Callable[[], T], timeout: float) -> T:
+        from concurrent.futures import Future
+
+        future: Future[T] = Future()
+        if self._thread is None:
+            self._thread = threading.Thread(
+                target=self._work, name="mediahound-auth store", daemon=True
+            )
+            self._thread.start()
+        self._tasks.put(lambda: _run(task, future))
+        return future.result(timeout)
+
+    def _work(self) -> None:
+        while task := self._tasks.get():
+            task()
+
+
+def _run(task: Callable[[], T], future: Future[T]) -> None:
+    try:
+        future.set_result(task())
+    except Exception as error:
+        future.set_exception(error)
