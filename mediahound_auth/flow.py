@@ -8,8 +8,9 @@ the asynchronous one.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Generator
+from contextlib import suppress
 from time import time
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import anyio.lowlevel  # noqa: F401  # here, so that no event loop is held up by importing it
 from anyio import to_thread
@@ -137,21 +138,19 @@ def _carried(request: httpx.Request) -> str:
     return access_token if scheme == "Bearer" else ""
 
 
-def _body(request: httpx.Request) -> object:
+def _body(request: httpx.Request) -> Any:
     # httpx keeps what it was given as `content=` here, and has no public name for it.
     return getattr(request.stream, "_stream", None)
 
 
 def _position(request: httpx.Request) -> int | None:
-    """Where the body starts, if it is a file."""
+    """Where the body starts, if it is a file that knows."""
     body = _body(request)
-    if not hasattr(body, "tell"):
+    if hasattr(body, "__aiter__") or not hasattr(body, "tell"):
         return None
-    try:
-        position = body.tell()
-    except OSError:
-        return None
-    return position if isinstance(position, int) else None
+    with suppress(OSError):
+        return int(body.tell())
+    return None
 
 
 def _rewind(request: httpx.Request, start: int | None) -> bool:
@@ -159,12 +158,11 @@ def _rewind(request: httpx.Request, start: int | None) -> bool:
     body = _body(request)
     if isinstance(body, bytes | list | tuple):
         return True
-    if start is not None and hasattr(body, "seek"):
-        try:
+    if start is not None:
+        with suppress(OSError, AttributeError):
             body.seek(start)
-        except OSError:
-            return False
-        return True
+            return True
+        return False
     # A multipart body rewinds its files itself, but sends nothing of those that cannot be.
     fields = getattr(request.stream, "fields", None)
     return fields is not None and all(_seekable(getattr(field, "file", b"")) for field in fields)

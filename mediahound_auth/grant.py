@@ -14,14 +14,21 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import math
-import re
 from collections.abc import Callable, Iterable, Mapping
-from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import Literal, NamedTuple
 from urllib.parse import quote, quote_plus, urlsplit
 
+from mediahound_auth.answer import (
+    LONGEST_ANSWER,
+    TokenResponse,
+    json_object,
+    lifetime,
+    longest_first,
+    quotable,
+    retry_after_of,
+    scope_of,
+)
 from mediahound_auth.errors import (
     ConfigurationError,
     InvalidClientError,
@@ -34,18 +41,6 @@ from mediahound_auth.token import Token
 __all__ = ["LONGEST_ANSWER", "ClientAuth", "Grant", "TokenRequest", "TokenResponse"]
 
 ClientAuth = Literal["mediahound", "client_secret_basic", "client_secret_post"]
-
-# Octets of a token answer that are read at most; a real one has a few hundred.
-LONGEST_ANSWER = 1 << 20
-
-# Seconds. MediaHound: "two weeks or less". It also stands in where the endpoint does not say or
-# says more: asking once in two weeks harms nobody, and a token that dies sooner is repaired at its
-# first 401.
-LONGEST_LIFE = 14 * 24 * 3600
-
-# Seconds. `expires_in` is in whole seconds, rounded down by servers: 0 means less than one, never
-# "for ever". So is anything below.
-SHORTEST_LIFE = 1
 
 
 class TokenRequest(NamedTuple):
@@ -60,17 +55,6 @@ class TokenRequest(NamedTuple):
 
     def __repr__(self) -> str:
         return f"TokenRequest(url={self.url!r}, ...)"
-
-
-class TokenResponse(NamedTuple):
-    """What came back, of the body little more than LONGEST_ANSWER octets."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-    def __repr__(self) -> str:
-        return f"TokenResponse(status={self.status!r}, ...)"
 
 
 class Grant(NamedTuple):
@@ -152,14 +136,14 @@ class Grant(NamedTuple):
         """
         fields: dict[str, object] = {}
         try:
-            fields = _json_object(response.body)
+            fields = json_object(response.body)
             if 200 <= response.status < 300 and fields.get("error") is None:
                 return self._read(fields, sent_at)
             why = "it is neither a token nor an OAuth error"
         except ValueError as error:
             # Its text is one of those below; none of them quotes the answer.
             why = str(error)
-        hidden = _longest_first([*self._forms_of(secret), *known])
+        hidden = longest_first([*self._forms_of(secret), *known])
         raise self._refusal(response, fields, why, sent_at, hidden)
 
     def _basic(self, secret: str) -> str:
@@ -178,9 +162,9 @@ class Grant(NamedTuple):
         checked: dict[str, object] = {
             "access_token": access_token,
             "token_type": "Bearer",
-            "expires_in": _lifetime(fields.get("expires_in")),
+            "expires_in": lifetime(fields.get("expires_in")),
         }
-        if scope := _scope(fields.get("scope")):
+        if scope := scope_of(fields.get("scope")):
             checked["scope"] = scope
         from oauthlib.oauth2 import BackendApplicationClient
 
@@ -204,9 +188,9 @@ class Grant(NamedTuple):
         hidden: Iterable[str],
     ) -> TokenRequestError:
         status = response.status
-        error = _quotable(fields.get("error"), hidden)
-        description = _quotable(fields.get("error_description"), hidden)
-        retry_after = _retry_after(response, now)
+        error = quotable(fields.get("error"), hidden)
+        description = quotable(fields.get("error_description"), hidden)
+        retry_after = retry_after_of(response, now)
         said = (error or f"HTTP {status}") + (f" ({description})" if description else "")
         kind = TokenRequestError
         if status == 429 or status >= 500:
@@ -255,63 +239,3 @@ def _utf8(text: str) -> bytes:
 def _digest(secret: str, *parts: str) -> str:
     # Slow on purpose: whoever reads a store could try guesses at the secret on a fast one.
     return hashlib.pbkdf2_hmac("sha256", _utf8(secret), _utf8(json.dumps(parts)), 20_000).hex()
-
-
-def _json_object(body: bytes) -> dict[str, object]:
-    if len(body) > LONGEST_ANSWER:
-        raise ValueError(f"it is longer than {LONGEST_ANSWER} octets")
-    if not body.strip():
-        raise ValueError("it is empty")
-    try:
-        answer = json.loads(body.decode("utf-8-sig"))
-    except (ValueError, RecursionError):
-        raise ValueError("it is not JSON") from None
-    if not isinstance(answer, dict):
-        raise ValueError("it is not a JSON object")
-    return answer
-
-
-def _lifetime(expires_in: object) -> int:
-    """Seconds. RFC 6749 §5.1 has a JSON number; numbers written as strings exist in the wild."""
-    if expires_in is None:
-        return LONGEST_LIFE
-    if isinstance(expires_in, str) and re.fullmatch(r"-?[0-9]{1,18}(\.[0-9]{1,18})?", expires_in):
-        expires_in = float(expires_in)
-    if isinstance(expires_in, bool) or not isinstance(expires_in, int | float):
-        raise ValueError("its expires_in is not a number of seconds")
-    if isinstance(expires_in, float) and not math.isfinite(expires_in):
-        raise ValueError("its expires_in is not a finite number of seconds")
-    return int(min(max(expires_in, SHORTEST_LIFE), LONGEST_LIFE))
-
-
-def _scope(scope: object) -> str | None:
-    """The scope, for the caller to look at. Nothing hangs on it, so an odd one costs no token."""
-    if isinstance(scope, list) and all(isinstance(part, str) for part in scope):
-        scope = " ".join(scope)
-    return " ".join(scope.split()) if isinstance(scope, str) else None
-
-
-def _retry_after(response: TokenResponse, now: float) -> float | None:
-    """Seconds from now: Retry-After is a number of them or a date (RFC 9110 §10.2.3)."""
-    said = next((v for k, v in response.headers.items() if k.lower() == "retry-after"), None)
-    if said is None:
-        return None
-    if re.fullmatch(r"[0-9]{1,9}", said.strip()):
-        return float(said)
-    try:
-        return max(0.0, parsedate_to_datetime(said).timestamp() - now)
-    except (ValueError, OverflowError):
-        return None
-
-
-def _quotable(said: object, hidden: Iterable[str]) -> str | None:
-    """What the endpoint said, if it is text, fit for a log: one short line with nothing hidden."""
-    if not isinstance(said, str):
-        return None
-    for private in hidden:
-        said = said.replace(private, "***")
-    return "".join(char if char.isprintable() else " " for char in said)[:300] or None
-
-
-def _longest_first(texts: Iterable[str]) -> list[str]:
-    return sorted({text for text in texts if text}, key=len, reverse=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from typing import NamedTuple, get_args
+from typing import NamedTuple, cast, get_args
 
 from mediahound_auth.errors import ConfigurationError
 from mediahound_auth.grant import ClientAuth, Grant
@@ -109,7 +109,7 @@ def _text(value: object, name: str) -> str:
 
 def _secret(value: object, name: str) -> str | Callable[[], str]:
     if callable(value):
-        return value
+        return cast(Callable[[], str], value)  # what it returns is checked when it is asked
     if not isinstance(value, str):
         kind = type(value).__name__
         raise ConfigurationError(f"{name} must be a str or a callable that returns one, not {kind}")

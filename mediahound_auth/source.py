@@ -64,8 +64,7 @@ class TokenSource:
                 flight = self._join(waited_for=True)
         if step is Step.GIVE_UP:
             raise self._remembered(state, now)
-        if step is Step.RENEW:
-            assert flight is not None
+        if flight and step is Step.RENEW:
             yield flight
             return self._landed(flight)
         if flight:
@@ -79,12 +78,13 @@ class TokenSource:
         None: there is no better one, the 401 is the caller's.
         """
         while True:
+            flight = None
             with guard:
                 state = self.cell.state
                 step = state.step_after_401(rejected, time.time())
                 if step is Step.RENEW:
                     flight = self._join(waited_for=True, rejected=rejected)
-            if step is not Step.RENEW:
+            if flight is None:
                 return state.token if step is Step.USE else None
             yield flight
             try:

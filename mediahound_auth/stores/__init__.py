@@ -36,5 +36,7 @@ class Store(Protocol):
     def lock(self, key: str, timeout: float) -> AbstractContextManager[object]:
         """Mutual exclusion for renewing `key`, as far as the store reaches.
 
-        Entering waits for at most `timeout` seconds, then raises TimeoutError.
+        Entering waits for at most `timeout` seconds, then raises TimeoutError. It is left on the
+        thread that entered it.
         """
+        ...

@@ -1,0 +1,106 @@
+"""What comes back from a token endpoint, read as what it is: data from outside. Pure."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping
+from email.utils import parsedate_to_datetime
+from typing import NamedTuple
+
+__all__ = [
+    "LONGEST_ANSWER",
+    "TokenResponse",
+    "json_object",
+    "lifetime",
+    "longest_first",
+    "quotable",
+    "retry_after_of",
+    "scope_of",
+]
+
+# Octets of a token answer that are read at most; a real one has a few hundred.
+LONGEST_ANSWER = 1 << 20
+
+# Seconds. MediaHound: "two weeks or less". It also stands in where the endpoint does not say or
+# says more: asking once in two weeks harms nobody, and a token that dies sooner is repaired at its
+# first 401.
+LONGEST_LIFE = 14 * 24 * 3600
+
+# Seconds. `expires_in` is in whole seconds, rounded down by servers: 0 means less than one, never
+# "for ever". So is anything below.
+SHORTEST_LIFE = 1
+
+
+class TokenResponse(NamedTuple):
+    """What came back, of the body little more than LONGEST_ANSWER octets."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def __repr__(self) -> str:
+        return f"TokenResponse(status={self.status!r}, ...)"
+
+
+def json_object(body: bytes) -> dict[str, object]:
+    """The JSON object that `body` is; otherwise a ValueError says why it is none."""
+    if len(body) > LONGEST_ANSWER:
+        raise ValueError(f"it is longer than {LONGEST_ANSWER} octets")
+    if not body.strip():
+        raise ValueError("it is empty")
+    try:
+        answer = json.loads(body.decode("utf-8-sig"))
+    except (ValueError, RecursionError):
+        raise ValueError("it is not JSON") from None
+    if not isinstance(answer, dict):
+        raise ValueError("it is not a JSON object")
+    return answer
+
+
+def lifetime(expires_in: object) -> int:
+    """Seconds. RFC 6749 §5.1 has a JSON number; numbers written as strings exist in the wild."""
+    if expires_in is None:
+        return LONGEST_LIFE
+    if isinstance(expires_in, str) and re.fullmatch(r"-?[0-9]{1,18}(\.[0-9]{1,18})?", expires_in):
+        expires_in = float(expires_in)
+    if isinstance(expires_in, bool) or not isinstance(expires_in, int | float):
+        raise ValueError("its expires_in is not a number of seconds")
+    if isinstance(expires_in, float) and not math.isfinite(expires_in):
+        raise ValueError("its expires_in is not a finite number of seconds")
+    return int(min(max(expires_in, SHORTEST_LIFE), LONGEST_LIFE))
+
+
+def scope_of(scope: object) -> str | None:
+    """The scope, for the caller to look at. Nothing hangs on it, so an odd one costs no token."""
+    if isinstance(scope, list) and all(isinstance(part, str) for part in scope):
+        scope = " ".join(scope)
+    return " ".join(scope.split()) if isinstance(scope, str) else None
+
+
+def retry_after_of(response: TokenResponse, now: float) -> float | None:
+    """Seconds from now: Retry-After is a number of them or a date (RFC 9110 §10.2.3)."""
+    said = next((v for k, v in response.headers.items() if k.lower() == "retry-after"), None)
+    if said is None:
+        return None
+    if re.fullmatch(r"[0-9]{1,9}", said.strip()):
+        return float(said)
+    try:
+        return max(0.0, parsedate_to_datetime(said).timestamp() - now)
+    except (ValueError, OverflowError):
+        return None
+
+
+def quotable(said: object, hidden: Iterable[str]) -> str | None:
+    """What the endpoint said, if it is text, fit for a log: one short line with nothing hidden."""
+    if not isinstance(said, str):
+        return None
+    for private in hidden:
+        said = said.replace(private, "***")
+    return "".join(char if char.isprintable() else " " for char in said)[:300] or None
+
+
+def longest_first(texts: Iterable[str]) -> list[str]:
+    """The order in which to hide texts of which some hold others."""
+    return sorted({text for text in texts if text}, key=len, reverse=True)
