@@ -41,6 +41,7 @@ class BearerAuth:
         store: Store | None,
         renew_margin: float,
         timeout: float,
+        transport: object,
     ) -> None:
         try:
             settings = Settings.checked(
@@ -56,6 +57,7 @@ class BearerAuth:
             )
         except ConfigurationError as error:
             raise again(error, self._kinds) from None
+        self._transport = transport
         self._start(settings)
 
     def _start(self, settings: Settings) -> None:
@@ -102,11 +104,12 @@ class BearerAuth:
         )
 
     def __getstate__(self) -> dict[str, object]:
-        return {"settings": self._source.settings}
+        return {"settings": self._source.settings, "transport": self._transport}
 
     def __setstate__(self, state: dict[str, object]) -> None:
         settings = state["settings"]
         assert isinstance(settings, Settings)
+        self._transport = state["transport"]
         self._start(settings)
 
     def __deepcopy__(self, memo: dict[int, object]) -> Self:

@@ -17,6 +17,7 @@ from anyio import to_thread
 
 from mediahound_auth.auth import BearerAuth
 from mediahound_auth.flight import Plan, drive, drive_async
+from mediahound_auth.lifecycle import shows_acceptance
 from mediahound_auth.origins import DEFAULT_PORTS, Origin, origin_of
 from mediahound_auth.settings import Settings
 from mediahound_auth.token import Token
@@ -128,7 +129,7 @@ class BearerFlow(BearerAuth):
         return True
 
     def _accepted(self, response: httpx.Response, *, replayed: bool) -> None:
-        if response.status_code != 401 and response.status_code < 500:
+        if shows_acceptance(response.status_code):
             self._source.accepted(_carried(response.request), replayed=replayed)
 
 

@@ -98,7 +98,6 @@ class MediaHoundAuth(BearerFlow, httpx.Auth):
     ) -> None:
         if client is not None and not isinstance(client, httpx.Client):
             raise ConfigurationError(f"client must be an httpx.Client, not {type(client).__name__}")
-        self._client = client
         super().__init__(
             client_id,
             client_secret,
@@ -109,13 +108,14 @@ class MediaHoundAuth(BearerFlow, httpx.Auth):
             store=store,
             renew_margin=renew_margin,
             timeout=timeout,
+            transport=client,
         )
 
     _bytes_stream = httpx.ByteStream
 
     def _send(self, request: TokenRequest, timeout: float) -> TokenResponse:
-        if self._client is not None:
-            return _send(self._client, request, timeout)
+        if isinstance(self._transport, httpx.Client):
+            return _send(self._transport, request, timeout)
         with httpx.Client() as client:
             return _send(client, request, timeout)
 

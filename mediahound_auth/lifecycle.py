@@ -45,7 +45,7 @@ from typing import NamedTuple
 from mediahound_auth.errors import MediaHoundAuthError, TokenRequestError
 from mediahound_auth.token import Token
 
-__all__ = ["State", "Step"]
+__all__ = ["State", "Step", "shows_acceptance"]
 
 NEVER = float("-inf")
 
@@ -207,6 +207,11 @@ class State(NamedTuple):
 
     def _failed_lately(self, now: float) -> bool:
         return self.failed_at <= now < self.retry_at
+
+
+def shows_acceptance(status: int) -> bool:
+    """Whether an API that answered with this HTTP status has taken the token: 5xx says nothing."""
+    return status != 401 and status < 500
 
 
 def _doubled(times: int) -> float:

@@ -26,6 +26,7 @@ from mediahound_auth import errors
 from mediahound_auth.auth import BearerAuth
 from mediahound_auth.flight import drive
 from mediahound_auth.grant import ClientAuth, TokenRequest, TokenResponse
+from mediahound_auth.lifecycle import shows_acceptance
 from mediahound_auth.origins import origin_of
 from mediahound_auth.sending import USER_AGENT, read_bounded, unreachable
 from mediahound_auth.settings import Settings
@@ -108,7 +109,6 @@ class MediaHoundAuth(BearerAuth, AuthBase):
             raise ConfigurationError(
                 f"session must be a requests.Session, not {type(session).__name__}"
             )
-        self._session = session
         super().__init__(
             client_id,
             client_secret,
@@ -119,13 +119,14 @@ class MediaHoundAuth(BearerAuth, AuthBase):
             store=store,
             renew_margin=renew_margin,
             timeout=timeout,
+            transport=session,
         )
 
     def _start(self, settings: Settings) -> None:
         super()._start(settings)
         # What the URLs of allowed origins start with, once requests has normalised them.
         self._prefixes = tuple(f"{origin}/" for origin in settings.origins)
-        self._hook = self._answered
+        self._hook = _Hook(self)
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         """Attach the token; called by requests while it prepares a request."""
@@ -138,11 +139,15 @@ class MediaHoundAuth(BearerAuth, AuthBase):
             request.hooks["response"].append(self._hook)
         return request
 
-    def _answered(self, response: requests.Response, **kwargs: Any) -> requests.Response:
-        """What requests calls with each response, those on the way of a redirect included."""
+    def _repaired(self, response: requests.Response, kwargs: dict[str, Any]) -> requests.Response:
+        """What comes of `response`: itself, or the answer to a replay if its token was rejected.
+
+        Called with each response, those on the way of a redirect included; `kwargs` are those of
+        the transport adapter's `send`.
+        """
         source = self._source
         if response.status_code != 401:
-            if self._cell.state.doubts and response.status_code < 500:
+            if self._cell.state.doubts and shows_acceptance(response.status_code):
                 source.accepted(_carried(response.request))
             return response
         request = response.request
@@ -154,7 +159,7 @@ class MediaHoundAuth(BearerAuth, AuthBase):
         if token is None or not hasattr(response, "connection") or not _rewind(request):
             return response
         replay = _replay(response, token, kwargs)
-        if replay.status_code != 401:
+        if shows_acceptance(replay.status_code):
             source.accepted(token.access_token, replayed=True)
         return replay
 
@@ -165,8 +170,8 @@ class MediaHoundAuth(BearerAuth, AuthBase):
             return False
 
     def _send(self, request: TokenRequest, timeout: float) -> TokenResponse:
-        if self._session is not None:
-            return _send(self._session, request, timeout)
+        if isinstance(self._transport, requests.Session):
+            return _send(self._transport, request, timeout)
         with requests.Session() as session:
             return _send(session, request, timeout)
 
@@ -177,6 +182,25 @@ class MediaHoundAuth(BearerAuth, AuthBase):
         errors.TokenEndpointUnavailable: TokenEndpointUnavailable,
         errors.InvalidTokenResponse: InvalidTokenResponse,
     }
+
+
+class _Hook:
+    """What requests calls with a response.
+
+    It stays with the request, and so with the response. One that is pickled, into a cache perhaps,
+    must not take the client secret along: out of a pickle, the hook does nothing.
+    """
+
+    __slots__ = ("_auth",)
+
+    def __init__(self, auth: MediaHoundAuth | None) -> None:
+        self._auth = auth
+
+    def __call__(self, response: requests.Response, **kwargs: Any) -> requests.Response:
+        return response if self._auth is None else self._auth._repaired(response, kwargs)
+
+    def __reduce__(self) -> tuple[type[_Hook], tuple[None]]:
+        return _Hook, (None,)
 
 
 def _carried(request: requests.PreparedRequest) -> str:
