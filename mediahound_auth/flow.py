@@ -126,6 +126,8 @@ class BearerFlow(BearerAuth):
         if token is None or not _rewind(request, start):
             return False
         request.headers["Authorization"] = token.authorization
+        if response.cookies:
+            response.cookies.set_cookie_header(request)  # as DigestAuth does
         return True
 
     def _accepted(self, response: httpx.Response, *, replayed: bool) -> None:

@@ -75,8 +75,9 @@ class MediaHoundAuth(BearerFlow, httpx.Auth):
         renew_margin: seconds before the expiry at which renewal in the background begins.
         timeout: seconds that getting one token may take, retries included.
         client: the client for token requests, for its proxies, CA bundle, client certificate and
-            transports; nothing else of it is used. It is used from another thread, and so is a
-            (synchronous) httpx.Client also where the auth object is used with an AsyncClient.
+            transports; besides those, only its event hooks are used, which see the request with
+            the secret. It is called from another thread: a synchronous httpx.Client, also where
+            the auth object is used with an AsyncClient.
 
     Raises:
         ConfigurationError: an option is missing or wrong.

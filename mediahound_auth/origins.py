@@ -35,21 +35,27 @@ def origin_of(url: str) -> Origin:
     Raises:
         ValueError: it is no such URL.
     """
+    # Python's parser drops some of these, and HTTP libraries others.
+    if not url.isprintable() or " " in url or "\\" in url:
+        raise ValueError("a URL has no blanks, control characters or backslashes")
     parts = urlsplit(url)
     scheme, host = parts.scheme.lower(), parts.hostname
-    if scheme not in DEFAULT_PORTS or not host or "\\" in parts.netloc or "%" in host:
+    if scheme not in DEFAULT_PORTS or not host or "%" in host:
         raise ValueError("not an absolute http or https URL")
     port = parts.port
     return Origin(scheme, _ascii(host), DEFAULT_PORTS[scheme] if port is None else port)
 
 
 def _ascii(host: str) -> str:
-    """`host` as it is sent: in lower case, and an international name in its ASCII form."""
-    try:
-        return host.encode("ascii").decode().lower()
-    except UnicodeEncodeError:
-        # UnicodeError, what the codec raises for names it cannot encode, is a ValueError.
-        return host.encode("idna").decode().lower()
+    """`host` as it is sent: in lower case, an international name in its ASCII form."""
+    if host.isascii():
+        return host.lower()
+    # The codec has the rules of 2003. Where those of today, which HTTP libraries follow, lead to
+    # another host, there is no way back to the name from the codec's ("faß" has become "fass").
+    ascii_form = host.encode("idna")
+    if ascii_form.decode("idna") != host.lower():
+        raise ValueError("an international name that has to be written in its ASCII form, xn--…")
+    return ascii_form.decode("ascii").lower()
 
 
 def _is_loopback(host: str) -> bool:

@@ -6,7 +6,7 @@ Whatever is not given comes from the environment, then from the defaults.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 from typing import NamedTuple, cast, get_args
 
 from mediahound_auth.errors import ConfigurationError
@@ -120,8 +120,10 @@ def _scope(scope: object) -> str:
     if scope is None:
         return ""
     parts = scope.split() if isinstance(scope, str) else _listed(scope, "scope")
-    if not all(isinstance(part, str) and part and not part.split()[1:] for part in parts):
+    if not all(isinstance(part, str) and part.split() == [part] for part in parts):
         raise ConfigurationError("scope must be a str, or several, each without blanks")
+    if isinstance(scope, Set):
+        parts.sort(key=str)  # a set's own order differs from process to process
     return " ".join(str(part) for part in parts)
 
 
@@ -130,23 +132,25 @@ def _client_auth(value: object) -> ClientAuth:
         if value == known:
             return known  # type: ignore[no-any-return]  # typeshed: get_args returns Any
     choices = ", ".join(repr(known) for known in get_args(ClientAuth))
-    raise ConfigurationError(f"client_auth must be one of {choices}, not {value!r}")
+    raise ConfigurationError(f"client_auth must be one of {choices}")
+
+
+# What was given is never shown: it may be a secret that went to the wrong place.
 
 
 def _token_origin(url: str, name: str) -> Origin:
     try:
         origin = origin_of(url)
     except ValueError:
-        # What was given is not shown: it may be a secret that went to the wrong place.
         raise ConfigurationError(f"{name} must be an absolute https URL") from None
     if not origin.secure:
         raise ConfigurationError(
             f"{name} must be an https URL: over http the client secret could be read on its way "
             f"to {origin.host}. Only loopback hosts may use http"
         )
-    authority = url.split("//", 1)[1].split("/", 1)[0]
-    if "@" in authority or "#" in url or not url.isprintable() or " " in url:
-        raise ConfigurationError(f"{name} must be a URL without credentials, blanks or fragment")
+    authority = url.split("//", 1)[1].split("/", 1)[0].split("?", 1)[0]
+    if "@" in authority or "#" in url:
+        raise ConfigurationError(f"{name} must be a URL without credentials and fragment")
     return origin
 
 
@@ -156,16 +160,19 @@ def _origin(value: object) -> Origin:
     try:
         origin = origin_of(value)
     except ValueError:
-        raise ConfigurationError(f"origins: {value!r} is not like 'https://host[:port]'") from None
+        raise ConfigurationError(
+            "origins takes origins like 'https://host' or 'https://host:port'; one given is not"
+        ) from None
     bare = value.split("//", 1)[1]
     if any(mark in bare for mark in "/?#@"):
         raise ConfigurationError(
-            f"origins: an origin has no path, query, fragment or credentials; use {str(origin)!r}"
+            "origins: an origin has no path, query, fragment or credentials; "
+            f"perhaps {str(origin)!r} is meant"
         )
     if not origin.secure:
         raise ConfigurationError(
-            f"origins: {value!r} must be https: over http the access token could be read on its "
-            "way. Only loopback hosts may use http"
+            f"origins: {str(origin)!r} must be https: over http the access token could be read on "
+            "its way. Only loopback hosts may use http"
         )
     return origin
 
@@ -179,8 +186,9 @@ def _listed(value: object, option: str) -> list[object]:
 def _store(value: object) -> Store | None:
     if value is None or (isinstance(value, Store) and not isinstance(value, type)):
         return value
+    kind = "a class" if isinstance(value, type) else type(value).__name__
     raise ConfigurationError(
-        f"store must have the methods load, save, discard and lock; {value!r} has not"
+        f"store must be an object with the methods load, save, discard and lock, not {kind}"
     )
 
 
@@ -192,6 +200,6 @@ def _seconds(value: object, option: str, *, zero: bool) -> float:
         or not isinstance(value, int | float)
         or not least <= value <= 1_000_000
     ):
-        kind = "a number of seconds, 0 or more" if zero else "a number of seconds above 0"
-        raise ConfigurationError(f"{option} must be {kind}, not {value!r}")
+        bounds = "0 or more" if zero else "above 0"
+        raise ConfigurationError(f"{option} must be a number of seconds, {bounds} (at most 1e6)")
     return float(value)

@@ -14,7 +14,13 @@ import time
 
 from mediahound_auth.cell import cell_of, guard
 from mediahound_auth.endpoint import Sender, ask, out_of_time
-from mediahound_auth.errors import Kinds, MediaHoundAuthError, TokenRequestError, again
+from mediahound_auth.errors import (
+    ConfigurationError,
+    Kinds,
+    MediaHoundAuthError,
+    TokenRequestError,
+    again,
+)
 from mediahound_auth.flight import Flight, Plan
 from mediahound_auth.lifecycle import State, Step
 from mediahound_auth.origins import Origin
@@ -117,7 +123,11 @@ class TokenSource:
         with guard:
             self.cell.flight = None
             self.cell.become(State())
-        with self._visit(self.settings.grant.secret()) as visit:
+        try:
+            secret = self.settings.grant.secret()
+        except ConfigurationError as error:
+            raise again(error, self._kinds)  # noqa: B904  # it brings the cause along
+        with self._visit(secret) as visit:
             visit.discard()
 
     def accepted(self, access_token: str, *, replayed: bool = False) -> None:
@@ -172,7 +182,7 @@ class TokenSource:
             self._fetch(flight)
         except MediaHoundAuthError as error:
             self._failed(flight, error)
-        except Exception as error:
+        except BaseException as error:
             # Whatever else breaks (a session of the user's own, say), nobody may be left waiting.
             host = self.settings.grant.host
             wrapped = TokenRequestError(
@@ -180,6 +190,8 @@ class TokenSource:
             )
             wrapped.__cause__ = error
             self._failed(flight, wrapped)
+            if not isinstance(error, Exception):
+                raise
 
     def _fetch(self, flight: Flight) -> None:
         grant = self.settings.grant
