@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import html
 import json
 import math
 import re
 from collections.abc import Iterable, Mapping
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import NamedTuple
+from urllib.parse import quote
 
 __all__ = [
     "LONGEST_ANSWER",
     "TokenResponse",
+    "any_spelling_of",
     "json_object",
     "lifetime",
-    "longest_first",
     "quotable",
     "retry_after_of",
     "scope_of",
@@ -87,20 +90,37 @@ def retry_after_of(response: TokenResponse, now: float) -> float | None:
     if re.fullmatch(r"[0-9]{1,9}", said.strip()):
         return float(said)
     try:
-        return max(0.0, parsedate_to_datetime(said).timestamp() - now)
+        date = parsedate_to_datetime(said)
+        if date.tzinfo is None:  # the oldest of the forms that a date may have; always UTC
+            date = date.replace(tzinfo=UTC)
+        return max(0.0, date.timestamp() - now)
     except (ValueError, OverflowError):
         return None
 
 
-def quotable(said: object, hidden: Iterable[str]) -> str | None:
-    """What the endpoint said, if it is text, fit for a log: one short line with nothing hidden."""
+def quotable(said: object, private: re.Pattern[str]) -> str | None:
+    """What the endpoint said, if it is text, fit for a log: one short line, nothing private."""
     if not isinstance(said, str):
         return None
-    for private in hidden:
-        said = said.replace(private, "***")
-    return "".join(char if char.isprintable() else " " for char in said)[:300] or None
+    line = "".join(char if char.isprintable() else " " for char in private.sub("***", said))
+    return line[:300] or None
 
 
-def longest_first(texts: Iterable[str]) -> list[str]:
-    """The order in which to hide texts of which some hold others."""
-    return sorted({text for text in texts if text}, key=len, reverse=True)
+def any_spelling_of(texts: Iterable[str]) -> re.Pattern[str]:
+    """What finds these texts, each character as it is or as URLs, HTML, JSON and base64 have it."""
+    longest_first = sorted({text for text in texts if text}, key=len, reverse=True)
+    return re.compile(
+        "|".join("".join(map(_spellings, text)) for text in longest_first), re.IGNORECASE
+    )
+
+
+def _spellings(char: str) -> str:
+    spellings = {
+        char,
+        quote(char, safe="", errors="replace"),
+        html.escape(char),
+        f"&#{ord(char)};",
+        json.dumps(char)[1:-1],
+        {" ": "+", "+": "-", "/": "_"}.get(char, char),
+    }
+    return f"(?:{'|'.join(map(re.escape, sorted(spellings)))})"

@@ -97,6 +97,8 @@ class BearerAuth:
         raise NotImplementedError
 
     def __repr__(self) -> str:
+        if not hasattr(self, "_source"):
+            return object.__repr__(self)  # in a traceback through a constructor that failed
         grant = self._source.settings.grant
         return (
             f"<{type(self).__module__}.{type(self).__name__} "

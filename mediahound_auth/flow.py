@@ -108,10 +108,10 @@ class BearerFlow(BearerAuth):
             self._accepted(response, replayed=True)
 
     def _allows(self, url: httpx.URL) -> bool:
-        scheme, host, port = url.scheme, url.raw_host, url.port
-        if port is None:
-            port = DEFAULT_PORTS.get(scheme, 0)
-        return self._source.allows(Origin(scheme, host.decode("ascii"), port))
+        scheme, host, port = url.scheme, url.raw_host.decode("ascii"), url.port
+        if scheme not in DEFAULT_PORTS or not host:
+            return False  # the library will say what is wrong with it
+        return self._source.allows(Origin(scheme, host, port or DEFAULT_PORTS[scheme]))
 
     def _remedy(self, response: httpx.Response, start: int | None) -> Plan[bool]:
         """Make the request that got this 401 fit to be sent again; False if that makes no sense.

@@ -14,17 +14,18 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import Literal, NamedTuple
-from urllib.parse import quote, quote_plus, urlsplit
+from urllib.parse import quote_plus, urlsplit
 
 from mediahound_auth.answer import (
     LONGEST_ANSWER,
     TokenResponse,
+    any_spelling_of,
     json_object,
     lifetime,
-    longest_first,
     quotable,
     retry_after_of,
     scope_of,
@@ -94,6 +95,12 @@ class Grant(NamedTuple):
                 "the client_secret callable must return the client secret as a non-empty str; "
                 f"it returned {'an empty one' if secret == '' else type(secret).__name__}"
             )
+        try:
+            _utf8(secret)
+        except UnicodeEncodeError:
+            raise ConfigurationError(
+                "what the client_secret callable returned cannot be encoded as UTF-8"
+            ) from None
         return secret
 
     def key(self, secret: str) -> str:
@@ -112,7 +119,10 @@ class Grant(NamedTuple):
             "Content-Type": "application/x-www-form-urlencoded",
         }
         if self.client_auth != "client_secret_post":
-            headers["Authorization"] = f"Basic {self._basic(secret)}"
+            pair = (self.client_id, secret)
+            if self.client_auth == "client_secret_basic":
+                pair = self._form_encoded(secret)
+            headers["Authorization"] = f"Basic {_basic(*pair)}"
         in_body = self.client_auth != "client_secret_basic"
         body = BackendApplicationClient(self.client_id).prepare_request_body(
             scope=self.scope or None,
@@ -138,21 +148,24 @@ class Grant(NamedTuple):
         try:
             fields = json_object(response.body)
             if 200 <= response.status < 300 and fields.get("error") is None:
-                return self._read(fields, sent_at)
+                return self._read(fields, sent_at, self._private(secret, known))
             why = "it is neither a token nor an OAuth error"
         except ValueError as error:
             # Its text is one of those below; none of them quotes the answer.
             why = str(error)
-        hidden = longest_first([*self._forms_of(secret), *known])
-        raise self._refusal(response, fields, why, sent_at, hidden)
+        private = self._private(secret, [*known, fields.get("access_token")])
+        raise self._refusal(response, fields, why, sent_at, private)
 
-    def _basic(self, secret: str) -> str:
-        pair = (self.client_id, secret)
-        if self.client_auth == "client_secret_basic":
-            pair = (quote_plus(self.client_id), quote_plus(secret))
-        return base64.b64encode(_utf8(":".join(pair))).decode("ascii")
+    def _private(self, secret: str, tokens: Iterable[object]) -> re.Pattern[str]:
+        """What must not be quoted from an answer, which may echo all that was sent."""
+        basics = [_basic(self.client_id, secret), _basic(*self._form_encoded(secret))]
+        texts = [secret, *(basic.rstrip("=") for basic in basics)]
+        return any_spelling_of([*texts, *(token for token in tokens if isinstance(token, str))])
 
-    def _read(self, fields: dict[str, object], sent_at: float) -> Token:
+    def _form_encoded(self, secret: str) -> tuple[str, str]:
+        return quote_plus(self.client_id), quote_plus(secret)
+
+    def _read(self, fields: dict[str, object], sent_at: float, private: re.Pattern[str]) -> Token:
         access_token = fields.get("access_token")
         if not isinstance(access_token, str) or not access_token:
             raise ValueError("it has no access_token")
@@ -164,8 +177,7 @@ class Grant(NamedTuple):
             "token_type": "Bearer",
             "expires_in": lifetime(fields.get("expires_in")),
         }
-        if scope := scope_of(fields.get("scope")):
-            checked["scope"] = scope
+        scope = private.sub("***", scope_of(fields.get("scope")) or "")
         from oauthlib.oauth2 import BackendApplicationClient
 
         answer = BackendApplicationClient(self.client_id).parse_request_body_response(
@@ -176,7 +188,7 @@ class Grant(NamedTuple):
             expires_at=sent_at + answer["expires_in"],
             requested_at=sent_at,
             # RFC 6749 §5.1: no scope in the answer means the one that was asked for.
-            scope=answer.scope or self.scope or None,
+            scope=scope or self.scope or None,
         )
 
     def _refusal(
@@ -185,11 +197,11 @@ class Grant(NamedTuple):
         fields: dict[str, object],
         why: str,
         now: float,
-        hidden: Iterable[str],
+        private: re.Pattern[str],
     ) -> TokenRequestError:
         status = response.status
-        error = quotable(fields.get("error"), hidden)
-        description = quotable(fields.get("error_description"), hidden)
+        error = quotable(fields.get("error"), private)
+        description = quotable(fields.get("error_description"), private)
         retry_after = retry_after_of(response, now)
         said = (error or f"HTTP {status}") + (f" ({description})" if description else "")
         kind = TokenRequestError
@@ -226,13 +238,13 @@ class Grant(NamedTuple):
             retry_after=retry_after,
         )
 
-    def _forms_of(self, secret: str) -> Iterable[str]:
-        raw = base64.b64encode(_utf8(f"{self.client_id}:{secret}")).decode("ascii")
-        return [secret, quote(secret, safe=""), quote_plus(secret), self._basic(secret), raw]
-
 
 def _utf8(text: str) -> bytes:
     return text.encode("utf-8")
+
+
+def _basic(user: str, password: str) -> str:
+    return base64.b64encode(_utf8(f"{user}:{password}")).decode("ascii")
 
 
 @lru_cache(maxsize=16)

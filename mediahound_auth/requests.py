@@ -244,20 +244,19 @@ def _replay(response: requests.Response, token: Token, kwargs: dict[str, Any]) -
 
 
 def _send(session: requests.Session, request: TokenRequest, timeout: float) -> TokenResponse:
-    """Send a token request with the session's transport, and with nothing else of it.
+    """Send a token request with the session's transport adapter, and with nothing else of it.
 
-    Prepared outside the session, it gets no cookies, headers or default auth from there; given no
-    `auth=` there either, it would get a .netrc's.
+    No cookies, headers, hooks, default auth or .netrc come in that way, and no redirect is followed
+    or even looked at.
     """
     headers = {**request.headers, "User-Agent": USER_AGENT}
     prepared = requests.Request("POST", request.url, headers, data=request.body).prepare()
     settings = session.merge_environment_settings(request.url, {}, True, None, None)
     deadline = monotonic() + timeout
     try:
-        with session.send(prepared, timeout=timeout, allow_redirects=False, **settings) as response:
+        adapter = session.get_adapter(request.url)
+        with adapter.send(prepared, timeout=timeout, **settings) as response:
             body = read_bounded(response.iter_content(1 << 16), deadline)
             return TokenResponse(response.status_code, response.headers, body)
     except OSError as error:  # all of requests' errors are
-        if isinstance(error, requests.RequestException):
-            error.request = error.response = None
-        raise unreachable(request.url, error) from error
+        raise unreachable(request.url, error)  # noqa: B904  # it has its own cause

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 
 from mediahound_auth.errors import TokenEndpointUnavailable
 from mediahound_auth.grant import LONGEST_ANSWER
@@ -33,19 +34,30 @@ def read_bounded(chunks: Iterable[bytes], deadline: float) -> bytes:
 
 
 def unreachable(url: str, error: Exception) -> TokenEndpointUnavailable:
-    """What to raise from the HTTP library's `error`, which is rid of what holds the secret."""
+    """What to raise for the HTTP library's `error`.
+
+    Its cause is an error of the same type, but a new one: the frames, arguments and inner errors
+    of the original hold the request, and so the secret, and its text may be an echo.
+    """
     chain = list(_chain(error))
-    untrusted = [inner for inner in chain if isinstance(inner, ssl.SSLCertVerificationError)]
-    why = (untrusted or chain)[-1]
+    words = _in_words(chain)
     unavailable = TokenEndpointUnavailable(
-        f"no answer from the token endpoint at {origin_of(url)}: {type(error).__name__}, "
-        f"{str(why) or type(why).__name__}"
+        f"no answer from the token endpoint at {origin_of(url)}: {type(error).__name__}, {words}"
     )
-    unavailable.transient = not untrusted
-    for inner in chain:
-        # Frames hold the request, and so the secret; some tools print what frames hold.
-        inner.__traceback__ = inner.__context__ = inner.__cause__ = None
+    unavailable.transient = not any(isinstance(e, ssl.SSLCertVerificationError) for e in chain)
+    with suppress(Exception):  # some errors cannot be made of a text alone
+        unavailable.__cause__ = type(error)(words)
     return unavailable
+
+
+def _in_words(chain: list[BaseException]) -> str:
+    """What went wrong. The operating system's words are safe; an HTTP library's may be an echo."""
+    for inner in reversed(chain):
+        if isinstance(inner, ssl.SSLCertVerificationError):
+            return f"certificate verify failed: {inner.verify_message}"
+        if isinstance(inner, OSError) and inner.strerror:
+            return inner.strerror
+    return type(chain[-1]).__name__
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

@@ -188,7 +188,7 @@ class TokenSource:
             wrapped = TokenRequestError(
                 f"the token request to {host} failed: {type(error).__name__}"
             )
-            wrapped.__cause__ = error
+            wrapped.__cause__ = _beyond_us(error)
             self._failed(flight, wrapped)
             if not isinstance(error, Exception):
                 raise
@@ -252,3 +252,17 @@ class TokenSource:
         if first:
             log.warning("no token: %s", error)
             flight.land(error)
+
+
+def _beyond_us(error: BaseException) -> BaseException:
+    """`error` with its traceback cut to what lies beyond this package's frames, which hold secrets.
+
+    The cut is after the last of them: between ours there are those of the retry library.
+    """
+    beyond = trace = error.__traceback__
+    while trace:
+        ours = trace.tb_frame.f_globals.get("__package__") == __package__
+        trace = trace.tb_next
+        if ours:
+            beyond = trace
+    return error.with_traceback(beyond)
