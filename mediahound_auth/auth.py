@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable
-from typing import ClassVar, Self
+from typing import ClassVar, Self, TypeVar
 
 from mediahound_auth.errors import ConfigurationError, Kinds, MediaHoundAuthError, again
 from mediahound_auth.flight import Plan, drive
-from mediahound_auth.grant import ClientAuth, TokenRequest, TokenResponse
+from mediahound_auth.grant import ClientAuth, Secret, TokenRequest, TokenResponse
 from mediahound_auth.settings import Settings
 from mediahound_auth.source import TokenSource
 from mediahound_auth.stores import Store
 from mediahound_auth.token import Token
 
-__all__ = ["BearerAuth"]
+__all__ = ["BearerAuth", "masked"]
+
+
+S = TypeVar("S")
+
+
+def masked(client_secret: S) -> S | Secret:
+    """The same, but of a repr that may be seen: tracebacks through a constructor may show it."""
+    return Secret(client_secret) if isinstance(client_secret, str) else client_secret
 
 
 class BearerAuth:

@@ -25,8 +25,9 @@ __all__ = ["Flight", "Plan", "drive", "drive_async"]
 
 T = TypeVar("T")
 
-# What a caller does, up to each point where it has to wait: written once for threads and tasks.
-Plan = Generator["Flight", None, T]
+# What a caller does, up to each point where it has to wait for a flight, and for how many seconds
+# at most: written once for threads and tasks.
+Plan = Generator[tuple["Flight", float], None, T]
 
 # Seconds a caller waits for a flight's thread to begin before it does the work itself: there are
 # places where threads never run, such as uWSGI without `enable-threads`.
@@ -117,15 +118,16 @@ class Flight:
         assert isinstance(error, MediaHoundAuthError)
         return error
 
-    def wait(self) -> None:
-        """Block this thread until it has landed or its time is up."""
+    def wait(self, most: float) -> None:
+        """Block this thread until it has landed or its time is up, for `most` seconds at most."""
         self.launch()
-        if not self._wait(max(0.0, self._begin_by - time.monotonic())):
+        until = time.monotonic() + min(most, self.remaining)
+        if not self._landed_by(min(self._begin_by, until)):
             self.run()
-            self._wait(self.remaining)
+            self._landed_by(until)
 
-    async def wait_async(self) -> None:
-        """Wait as a task, on asyncio or trio, until it has landed or its time is up."""
+    async def wait_async(self, most: float) -> None:
+        """The same for a task, on asyncio or trio."""
         import anyio
         from anyio.lowlevel import current_token
 
@@ -140,12 +142,12 @@ class Flight:
 
         self._outcome.add_done_callback(wake)
         self.launch()
-        with anyio.move_on_after(self.remaining):
+        with anyio.move_on_after(min(most, self.remaining)):
             await landed.wait()
 
-    def _wait(self, timeout: float) -> bool:
+    def _landed_by(self, moment: float) -> bool:
         with suppress(TimeoutError):
-            self._outcome.exception(timeout)
+            self._outcome.exception(max(0.0, moment - time.monotonic()))
         return self.landed
 
 
@@ -158,7 +160,8 @@ def drive(plan: Plan[T]) -> T:
     """Follow `plan` in this thread."""
     try:
         while True:
-            next(plan).wait()
+            flight, seconds = next(plan)
+            flight.wait(seconds)
     except StopIteration as end:
         value: T = end.value
         return value
@@ -168,7 +171,8 @@ async def drive_async(plan: Plan[T]) -> T:
     """Follow `plan` in this task."""
     try:
         while True:
-            await next(plan).wait_async()
+            flight, seconds = next(plan)
+            await flight.wait_async(seconds)
     except StopIteration as end:
         value: T = end.value
         return value

@@ -39,9 +39,18 @@ from mediahound_auth.errors import (
 )
 from mediahound_auth.token import Token
 
-__all__ = ["LONGEST_ANSWER", "ClientAuth", "Grant", "TokenRequest", "TokenResponse"]
+__all__ = ["LONGEST_ANSWER", "ClientAuth", "Grant", "Secret", "TokenRequest", "TokenResponse"]
 
 ClientAuth = Literal["mediahound", "client_secret_basic", "client_secret_post"]
+
+
+class Secret(str):
+    """A client secret. As a str it is itself; its repr, which tools print of frames, is a mask."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'********'"
 
 
 class TokenRequest(NamedTuple):
@@ -75,14 +84,14 @@ class Grant(NamedTuple):
         """The token endpoint's host, and port if it has one: what messages and logs call it."""
         return urlsplit(self.token_url).netloc
 
-    def secret(self) -> str:
+    def secret(self) -> Secret:
         """The client secret of this moment: a callable is asked each time.
 
         Raises:
             ConfigurationError: the callable failed, or what it returned is no secret.
         """
         if isinstance(self.client_secret, str):
-            return self.client_secret
+            return Secret(self.client_secret)
         try:
             secret = self.client_secret()
         except Exception as error:
@@ -101,7 +110,7 @@ class Grant(NamedTuple):
             raise ConfigurationError(
                 "what the client_secret callable returned cannot be encoded as UTF-8"
             ) from None
-        return secret
+        return Secret(secret)
 
     def key(self, secret: str) -> str:
         """What a store files this grant's token under: equal for equal grants, and opaque.

@@ -17,6 +17,7 @@ except ModuleNotFoundError as error:
     ) from None
 
 from mediahound_auth import errors
+from mediahound_auth.auth import masked
 from mediahound_auth.flow import BearerFlow
 from mediahound_auth.grant import ClientAuth, TokenRequest, TokenResponse
 from mediahound_auth.sending import USER_AGENT, read_bounded, unreachable
@@ -96,6 +97,7 @@ class MediaHoundAuth(BearerFlow, httpx.Auth):
         timeout: float = 30.0,
         client: httpx.Client | None = None,
     ) -> None:
+        client_secret = masked(client_secret)
         if client is not None and not isinstance(client, httpx.Client):
             raise ConfigurationError(f"client must be an httpx.Client, not {type(client).__name__}")
         super().__init__(

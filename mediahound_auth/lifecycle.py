@@ -76,6 +76,7 @@ class State(NamedTuple):
         token: the last one known, even if expired.
         authorization: the value of the header that carries it.
         renew_at: until then it is used with no further thought.
+        ages_at: when it began, or will begin, to age.
         failure, failures, failed_at, retry_at: the last failure, how many there were in a row,
             when it happened and until when it is shared.
         doubts, doubted_at, accepted: how many renewals in a row were doubtful, when the last one
@@ -85,6 +86,7 @@ class State(NamedTuple):
     token: Token | None = None
     authorization: str = ""
     renew_at: float = NEVER
+    ages_at: float = NEVER
     failure: MediaHoundAuthError | None = None
     failures: int = 0
     failed_at: float = NEVER
@@ -127,7 +129,8 @@ class State(NamedTuple):
         """A renewal has started that may take `budget` seconds."""
         if self.token is None or not self.usable(now):
             return self
-        return self._replace(renew_at=min(now + budget, self.token.expires_at))
+        renew_at = min(now + max(budget, SHORTEST_WAIT), self.token.expires_at)
+        return self._replace(renew_at=renew_at)
 
     def prefers(self, other: Token, rejected: str | None, now: float) -> bool:
         """Whether `other`, found in a store, makes asking the endpoint unnecessary.
@@ -162,14 +165,18 @@ class State(NamedTuple):
 
         `doubtful` says that the endpoint was asked because an API rejected the token before.
         """
+        if now >= token.expires_at and self.usable(now) and not doubtful:
+            return self  # a short life, and an answer that took longer
         token = self.recognised(token)
         life = token.expires_at - token.requested_at
         early = 0.0 if token.reissued else min(margin, LARGEST_SHARE * life) * (1 - jitter / 2)
-        renew_at = max(token.expires_at - early, token.requested_at + SHORTEST_WAIT)
+        ages_at = max(token.expires_at - early, token.requested_at + SHORTEST_WAIT)
+        ages_at = min(ages_at, token.expires_at)
         state = State(
             token=token,
             authorization=token.authorization,
-            renew_at=min(renew_at, token.expires_at),
+            renew_at=ages_at,
+            ages_at=ages_at,
             doubts=self.doubts,
             doubted_at=self.doubted_at,
             accepted=self.accepted,
@@ -188,7 +195,7 @@ class State(NamedTuple):
         wait = max(asked, _doubled(failures) * (1 + jitter / 2))
         renew_at = self.renew_at
         if self.token is not None and self.usable(now):
-            renew_at = min(now + wait, self.token.expires_at)
+            renew_at = max(self.ages_at, min(now + wait, self.token.expires_at))
         return self._replace(
             renew_at=renew_at,
             failure=error,

@@ -23,7 +23,7 @@ from requests.exceptions import ChunkedEncodingError, ContentDecodingError, Unre
 from requests.utils import rewind_body
 
 from mediahound_auth import errors
-from mediahound_auth.auth import BearerAuth
+from mediahound_auth.auth import BearerAuth, masked
 from mediahound_auth.flight import drive
 from mediahound_auth.grant import ClientAuth, TokenRequest, TokenResponse
 from mediahound_auth.lifecycle import shows_acceptance
@@ -105,6 +105,7 @@ class MediaHoundAuth(BearerAuth, AuthBase):
         timeout: float = 30.0,
         session: requests.Session | None = None,
     ) -> None:
+        client_secret = masked(client_secret)
         if session is not None and not isinstance(session, requests.Session):
             raise ConfigurationError(
                 f"session must be a requests.Session, not {type(session).__name__}"
@@ -249,8 +250,9 @@ def _send(session: requests.Session, request: TokenRequest, timeout: float) -> T
     No cookies, headers, hooks, default auth or .netrc come in that way, and no redirect is followed
     or even looked at.
     """
-    headers = {**request.headers, "User-Agent": USER_AGENT}
-    prepared = requests.Request("POST", request.url, headers, data=request.body).prepare()
+    prepared = requests.Request(
+        "POST", request.url, {**request.headers, "User-Agent": USER_AGENT}, data=request.body
+    ).prepare()
     settings = session.merge_environment_settings(request.url, {}, True, None, None)
     deadline = monotonic() + timeout
     try:

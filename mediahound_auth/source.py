@@ -21,7 +21,8 @@ from mediahound_auth.errors import (
     TokenRequestError,
     again,
 )
-from mediahound_auth.flight import Flight, Plan
+from mediahound_auth.flight import Flight, Plan, drive
+from mediahound_auth.grant import Secret
 from mediahound_auth.lifecycle import State, Step
 from mediahound_auth.origins import Origin
 from mediahound_auth.settings import Settings
@@ -33,6 +34,9 @@ __all__ = ["TokenSource"]
 log = logging.getLogger("mediahound_auth")
 # An application that has not set up logging sees exceptions, not our warnings before them.
 log.addHandler(logging.NullHandler())
+
+# Seconds between two looks into a store whose lock somebody else holds.
+LOOK_EVERY = 0.25
 
 # Foreign origins that are named in a warning, so that a crawler does not fill the log.
 MOST_WARNINGS = 100
@@ -52,6 +56,8 @@ class TokenSource:
         self._send = send
         self._kinds = kinds
         self._warned: set[Origin] = set()
+        # If the secret is asked for each time: the source for the one that was got last.
+        self._resolved: TokenSource | None = None
 
     def live(self) -> Plan[Token]:
         """A token to use now; waits only if there is no live one.
@@ -71,7 +77,7 @@ class TokenSource:
         if step is Step.GIVE_UP:
             raise self._remembered(state, now)
         if flight and step is Step.RENEW:
-            yield flight
+            yield flight, self.settings.timeout
             return self._landed(flight)
         if flight:
             flight.launch()
@@ -92,7 +98,7 @@ class TokenSource:
                     flight = self._join(waited_for=True, rejected=rejected)
             if flight is None:
                 return state.token if step is Step.USE else None
-            yield flight
+            yield flight, self.settings.timeout
             try:
                 token = self._landed(flight)
             except MediaHoundAuthError:
@@ -111,7 +117,7 @@ class TokenSource:
         """
         with guard:
             flight = self._join(waited_for=True, ask=True)
-        yield flight
+        yield flight, self.settings.timeout
         return self._landed(flight)
 
     def forget(self) -> None:
@@ -127,6 +133,10 @@ class TokenSource:
             secret = self.settings.grant.secret()
         except ConfigurationError as error:
             raise again(error, self._kinds)  # noqa: B904  # it brings the cause along
+        if callable(self.settings.grant.client_secret):
+            grant = self.settings.grant._replace(client_secret=secret)
+            TokenSource(self.settings._replace(grant=grant), self._send, {}).forget()
+            return
         with self._visit(secret) as visit:
             visit.discard()
 
@@ -134,6 +144,8 @@ class TokenSource:
         """Tell that an API took `access_token`."""
         with guard:
             self.cell.become(self.cell.state.was_accepted(access_token, replayed=replayed))
+        if self._resolved:
+            self._resolved.accepted(access_token, replayed=replayed)
 
     def allows(self, origin: Origin) -> bool:
         """Whether the token may go to `origin`; the first refusal of each logs a warning."""
@@ -161,8 +173,10 @@ class TokenSource:
 
     def _landed(self, flight: Flight) -> Token:
         if not flight.landed:
-            budget = self.settings.timeout
-            self._failed(flight, out_of_time(self.settings.grant, flight, budget))
+            error = out_of_time(self.settings.grant, flight, self.settings.timeout)
+            if flight.remaining:  # it is somebody else's, who has more time
+                raise again(error, self._kinds)
+            self._failed(flight, error)
         outcome = flight.outcome()
         if isinstance(outcome, Token):
             return outcome
@@ -196,14 +210,12 @@ class TokenSource:
     def _fetch(self, flight: Flight) -> None:
         grant = self.settings.grant
         secret = grant.secret()
+        if callable(grant.client_secret):
+            self._obtained(flight, self._from_source_of(secret, flight))
+            return
         with self._visit(secret) as visit:
-            found = self._better(visit, flight)
-            if found is None:
-                # Half of what is left, more or less: enough time for one's own request remains,
-                # and when the holder of the lock has died, not all lose patience at once.
-                visit.lock(flight.remaining * random.uniform(0.4, 0.6))
-                found = self._better(visit, flight)
-            if found is not None:
+            found = self._better(visit, flight) or self._better_while_locking(visit, flight)
+            if found:
                 self._obtained(flight, found)
                 return
             token = ask(grant, self._send, flight, secret, self.cell.state.token)
@@ -212,7 +224,21 @@ class TokenSource:
                 visit.save(token)
             self._obtained(flight, token, asked=True)
 
-    def _visit(self, secret: str) -> Visit:
+    def _from_source_of(self, secret: Secret, flight: Flight) -> Token:
+        """What the source for this secret has, which all who got the same secret share."""
+        if self._resolved is None or self._resolved.settings.grant.client_secret != secret:
+            grant = self.settings.grant._replace(client_secret=secret)
+            settings = self.settings._replace(grant=grant)
+            self._resolved = TokenSource(settings, self._send, {})
+        if flight.ask:
+            return drive(self._resolved.renewed())
+        if flight.rejected is None:
+            return drive(self._resolved.live())
+        token = drive(self._resolved.replacement(flight.rejected)) or self.cell.state.token
+        assert token is not None
+        return token
+
+    def _visit(self, secret: Secret) -> Visit:
         return Visit(self.settings.used_store, self.settings.grant.key(secret), self.cell.health)
 
     def _better(self, visit: Visit, flight: Flight) -> Token | None:
@@ -220,6 +246,18 @@ class TokenSource:
         if found and self.cell.state.prefers(found, flight.rejected, time.time()):
             return found
         return None
+
+    def _better_while_locking(self, visit: Visit, flight: Flight) -> Token | None:
+        # Half of what is left, more or less: enough time for one's own request remains, and when
+        # the holder of the lock has died, not all lose patience at once. Looking in between, they
+        # need not pass the lock one by one when the token has come.
+        patience = flight.remaining * random.uniform(0.5, 0.7)
+        while True:
+            left = flight.remaining - patience
+            locked = left <= 0 or visit.lock(min(left, LOOK_EVERY))
+            found = self._better(visit, flight)
+            if found or locked:
+                return found
 
     def _obtained(self, flight: Flight, token: Token, *, asked: bool = False) -> None:
         with guard:

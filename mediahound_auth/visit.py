@@ -38,12 +38,15 @@ class Health:
 
     def failed(self, operation: str, error: BaseException) -> None:
         """Tell that an operation failed."""
+        name = type(error).__name__
         if not self.ailing:
             log.warning(
                 "the token store cannot %s (%s): going on from memory, trying it again at the "
                 "next renewal",
                 operation,
-                f"{type(error).__name__}: {error}" if isinstance(error, OSError) else type(error),
+                f"{type(error).__name__}: {error}"
+                if isinstance(error, OSError)
+                else type(error).__name__,
             )
         self.ailing = True
 
@@ -86,8 +89,16 @@ class Visit:
         self._tasks.put(None)
 
     def load(self) -> Token | None:
-        """What the store holds, or None."""
-        return self._do("load", lambda: self._store.load(self._key))
+        """What the store holds, or None; None also for what it holds and nobody can read."""
+
+        def load() -> Token | None:
+            try:
+                return self._store.load(self._key)
+            except ValueError as error:
+                self._health.failed("load", error)  # but it can be overwritten
+                return None
+
+        return self._do("load", load)
 
     def save(self, token: Token) -> None:
         """Put `token` into the store."""
@@ -97,22 +108,21 @@ class Visit:
         """Drop what the store holds."""
         self._do("discard", lambda: self._store.discard(self._key))
 
-    def lock(self, wait: float) -> None:
+    def lock(self, wait: float) -> bool:
         """Hold the store's lock from here to the end of the visit, if it is free in `wait` seconds.
 
         It keeps renewals from happening twice; a lock that cannot be had must not keep them from
-        happening at all.
+        happening at all. False: somebody else holds it.
         """
 
-        def enter() -> None:
+        def enter() -> bool:
             try:
                 self._held.enter_context(self._store.lock(self._key, wait))
             except TimeoutError:
-                log.info(
-                    "somebody has been renewing the token for %.1f s: not waiting longer", wait
-                )
+                return False
+            return True
 
-        self._do("lock", enter, patience=wait)
+        return self._do("lock", enter, patience=wait) is not False
 
     def _do(self, operation: str, task: Callable[[], T], patience: float = 0.0) -> T | None:
         if self._over:

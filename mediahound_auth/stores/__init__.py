@@ -1,4 +1,4 @@
-"""Where a token waits between calls: the protocol, and the store in memory.
+"""Where a token waits between calls: the protocol, and the stores that come with the package.
 
 A store holds tokens by an opaque key and gives out one lock per key, valid as far as the store
 reaches. It decides nothing: which token is better, and when to ask for one, is lifecycle.py's work.
@@ -7,10 +7,14 @@ reaches. It decides nothing: which token is better, and when to ask for one, is 
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from mediahound_auth.stores.memory import MemoryStore
 from mediahound_auth.token import Token
+
+if TYPE_CHECKING:
+    from mediahound_auth.stores.file import FileStore as FileStore
+    from mediahound_auth.stores.redis import RedisStore as RedisStore
 
 __all__ = ["MemoryStore", "Store"]
 
@@ -40,3 +44,16 @@ class Store(Protocol):
         thread that entered it.
         """
         ...
+
+
+def __getattr__(name: str) -> object:
+    # FileStore and RedisStore need packages that not everybody has; imported when asked for.
+    if name == "FileStore":
+        from mediahound_auth.stores.file import FileStore
+
+        return FileStore
+    if name == "RedisStore":
+        from mediahound_auth.stores.redis import RedisStore
+
+        return RedisStore
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
