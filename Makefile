@@ -10,7 +10,7 @@ demo: $(VENV)/.demo  ## the package at work, in a few lines
 	@$(BIN)/python examples/quickstart.py
 
 test: $(VENV)/.test  ## the whole suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 4
 
 check: $(VENV)/.check  ## lint, format and types
 	$(BIN)/ruff check .

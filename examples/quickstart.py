@@ -20,7 +20,7 @@ from mediahound_auth.requests import MediaHoundAuth as RequestsAuth
 from mediahound_auth.settings import DEFAULT_TOKEN_URL
 from mediahound_auth.testing import MediaHoundServer
 
-LIFETIME = 3  # seconds; real tokens live for up to two weeks
+LIFETIME = 5  # seconds; real tokens live for up to two weeks
 SEARCH = "/1.3/search/all/Gladiator"
 
 

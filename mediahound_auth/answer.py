@@ -88,7 +88,7 @@ def retry_after_of(response: TokenResponse, now: float) -> float | None:
     if said is None:
         return None
     if re.fullmatch(r"[0-9]{1,9}", said.strip()):
-        return float(said)
+        return float(said.strip())
     try:
         date = parsedate_to_datetime(said)
         if date.tzinfo is None:  # the oldest of the forms that a date may have; always UTC

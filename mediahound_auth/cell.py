@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary
 from mediahound_auth.flight import Flight
 from mediahound_auth.grant import Grant
 from mediahound_auth.lifecycle import State
+from mediahound_auth.origins import Origin
 from mediahound_auth.stores import Store
 from mediahound_auth.visit import Health
 
@@ -39,13 +40,15 @@ class Cell:
         state: all the rest; `live` is part of it.
         flight: the latest renewal, perhaps still under way.
         health: whether the store worked when it was last used.
+        refused: the origins that a warning has named.
     """
 
-    __slots__ = ("flight", "health", "live", "state")
+    __slots__ = ("flight", "health", "live", "refused", "state")
 
     def __init__(self) -> None:
         self.flight: Flight | None = None
         self.health = Health()
+        self.refused: set[Origin] = set()
         self.become(State())
 
     def become(self, state: State) -> None:

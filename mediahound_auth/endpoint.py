@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from types import TracebackType
 
-from mediahound_auth.errors import TokenEndpointUnavailable
+from mediahound_auth.errors import TokenEndpointUnavailable, TokenRequestError
 from mediahound_auth.flight import Flight
-from mediahound_auth.grant import Grant, TokenRequest, TokenResponse
+from mediahound_auth.grant import Grant, Secret, TokenRequest, TokenResponse
 from mediahound_auth.token import Token
 
-__all__ = ["Sender", "ask", "out_of_time"]
+__all__ = ["Sender", "ask", "out_of_time", "unforeseen"]
 
 # Sends a request to the token endpoint as it is, within so many seconds, and returns the answer.
 # It follows no redirect and raises TokenEndpointUnavailable where there is no answer.
@@ -20,7 +21,7 @@ Sender = Callable[[TokenRequest, float], TokenResponse]
 FIRST_BACK_OFF, LONGEST_BACK_OFF, JITTER = 0.1, 5.0, 0.2
 
 
-def ask(grant: Grant, send: Sender, flight: Flight, secret: str, known: Token | None) -> Token:
+def ask(grant: Grant, send: Sender, flight: Flight, secret: Secret, known: Token | None) -> Token:
     """A token from the endpoint, within the time that `flight` has left.
 
     `known` is the token in use: no error may quote it.
@@ -50,13 +51,43 @@ def ask(grant: Grant, send: Sender, flight: Flight, secret: str, known: Token | 
     ):
         with attempt:
             sent_at = time.time()
+            try:
+                response = send(grant.request(secret), flight.remaining)
+            except TokenRequestError:
+                raise
+            except Exception as error:
+                raise unforeseen(grant, error, secret)  # noqa: B904  # it has its cause
             return grant.token(
-                send(grant.request(secret), flight.remaining),
+                response,
                 sent_at=sent_at,
                 secret=secret,
                 known=[known.access_token] if known else [],
             )
     raise AssertionError("stamina returns or raises")  # pragma: no cover
+
+
+def unforeseen(
+    grant: Grant, error: BaseException, secret: Secret | None = None
+) -> TokenRequestError:
+    """What to raise for an `error` that nobody has foreseen, as a transport of the user's own may.
+
+    It is the cause, unless its text shows `secret`.
+    """
+    wrapped = TokenRequestError(f"the token request to {grant.host} failed: {type(error).__name__}")
+    if secret is None or not grant.private(secret, []).search(f"{error} {error!r}"):
+        wrapped.__cause__ = error.with_traceback(_beyond_us(error.__traceback__))
+    return wrapped
+
+
+def _beyond_us(trace: TracebackType | None) -> TracebackType | None:
+    """What lies beyond the last of this package's frames, which hold the secret."""
+    beyond = trace
+    while trace:
+        ours = trace.tb_frame.f_globals.get("__package__") == __package__
+        trace = trace.tb_next
+        if ours:
+            beyond = trace
+    return beyond
 
 
 def out_of_time(grant: Grant, flight: Flight, budget: float) -> TokenEndpointUnavailable:

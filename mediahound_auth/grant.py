@@ -157,16 +157,16 @@ class Grant(NamedTuple):
         try:
             fields = json_object(response.body)
             if 200 <= response.status < 300 and fields.get("error") is None:
-                return self._read(fields, sent_at, self._private(secret, known))
+                return self._read(fields, sent_at, self.private(secret, known))
             why = "it is neither a token nor an OAuth error"
         except ValueError as error:
             # Its text is one of those below; none of them quotes the answer.
             why = str(error)
-        private = self._private(secret, [*known, fields.get("access_token")])
+        private = self.private(secret, [*known, fields.get("access_token")])
         raise self._refusal(response, fields, why, sent_at, private)
 
-    def _private(self, secret: str, tokens: Iterable[object]) -> re.Pattern[str]:
-        """What must not be quoted from an answer, which may echo all that was sent."""
+    def private(self, secret: str, tokens: Iterable[object]) -> re.Pattern[str]:
+        """What finds, in any text, what must not be shown: an answer may echo all that was sent."""
         basics = [_basic(self.client_id, secret), _basic(*self._form_encoded(secret))]
         texts = [secret, *(basic.rstrip("=") for basic in basics)]
         return any_spelling_of([*texts, *(token for token in tokens if isinstance(token, str))])

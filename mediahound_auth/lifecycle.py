@@ -165,9 +165,9 @@ class State(NamedTuple):
 
         `doubtful` says that the endpoint was asked because an API rejected the token before.
         """
-        if now >= token.expires_at and self.usable(now) and not doubtful:
-            return self  # a short life, and an answer that took longer
         token = self.recognised(token)
+        if now >= token.expires_at and self.usable(now) and not (doubtful or token.reissued):
+            return self  # another one, of a short life, whose answer took longer
         life = token.expires_at - token.requested_at
         early = 0.0 if token.reissued else min(margin, LARGEST_SHARE * life) * (1 - jitter / 2)
         ages_at = max(token.expires_at - early, token.requested_at + SHORTEST_WAIT)

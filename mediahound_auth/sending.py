@@ -44,14 +44,21 @@ def unreachable(url: str, error: Exception) -> TokenEndpointUnavailable:
     unavailable = TokenEndpointUnavailable(
         f"no answer from the token endpoint at {origin_of(url)}: {type(error).__name__}, {words}"
     )
-    unavailable.transient = not any(isinstance(e, ssl.SSLCertVerificationError) for e in chain)
+    unavailable.transient = not any(map(_lasting, chain))
     with suppress(Exception):  # some errors cannot be made of a text alone
         unavailable.__cause__ = type(error)(words)
     return unavailable
 
 
+def _lasting(error: BaseException) -> bool:
+    """Whether it will be the same next time: no trust, or (requests) no such CA bundle."""
+    return isinstance(error, ssl.SSLCertVerificationError) or type(error) is OSError
+
+
 def _in_words(chain: list[BaseException]) -> str:
     """What went wrong. The operating system's words are safe; an HTTP library's may be an echo."""
+    if type(chain[0]) is OSError:  # raised by requests itself, before anything is sent
+        return str(chain[0])
     for inner in reversed(chain):
         if isinstance(inner, ssl.SSLCertVerificationError):
             return f"certificate verify failed: {inner.verify_message}"

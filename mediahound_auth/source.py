@@ -13,7 +13,7 @@ import random
 import time
 
 from mediahound_auth.cell import cell_of, guard
-from mediahound_auth.endpoint import Sender, ask, out_of_time
+from mediahound_auth.endpoint import Sender, ask, out_of_time, unforeseen
 from mediahound_auth.errors import (
     ConfigurationError,
     Kinds,
@@ -55,7 +55,6 @@ class TokenSource:
         self.cell = cell_of(settings.used_store, settings.grant)
         self._send = send
         self._kinds = kinds
-        self._warned: set[Origin] = set()
         # If the secret is asked for each time: the source for the one that was got last.
         self._resolved: TokenSource | None = None
 
@@ -151,8 +150,9 @@ class TokenSource:
         """Whether the token may go to `origin`; the first refusal of each logs a warning."""
         if origin in self.settings.origins:
             return True
-        if origin not in self._warned and len(self._warned) < MOST_WARNINGS:
-            self._warned.add(origin)
+        refused = self.cell.refused
+        if origin not in refused and len(refused) < MOST_WARNINGS:
+            refused.add(origin)
             log.warning(
                 "no token is sent to %s: it is not the token endpoint's origin. If it is meant to "
                 "get one, pass origins=[%r]",
@@ -197,13 +197,8 @@ class TokenSource:
         except MediaHoundAuthError as error:
             self._failed(flight, error)
         except BaseException as error:
-            # Whatever else breaks (a session of the user's own, say), nobody may be left waiting.
-            host = self.settings.grant.host
-            wrapped = TokenRequestError(
-                f"the token request to {host} failed: {type(error).__name__}"
-            )
-            wrapped.__cause__ = _beyond_us(error)
-            self._failed(flight, wrapped)
+            # Whatever else breaks, nobody may be left waiting.
+            self._failed(flight, unforeseen(self.settings.grant, error))
             if not isinstance(error, Exception):
                 raise
 
@@ -251,7 +246,7 @@ class TokenSource:
         # Half of what is left, more or less: enough time for one's own request remains, and when
         # the holder of the lock has died, not all lose patience at once. Looking in between, they
         # need not pass the lock one by one when the token has come.
-        patience = flight.remaining * random.uniform(0.5, 0.7)
+        patience = flight.remaining * random.uniform(0.3, 0.7)
         while True:
             left = flight.remaining - patience
             locked = left <= 0 or visit.lock(min(left, LOOK_EVERY))
@@ -290,17 +285,3 @@ class TokenSource:
         if first:
             log.warning("no token: %s", error)
             flight.land(error)
-
-
-def _beyond_us(error: BaseException) -> BaseException:
-    """`error` with its traceback cut to what lies beyond this package's frames, which hold secrets.
-
-    The cut is after the last of them: between ours there are those of the retry library.
-    """
-    beyond = trace = error.__traceback__
-    while trace:
-        ours = trace.tb_frame.f_globals.get("__package__") == __package__
-        trace = trace.tb_next
-        if ours:
-            beyond = trace
-    return error.with_traceback(beyond)

@@ -38,15 +38,13 @@ class Health:
 
     def failed(self, operation: str, error: BaseException) -> None:
         """Tell that an operation failed."""
-        name = type(error).__name__
         if not self.ailing:
             log.warning(
-                "the token store cannot %s (%s): going on from memory, trying it again at the "
+                "the token store cannot %s (%s%s): going on from memory, trying it again at the "
                 "next renewal",
                 operation,
-                f"{type(error).__name__}: {error}"
-                if isinstance(error, OSError)
-                else type(error).__name__,
+                type(error).__name__,
+                f": {error}" if isinstance(error, OSError) else "",
             )
         self.ailing = True
 

@@ -2,10 +2,17 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
+# What the first grant of a process imports: here, so that it eats into no test's time budget.
+import oauthlib.oauth2  # noqa: F401
 import pytest
+import stamina  # noqa: F401
 
 from mediahound_auth.testing import MediaHoundServer
+
+if TYPE_CHECKING:
+    from redis_server import RedisServer
 
 
 @pytest.fixture
@@ -17,6 +24,15 @@ def client_id() -> str:
 @pytest.fixture
 def server(client_id: str) -> Iterator[MediaHoundServer]:
     with MediaHoundServer(client_id=client_id) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """A Redis that all tests share; whoever stops or freezes one starts one of their own."""
+    from redis_server import RedisServer  # here: few tests need it, and importing redis takes time
+
+    with RedisServer() as server:
         yield server
 
 

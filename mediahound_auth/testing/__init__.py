@@ -13,7 +13,7 @@ with MediaHoundServer() as server:
 """
 
 from mediahound_auth.testing.provider import ClientAuthForm
-from mediahound_auth.testing.server import MediaHoundServer
+from mediahound_auth.testing.server import Credentials, MediaHoundServer
 from mediahound_auth.testing.traffic import Hold, ReceivedRequest
 
-__all__ = ["ClientAuthForm", "Hold", "MediaHoundServer", "ReceivedRequest"]
+__all__ = ["ClientAuthForm", "Credentials", "Hold", "MediaHoundServer", "ReceivedRequest"]

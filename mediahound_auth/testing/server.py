@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import Self
+from typing import Self, TypedDict
 from urllib.parse import urlsplit
 
 from mediahound_auth.testing import api
@@ -21,6 +21,14 @@ from mediahound_auth.testing.provider import AuthorizationServer, ClientAuthForm
 from mediahound_auth.testing.traffic import Answer, Hold, ReceivedRequest, Traffic
 
 TOKEN_PATH = "/1.3/security/oauth/token"
+
+
+class Credentials(TypedDict):
+    """The keyword arguments of `MediaHoundAuth` that make it talk to a server."""
+
+    client_id: str
+    client_secret: str
+    token_url: str
 
 
 class MediaHoundServer:
@@ -155,7 +163,7 @@ class MediaHoundServer:
         return self.url + TOKEN_PATH
 
     @property
-    def credentials(self) -> dict[str, str]:
+    def credentials(self) -> Credentials:
         """The keyword arguments for `MediaHoundAuth(**server.credentials)`."""
         return {
             "client_id": self.client_id,
@@ -166,7 +174,7 @@ class MediaHoundServer:
     @property
     def environment(self) -> dict[str, str]:
         """The environment variables from which `MediaHoundAuth()` reads the same."""
-        return {f"MEDIAHOUND_{name.upper()}": value for name, value in self.credentials.items()}
+        return {f"MEDIAHOUND_{name.upper()}": str(v) for name, v in self.credentials.items()}
 
     def expire_tokens(self) -> None:
         """Expire all tokens now; the next token request gets a new one."""

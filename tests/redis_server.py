@@ -1,0 +1,117 @@
+"""A real Redis for tests: Debian's redis-server on a free port, nothing kept on disk."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import pytest
+import redis
+
+
+class RedisServer:
+    """redis-server with these options; a context manager that can be killed and come back.
+
+    Attributes:
+        port: where it listens (or did, or will).
+        url: its URL.
+    """
+
+    def __init__(self, *options: str) -> None:
+        self._options = options
+        self._folder = tempfile.TemporaryDirectory(prefix="redis-")
+        self._process: subprocess.Popen[bytes] | None = None
+        self.port = free_port()
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+
+    def start(self) -> Self:
+        """Start it, empty, and wait until it answers."""
+        # A file with settings, if there is one, has to come first.
+        command = [executable(), *(option for option in self._options if option.endswith(".conf"))]
+        command += ["--bind", "127.0.0.1", "--port", str(self.port)]
+        command += ["--save", "", "--appendonly", "no", "--dir", self._folder.name]
+        command += [option for option in self._options if not option.endswith(".conf")]
+        log = Path(self._folder.name) / "log"
+        with log.open("wb") as output:
+            self._process = subprocess.Popen(command, stdout=output, stderr=output)
+        with redis.Redis(port=self.port, socket_timeout=2) as client:
+            self.wait_until(lambda: answers(client))
+        return self
+
+    def wait_until(self, ready: Callable[[], bool], patience: float = 20.0) -> None:
+        """Wait for what the server comes to by itself, and says nothing about."""
+        deadline = time.monotonic() + patience
+        while not ready():
+            ended = self._process is None or self._process.poll() is not None
+            if ended or time.monotonic() > deadline:
+                log = Path(self._folder.name) / "log"
+                pytest.fail(f"redis-server did not get ready:\n{log.read_text()}")
+            time.sleep(0.01)
+
+    def kill(self) -> None:
+        """End it at once; connections to it break."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def freeze(self) -> None:
+        """Let it hang: it accepts connections, but answers nothing."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+    def client(self, *, decode_responses: bool = False) -> redis.Redis:
+        """A client of it, to be closed."""
+        return redis.Redis(port=self.port, socket_timeout=5, decode_responses=decode_responses)
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.kill()
+        self._folder.cleanup()
+
+
+def answers(client: redis.Redis) -> bool:
+    """Whether the server at the other end is there."""
+    try:
+        return bool(client.ping())
+    except redis.ConnectionError:
+        return False
+
+
+def executable() -> str:
+    """redis-server's path; without it, tests are skipped, but fail where CI is to run them all."""
+    path = shutil.which("redis-server")
+    if path is not None:
+        return path
+    message = "redis-server is missing: apt-get install redis-server"
+    if os.environ.get("CI", "").lower() in ("true", "1"):
+        pytest.fail(message)
+    pytest.skip(message)
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port

@@ -1,0 +1,292 @@
+"""Time goes by: tokens are renewed before they expire, and nobody waits for it."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+import requests
+
+from mediahound_auth.httpx import MediaHoundAuth as HttpxAuth
+from mediahound_auth.requests import MediaHoundAuth as RequestsAuth
+from mediahound_auth.testing import MediaHoundServer
+
+# Seconds. With the default margin of 300 s, and its jitter, a token is AGEING from some moment in
+# the 150 s after FRESH on.
+LIFETIME = 10_000
+FRESH = LIFETIME - 301
+AGEING = LIFETIME - 100
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1_700_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """What time.time() is for the package: it stands still until a test advances it."""
+    clock = Clock()
+    module_time = SimpleNamespace(**{**vars(time), "time": clock})
+    for name, module in list(sys.modules.items()):
+        if name.startswith("mediahound_auth.") and "testing" not in name:
+            if vars(module).get("time") is time:
+                monkeypatch.setattr(module, "time", module_time)
+            elif vars(module).get("time") is time.time:
+                monkeypatch.setattr(module, "time", clock)
+    return clock
+
+
+@pytest.fixture
+def server(client_id: str, clock: Clock) -> Iterator[MediaHoundServer]:
+    """Issues another token each time."""
+    options: Any = {"client_id": client_id, "lifetime": LIFETIME, "clock": clock}
+    with MediaHoundServer(**options, reissue=False) as server:
+        yield server
+
+
+@pytest.fixture
+def reissuing(client_id: str, clock: Clock) -> Iterator[MediaHoundServer]:
+    """Hands the same token out until it has expired, as MediaHound does."""
+    with MediaHoundServer(client_id=client_id, lifetime=LIFETIME, clock=clock) as server:
+        yield server
+
+
+@pytest.fixture
+def auth(server: MediaHoundServer) -> RequestsAuth:
+    return RequestsAuth(**server.credentials)
+
+
+def by_requests(server: MediaHoundServer, auth: Any) -> int:
+    return requests.get(f"{server.url}/status/200", auth=auth).status_code
+
+
+def by_httpx(server: MediaHoundServer, auth: Any) -> int:
+    return httpx.get(f"{server.url}/status/200", auth=auth).status_code
+
+
+def by_async_httpx(server: MediaHoundServer, auth: Any) -> int:
+    async def call() -> int:
+        async with httpx.AsyncClient(auth=auth) as client:
+            return (await client.get(f"{server.url}/status/200")).status_code
+
+    return anyio.run(call)
+
+
+call = by_requests
+
+WAYS = pytest.mark.parametrize(
+    ("kind", "way"),
+    [(RequestsAuth, by_requests), (HttpxAuth, by_httpx), (HttpxAuth, by_async_httpx)],
+    ids=["requests", "httpx", "async httpx"],
+)
+
+
+def eventually(condition: Callable[[], object]) -> None:
+    """Return once `condition()` is true, which something in the background brings about."""
+    give_up_at = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < give_up_at, "nothing has happened in the background"
+        threading.Event().wait(0.002)
+
+
+@WAYS
+@pytest.mark.parametrize("rotating", [False, True], ids=["secret", "callable"])
+def test_an_ageing_token_is_renewed_once_while_all_go_on_with_it(
+    rotating: bool, kind: type[Any], way: Callable[..., int], server: MediaHoundServer, clock: Clock
+) -> None:
+    secret = (lambda: server.client_secret) if rotating else server.client_secret
+    auth = kind(server.client_id, secret, token_url=server.token_url)
+    token = auth.token()
+    clock.advance(FRESH)
+    assert way(server, auth) == 200
+    assert len(server.token_requests) == 1
+    clock.advance(AGEING - FRESH)
+    with server.hold_token_requests() as hold:
+        assert [way(server, auth) for _ in range(3)] == [200] * 3
+        hold.wait_for(1)
+        assert way(server, auth) == 200
+        assert {call.headers["Authorization"] for call in server.api_calls} == {token.authorization}
+        hold.release()
+        eventually(lambda: auth.token().authorization != token.authorization)
+    assert way(server, auth) == 200
+    assert server.api_calls[-1].headers["Authorization"] == auth.token().authorization
+    assert len(server.token_requests) == 2
+
+
+def test_64_threads_with_an_ageing_token_start_one_renewal(
+    auth: RequestsAuth, server: MediaHoundServer, clock: Clock
+) -> None:
+    token = auth.token()
+    clock.advance(AGEING)
+    with ThreadPoolExecutor(64) as pool, server.hold_token_requests() as hold:
+        assert set(pool.map(lambda _: call(server, auth), range(64))) == {200}
+        hold.release()
+        eventually(lambda: auth.token().authorization != token.authorization)
+    assert len(server.token_requests) == 2
+
+
+def test_64_threads_with_an_expired_token_make_one_request(
+    auth: RequestsAuth, server: MediaHoundServer, clock: Clock
+) -> None:
+    auth.token()
+    clock.advance(LIFETIME)
+    begun = threading.Barrier(64)
+
+    def begin(_: int) -> int:
+        begun.wait(10)
+        return call(server, auth)
+
+    with ThreadPoolExecutor(64) as pool:
+        assert set(pool.map(begin, range(64))) == {200}
+    assert {call.status for call in server.api_calls} == {200}
+    assert len(server.token_requests) == 2
+
+
+def test_a_token_that_comes_back_is_not_asked_for_again_until_it_has_expired(
+    reissuing: MediaHoundServer, clock: Clock
+) -> None:
+    auth = RequestsAuth(**reissuing.credentials)
+    token = auth.token()
+    clock.advance(AGEING)
+    assert call(reissuing, auth) == 200
+    eventually(lambda: auth.token().reissued)
+    for _ in range(99):
+        clock.advance(1)
+        assert call(reissuing, auth) == 200
+    assert auth.token().access_token == token.access_token
+    assert len(reissuing.token_requests) == 2
+    clock.advance(1)
+    assert call(reissuing, auth) == 200
+    assert len(reissuing.token_requests) == 3
+
+
+def test_tokens_that_live_a_second_are_asked_for_once_a_second(
+    client_id: str, clock: Clock
+) -> None:
+    with MediaHoundServer(client_id=client_id, lifetime=1, reissue=False, clock=clock) as server:
+        auth = RequestsAuth(**server.credentials)
+        for _ in range(50):
+            assert call(server, auth) == 200
+            clock.advance(0.1)
+        assert len(server.token_requests) <= 6
+
+
+def without_threads(monkeypatch: pytest.MonkeyPatch, start: Callable[[], None]) -> None:
+    """From now on only the connections of embedded servers get the threads they start."""
+    really_start = threading.Thread.start
+
+    def pretend(thread: threading.Thread) -> None:
+        target = getattr(thread, "_target", None)
+        if getattr(target, "__name__", "") == "process_request_thread":
+            really_start(thread)
+        else:
+            start()
+
+    monkeypatch.setattr(threading.Thread, "start", pretend)
+
+
+@pytest.mark.parametrize(
+    ("lifetime", "margin", "age", "renewals"),
+    [
+        (LIFETIME, 1_000, LIFETIME - 1_001, 0),
+        (LIFETIME, 1_000, LIFETIME - 499, 1),
+        (100, 1_000, 79, 0),
+        (100, 1_000, 91, 1),  # the margin is a fifth of the life at most
+        (LIFETIME, 0, LIFETIME - 0.1, 0),
+    ],
+)
+def test_the_margin_says_at_what_age_renewal_begins(
+    lifetime: int,
+    margin: float,
+    age: float,
+    renewals: int,
+    client_id: str,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    started: list[float] = []
+    with MediaHoundServer(client_id=client_id, lifetime=lifetime, clock=clock) as server:
+        auth = RequestsAuth(**server.credentials, renew_margin=margin)
+        auth.token()
+        without_threads(monkeypatch, lambda: started.append(clock.now))
+        clock.advance(age)
+        auth.token()
+    assert len(started) == renewals
+
+
+def no_thread_to_be_had() -> None:
+    raise RuntimeError("can't start new thread")
+
+
+@pytest.mark.parametrize(
+    "start", [lambda: None, no_thread_to_be_had], ids=["never runs", "cannot be had"]
+)
+def test_where_background_threads_do_not_run_a_caller_renews_by_itself_at_expiry(
+    start: Callable[[], None],
+    auth: RequestsAuth,
+    server: MediaHoundServer,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    auth.token()
+    without_threads(monkeypatch, start)
+    clock.advance(AGEING)
+    assert [call(server, auth) for _ in range(3)] == [200] * 3
+    assert len(server.token_requests) == 1
+    clock.advance(LIFETIME - AGEING)
+    assert call(server, auth) == 200
+    assert len(server.token_requests) == 2
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_after_a_background_thread_has_died_a_caller_renews_by_itself_at_expiry(
+    server: MediaHoundServer, clock: Clock
+) -> None:
+    deadly = threading.Event()
+
+    def secret() -> str:
+        if deadly.is_set():
+            deadly.clear()
+            sys.exit("the thread that asks for the secret now is none that anybody waits for")
+        return server.client_secret
+
+    auth = RequestsAuth(server.client_id, secret, token_url=server.token_url, timeout=5)
+    auth.token()
+    deadly.set()
+    clock.advance(AGEING)
+    assert call(server, auth) == 200
+    eventually(lambda: not deadly.is_set())
+    clock.advance(LIFETIME - AGEING)
+    assert call(server, auth) == 200
+    assert len(server.token_requests) == 2
+
+
+def test_a_renewal_that_has_vanished_is_started_anew(
+    server: MediaHoundServer, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    auth, started = RequestsAuth(**server.credentials, timeout=0.3), []
+    auth.token()
+    without_threads(monkeypatch, lambda: started.append(clock.now))
+    clock.advance(AGEING)
+
+    def start_another() -> bool:
+        clock.advance(0.1)
+        return auth.token().expires_at > clock.now and len(started) > 1
+
+    eventually(start_another)
+    assert len(server.token_requests) == 1

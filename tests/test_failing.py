@@ -1,0 +1,300 @@
+"""The token endpoint fails: what callers notice of it, and how little it is asked meanwhile."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import socket
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import pytest
+import requests
+import stamina
+from stamina.instrumentation import RetryDetails, set_on_retry_hooks
+
+import mediahound_auth as mh
+from mediahound_auth.httpx import MediaHoundAuth as HttpxAuth
+from mediahound_auth.requests import MediaHoundAuth as RequestsAuth
+from mediahound_auth.testing import MediaHoundServer
+
+Kind = type[RequestsAuth] | type[HttpxAuth]
+BOTH = pytest.mark.parametrize("kind", [RequestsAuth, HttpxAuth], ids=["requests", "httpx"])
+OWN_ERROR = {RequestsAuth: requests.RequestException, HttpxAuth: httpx.RequestError}
+
+
+def call(server: MediaHoundServer, auth: Any) -> int:
+    return requests.get(f"{server.url}/status/200", auth=auth).status_code
+
+
+def wrong(server: MediaHoundServer) -> RequestsAuth:
+    return RequestsAuth(server.client_id, "wrong", token_url=server.token_url)
+
+
+# Transient failures
+
+
+@BOTH
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_callers_notice_nothing_of_an_endpoint_that_has_no_time_once(
+    kind: Kind, status: int, server: MediaHoundServer
+) -> None:
+    server.answer_token_requests(1, status=status)
+    assert kind(**server.credentials).token().expires_at > time.time()
+    assert [request.status for request in server.token_requests] == [status, 200]
+
+
+@BOTH
+def test_callers_notice_nothing_of_a_connection_that_breaks_once(
+    kind: Kind, server: MediaHoundServer
+) -> None:
+    server.drop_token_requests(1)
+    assert kind(**server.credentials).token().expires_at > time.time()
+    assert [request.status for request in server.token_requests] == [None, 200]
+
+
+@BOTH
+def test_an_endpoint_that_is_down_is_asked_by_one_for_all_within_one_budget(
+    kind: Kind, server: MediaHoundServer
+) -> None:
+    server.answer_token_requests(math.inf, status=503)
+    auth = kind(**server.credentials, timeout=0.6)
+    begun = threading.Barrier(64)
+
+    def ask(_: int) -> BaseException:
+        begun.wait(10)
+        with pytest.raises(mh.TokenEndpointUnavailable) as caught:
+            auth.token()
+        return caught.value
+
+    with ThreadPoolExecutor(64) as pool:
+        errors = list(pool.map(ask, range(64)))
+    assert all(isinstance(error, OWN_ERROR[kind]) for error in errors)
+    # One at once, one after 0.1 s at the least, one 0.2 s after that.
+    assert 1 <= len(server.token_requests) <= 3
+    with pytest.raises(mh.TokenEndpointUnavailable):
+        auth.token()
+    assert len(server.token_requests) <= 3
+
+
+def test_a_retry_after_within_the_budget_is_waited_for(server: MediaHoundServer) -> None:
+    server.answer_token_requests(1, status=503, headers={"Retry-After": "1"})
+    asked_at = time.monotonic()
+    RequestsAuth(**server.credentials, timeout=20).token()
+    assert time.monotonic() - asked_at >= 1
+    assert len(server.token_requests) == 2
+
+
+def test_a_retry_after_beyond_the_budget_fails_the_call_at_once_and_says_when_to_come_back(
+    server: MediaHoundServer,
+) -> None:
+    server.answer_token_requests(1, status=503, headers={"Retry-After": "120"})
+    asked_at = time.monotonic()
+    with pytest.raises(mh.TokenEndpointUnavailable, match="120 s") as caught:
+        RequestsAuth(**server.credentials, timeout=60).token()
+    assert time.monotonic() - asked_at < 30
+    assert caught.value.retry_after == 120
+    assert len(server.token_requests) == 1
+
+
+@pytest.fixture(params=["the headers", "the body"])
+def dripping(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The URL of an endpoint that sends a byte now and then, and never comes to an end."""
+    start = b"HTTP/1.1 200 OK\r\n"
+    if request.param == "the body":
+        start += b"Content-Type: application/json\r\nContent-Length: 100000\r\n\r\n"
+    over = threading.Event()
+
+    def drip() -> None:
+        with contextlib.suppress(OSError):
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(start)
+                while not over.wait(0.05):
+                    connection.sendall(b"x")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
+        dripped = pool.submit(drip)
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/token"
+        over.set()
+        dripped.result(10)
+
+
+@BOTH
+def test_an_endpoint_that_drips_does_not_exceed_the_budget(
+    kind: Kind, dripping: str, client_id: str
+) -> None:
+    auth = kind(client_id, "MyClientSecret", token_url=dripping, timeout=0.3)
+    with pytest.raises(mh.TokenEndpointUnavailable):
+        auth.token()
+
+
+# Numbers to reach
+
+
+@pytest.mark.parametrize("anew", [False, True], ids=["one auth object", "one for each call"])
+@pytest.mark.parametrize("rotating", [False, True], ids=["secret", "callable"])
+def test_100_calls_with_a_wrong_secret_cost_four_token_requests_at_most(
+    anew: bool, rotating: bool, server: MediaHoundServer
+) -> None:
+    secret = (lambda: "wrong") if rotating else "wrong"
+    auth = RequestsAuth(server.client_id, secret, token_url=server.token_url)
+    for _ in range(100):
+        if anew:
+            auth = RequestsAuth(server.client_id, secret, token_url=server.token_url)
+        with pytest.raises(mh.InvalidClientError):
+            call(server, auth)
+    assert len(server.token_requests) <= 4
+    assert server.api_calls == []
+
+
+@pytest.mark.parametrize("anew", [False, True], ids=["one auth object", "one for each call"])
+@pytest.mark.parametrize("rotating", [False, True], ids=["secret", "callable"])
+@pytest.mark.parametrize("reissue", [True, False], ids=["same token", "another token each time"])
+def test_100_calls_to_an_api_that_rejects_everything_cost_four_token_requests_at_most(
+    reissue: bool, rotating: bool, anew: bool, client_id: str
+) -> None:
+    with MediaHoundServer(client_id=client_id, reissue=reissue) as server:
+        server.reject_api_calls = True
+        asked: list[int] = []
+
+        def vault() -> str:
+            asked.append(1)
+            return server.client_secret
+
+        secret = vault if rotating else server.client_secret
+        auth = RequestsAuth(client_id, secret, token_url=server.token_url)
+        for _ in range(100):
+            if anew:
+                auth = RequestsAuth(client_id, secret, token_url=server.token_url)
+            assert call(server, auth) == 401
+        assert len(server.token_requests) <= 4
+        assert anew or len(asked) <= 4, "the secret is asked for at each token request"
+
+
+def test_after_forget_nothing_that_went_wrong_is_remembered(server: MediaHoundServer) -> None:
+    auth = RequestsAuth(**server.credentials)
+    server.answer_token_requests(1, status=400, body={"error": "bad_day"})
+    with pytest.raises(mh.TokenRequestError, match="bad_day"):
+        call(server, auth)
+    auth.forget()
+    assert call(server, auth) == 200
+
+
+# What the user brings along
+
+
+def test_a_client_secret_callable_is_asked_at_each_token_request(server: MediaHoundServer) -> None:
+    secrets = iter(["old", "MyClientSecret", "MyClientSecret", "MyClientSecret"])
+    auth = HttpxAuth(server.client_id, secrets.__next__, token_url=server.token_url)
+    with pytest.raises(mh.InvalidClientError):
+        auth.token()
+    auth.forget()
+    assert auth.token() == auth.token()
+    auth.renew()
+    assert list(secrets) == [], "once for each token request, and once to forget"
+
+
+def fail() -> Any:
+    raise KeyError("vault")
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("secret", "named"),
+    [(fail, "KeyError"), (lambda: None, "NoneType"), (lambda: "", "empty")],
+    ids=["raises", "None", "empty"],
+)
+def test_a_client_secret_callable_that_gives_none_fails_the_call(
+    kind: Kind, secret: Callable[[], Any], named: str, server: MediaHoundServer
+) -> None:
+    with pytest.raises(mh.ConfigurationError, match=f"client_secret callable.*{named}") as caught:
+        kind(server.client_id, secret, token_url=server.token_url).token()
+    assert isinstance(caught.value, OWN_ERROR[kind])
+    assert server.token_requests == []
+
+
+class BrokenAdapter(requests.adapters.HTTPAdapter):
+    def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> Any:
+        raise LookupError(f"cannot send {request.headers} {request.body!r}")
+
+
+class BrokenTransport(httpx.BaseTransport):
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        raise LookupError(f"cannot send {request.headers['Authorization']} {request.read()!r}")
+
+
+@BOTH
+def test_whatever_the_given_session_or_client_raises_is_a_typed_error_without_the_secret(
+    kind: Kind, server: MediaHoundServer
+) -> None:
+    with requests.Session() as session, httpx.Client(transport=BrokenTransport()) as client:
+        session.mount("http://", BrokenAdapter())
+        options: Any = {"session": session} if kind is RequestsAuth else {"client": client}
+        with pytest.raises(mh.TokenRequestError, match="LookupError") as caught:
+            kind(**server.credentials, **options).token()
+    assert isinstance(caught.value, OWN_ERROR[kind])
+    assert_no_secret("".join(traceback.format_exception(caught.value)), server)
+
+
+def assert_no_secret(text: str, server: MediaHoundServer) -> None:
+    assert server.client_secret not in text
+    for request in server.token_requests:
+        assert request.headers["Authorization"].removeprefix("Basic ") not in text
+
+
+# stamina's switches
+
+
+@pytest.fixture
+def _stamina_as_it_was() -> Iterator[None]:
+    yield
+    stamina.set_active(True)
+    stamina.set_testing(False)
+    set_on_retry_hooks(None)
+
+
+@pytest.mark.usefixtures("_stamina_as_it_was")
+@pytest.mark.parametrize(
+    ("switch", "attempts"),
+    [(lambda: stamina.set_active(False), 1), (lambda: stamina.set_testing(True, attempts=4), 4)],
+    ids=["inactive", "testing"],
+)
+def test_staminas_global_switches_work(
+    switch: Callable[[], object], attempts: int, server: MediaHoundServer
+) -> None:
+    server.answer_token_requests(math.inf, status=503)
+    switch()
+    with pytest.raises(mh.TokenEndpointUnavailable):
+        RequestsAuth(**server.credentials, timeout=5).token()
+    assert len(server.token_requests) == attempts
+
+
+@BOTH
+@pytest.mark.usefixtures("_stamina_as_it_was")
+def test_staminas_instrumentation_sees_the_retries_and_no_secret(
+    kind: Kind, server: MediaHoundServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    seen: list[RetryDetails] = []
+    texts = []
+
+    def hook(details: RetryDetails) -> None:
+        seen.append(details)
+        cause = traceback.TracebackException.from_exception(details.caused_by, capture_locals=True)
+        texts.extend([repr(details), *cause.format()])
+
+    set_on_retry_hooks([hook, stamina.instrumentation.LoggingOnRetryHook])
+    caplog.set_level(logging.DEBUG)
+    server.answer_token_requests(1, status=503)
+    server.drop_token_requests(1)
+    kind(**server.credentials).token()
+    assert [details.retry_num for details in seen] == [1, 2]
+    assert "stamina.retry_scheduled" in caplog.text
+    assert_no_secret("".join([*texts, caplog.text]), server)

@@ -1,0 +1,302 @@
+"""fork(), pickle and copy: whatever becomes of an auth object, it works, and no token leaks."""
+
+from __future__ import annotations
+
+import copy
+import os
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+import requests
+
+import mediahound_auth as mh
+from mediahound_auth.httpx import MediaHoundAuth as HttpxAuth
+from mediahound_auth.requests import MediaHoundAuth as RequestsAuth
+from mediahound_auth.testing import MediaHoundServer
+
+Auth = RequestsAuth | HttpxAuth
+
+BOTH = pytest.mark.parametrize("kind", [RequestsAuth, HttpxAuth], ids=["requests", "httpx"])
+
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork() here")
+
+# What each script below begins with. A child that hangs is ended by its alarm.
+PRELUDE = """
+import multiprocessing, os, signal, sys, threading
+import requests
+from mediahound_auth.requests import MediaHoundAuth
+
+auth = MediaHoundAuth(origins=[sys.argv[1]])
+url = sys.argv[1] + "/status/200"
+
+def get():
+    return requests.get(url, auth=auth).status_code
+
+def in_child(work):
+    if pid := os.fork():
+        return pid
+    signal.alarm(10)
+    try:
+        assert work() == 200
+        os._exit(0)
+    except BaseException as error:
+        print(repr(error), file=sys.stderr, flush=True)
+        os._exit(1)
+
+def exit_code(pid):
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+"""
+
+FORK_WITH_A_TOKEN = """
+assert get() == 200
+print(exit_code(in_child(get)))
+"""
+
+FORK_DURING_A_TOKEN_REQUEST = """
+renewal = threading.Thread(target=get)
+renewal.start()
+sys.stdin.readline()
+child = in_child(get)
+renewal.join()
+print(exit_code(child))
+"""
+
+FORK_UNDER_CONTENTION = """
+stopped = threading.Event()
+def contend():
+    while not stopped.is_set():
+        auth.forget()
+threads = [threading.Thread(target=contend) for _ in range(4)]
+for thread in threads:
+    thread.start()
+for _ in range(50):
+    if code := exit_code(in_child(lambda: auth.forget() or 200)):
+        break
+stopped.set()
+for thread in threads:
+    thread.join()
+print(code)
+"""
+
+MULTIPROCESSING = """
+assert get() == 200
+def call(number):
+    return get()
+with multiprocessing.get_context("fork").Pool(3) as pool:
+    print(pool.map(call, range(6), chunksize=1))
+"""
+
+
+def start(script: str, server: MediaHoundServer) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", PRELUDE + script, server.url],
+        env={**os.environ, **server.environment},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def printed(script: str, server: MediaHoundServer) -> str:
+    with start(script, server) as process:
+        try:
+            return process.communicate(timeout=60)[0].strip()
+        finally:
+            process.kill()
+
+
+@needs_fork
+def test_a_child_goes_on_with_the_token_of_its_parent(server: MediaHoundServer) -> None:
+    assert printed(FORK_WITH_A_TOKEN, server) == "0"
+    assert len(server.api_calls) == 2
+    assert len(server.token_requests) == 1
+
+
+@needs_fork
+def test_a_child_forked_during_a_token_request_makes_its_own(
+    server: MediaHoundServer,
+) -> None:
+    with (
+        server.hold_token_requests() as hold,
+        start(FORK_DURING_A_TOKEN_REQUEST, server) as process,
+    ):
+        try:
+            hold.wait_for(1)
+            assert process.stdin is not None
+            process.stdin.write("fork\n")
+            process.stdin.flush()
+            hold.wait_for(2)
+            hold.release()
+            assert process.communicate(timeout=60)[0].strip() == "0"
+        finally:
+            process.kill()
+    assert [call.status for call in server.api_calls] == [200, 200]
+
+
+@needs_fork
+def test_a_child_inherits_no_lock_that_somebody_held(server: MediaHoundServer) -> None:
+    assert printed(FORK_UNDER_CONTENTION, server) == "0"
+
+
+@needs_fork
+def test_a_pool_of_forked_processes_goes_on_with_the_token_of_its_parent(
+    server: MediaHoundServer,
+) -> None:
+    assert printed(MULTIPROCESSING, server) == "[200, 200, 200, 200, 200, 200]"
+    assert len(server.token_requests) == 1
+
+
+def pickled(value: Any) -> Any:
+    return pickle.loads(pickle.dumps(value))
+
+
+WAYS = pytest.mark.parametrize(
+    "again", [pickled, copy.copy, copy.deepcopy], ids=["pickle", "copy", "deepcopy"]
+)
+COPIES = pytest.mark.parametrize("again", [copy.copy, copy.deepcopy], ids=["copy", "deepcopy"])
+Again = Callable[[Any], Any]
+
+
+def call(auth: Auth, server: MediaHoundServer) -> int:
+    url = f"{server.url}/status/200"
+    if isinstance(auth, RequestsAuth):
+        return requests.get(url, auth=auth).status_code
+    with httpx.Client(auth=auth) as client:
+        return client.get(url).status_code
+
+
+@BOTH
+@WAYS
+def test_what_was_pickled_or_copied_works_and_shares_the_token(
+    kind: type[Auth], again: Again, server: MediaHoundServer
+) -> None:
+    original = kind(**server.credentials)
+    before = again(original)
+    assert call(before, server) == 200
+    after = again(original)
+    assert call(after, server) == call(original, server) == 200
+    assert original.token() == before.token() == after.token()
+    assert len(server.token_requests) == 1
+
+
+@BOTH
+@WAYS
+def test_it_has_all_the_settings_of_the_original(
+    kind: type[Auth], again: Again, client_id: str
+) -> None:
+    with MediaHoundServer(client_id=client_id, form="client_secret_post") as server:
+        original = kind(
+            **server.credentials,
+            scope="public_profile",
+            client_auth="client_secret_post",
+            origins=["http://localhost:1"],
+            timeout=0.3,
+        )
+        twin = again(original)
+        assert repr(twin) == repr(original)
+        assert twin.token().scope == "public_profile"
+        server.revoke_tokens()
+        with (
+            server.hold_token_requests(),
+            pytest.raises(mh.TokenEndpointUnavailable, match="no answer"),
+        ):
+            twin.renew()
+
+
+@BOTH
+@COPIES
+def test_a_copy_shares_the_store_of_its_own(
+    kind: type[Auth], again: Again, server: MediaHoundServer
+) -> None:
+    original = kind(**server.credentials, store=mh.MemoryStore())
+    assert again(original).token() == original.token()
+    assert len(server.token_requests) == 1
+
+
+class MyAdapter(requests.adapters.HTTPAdapter):
+    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> Any:
+        request.headers["X-Sent-By"] = "me"
+        return super().send(request, *args, **kwargs)
+
+
+class MyTransport(httpx.HTTPTransport):
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        request.headers["X-Sent-By"] = "me"
+        return super().handle_request(request)
+
+
+@WAYS
+def test_it_uses_the_session_that_the_original_was_given(
+    again: Again, server: MediaHoundServer
+) -> None:
+    with requests.Session() as session:
+        session.mount("http://", MyAdapter())
+        again(RequestsAuth(**server.credentials, session=session)).token()
+    assert server.token_requests[0].headers["X-Sent-By"] == "me"
+
+
+@COPIES
+def test_a_copy_uses_the_httpx_client_that_the_original_was_given(
+    again: Again, server: MediaHoundServer
+) -> None:
+    with httpx.Client(transport=MyTransport()) as client:
+        again(HttpxAuth(**server.credentials, client=client)).token()
+    assert server.token_requests[0].headers["X-Sent-By"] == "me"
+
+
+@WAYS
+def test_a_session_that_holds_it_can_be_pickled_and_copied(
+    again: Again, server: MediaHoundServer
+) -> None:
+    with requests.Session() as session:
+        session.auth = RequestsAuth(**server.credentials)
+        session.get(f"{server.url}/status/200")
+        with again(session) as twin:
+            assert twin.get(f"{server.url}/status/200").status_code == 200
+            server.revoke_tokens()
+            assert twin.get(f"{server.url}/status/200").status_code == 200
+    assert len(server.token_requests) == 2
+
+
+@BOTH
+def test_a_pickle_works_in_another_process(kind: type[Auth], server: MediaHoundServer) -> None:
+    script = "import pickle, sys; print(pickle.load(sys.stdin.buffer).token())"
+    auth = kind(**server.credentials)
+    auth.token()
+    done = subprocess.run(
+        [sys.executable, "-c", script], input=pickle.dumps(auth), capture_output=True, timeout=60
+    )
+    assert done.stdout.startswith(b"Token("), done.stderr
+    assert len(server.token_requests) == 2
+
+
+@BOTH
+def test_no_pickle_holds_a_token(kind: type[Auth], server: MediaHoundServer) -> None:
+    store = mh.MemoryStore()
+    auth = kind(**server.credentials, store=store)
+    token = auth.token().access_token.encode()
+    things: list[object] = [auth, store]
+    if isinstance(auth, RequestsAuth):
+        session = requests.Session()
+        session.auth = auth
+        session.get(f"{server.url}/status/200").close()
+        things.append(session)
+    for thing in things:
+        for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+            assert token not in pickle.dumps(thing, protocol)
+
+
+@WAYS
+def test_a_store_in_memory_comes_back_empty_and_working(again: Again) -> None:
+    store, token = mh.MemoryStore(), mh.Token("abc", 2.0, 1.0)
+    store.save("key", token)
+    twin = again(store)
+    assert twin.load("key") is None
+    twin.save("key", token)
+    with twin.lock("key", 1.0):
+        assert twin.load("key") == token

@@ -1,0 +1,299 @@
+"""Any sequence of calls, clocks, answers, failures and rejections, beside a simple model of it.
+
+The model knows no transitions. It keeps a diary of what happened, and says from that diary what
+may, must and must not happen now: no live token is ever thrown away, no dead one is used when a
+better one is known, and each token request has a reason that the rules allow.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import hypothesis.strategies as st
+from hypothesis import settings
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from mediahound_auth import TokenEndpointUnavailable
+from mediahound_auth.lifecycle import State, Step
+from mediahound_auth.token import Token
+
+NEARLY = 1e-6  # seconds that rounding may cost
+LONG_AGO = float("-inf")
+
+# Eighths of a second are exact in binary, so that the model may add them up in any order.
+MOMENTS = st.one_of(
+    st.sampled_from([0.125, 0.5, 1.0, 1.5, 10.0, 60.0, 300.0, 3600.0]),
+    st.integers(1, 80_000).map(lambda eighths: eighths / 8),
+)
+LIVES = st.one_of(st.sampled_from([1.0, 2.0, 1000.0, 1_209_600.0]), st.integers(1, 7200).map(float))
+JITTERS = st.sampled_from([0.0, 0.5, 1.0])
+
+
+def doubled(times: int) -> float:
+    """1, 2, 4, … seconds, or calls, for the first, second, third time in a row; 60 at most."""
+    return min(2.0 ** (times - 1), 60.0)
+
+
+@dataclass
+class Failure:
+    at: float
+    in_a_row: int
+    retry_after: float
+    waited_for: bool
+
+    def holds_back(self, now: float, *, longest: bool = False) -> bool:
+        """Whether those who need a token must not ask yet, or may not for all of the jitter."""
+        back_off = doubled(self.in_a_row) * (1.5 if longest else 1.0) if self.waited_for else 0.0
+        return self.at <= now < self.at + max(self.retry_after, back_off)
+
+    def holds_back_background(self, now: float) -> bool:
+        return self.at <= now < self.at + max(self.retry_after, doubled(self.in_a_row))
+
+
+@dataclass
+class Flight:
+    """A token request under way. Whoever needs a token while it is, waits for it too."""
+
+    started: float
+    budget: float
+    rejected: str | None
+    waited_for: bool
+    forced: bool
+
+
+class Life(RuleBasedStateMachine):
+    """`self.state` is tested; all else here is the diary, and the world it is kept in."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.state = State()
+        self.now = 1_000_000.0
+        self.flight: Flight | None = None
+        self.issued: list[str] = []
+        # The diary: the token at hand, as far as anybody has said anything of it.
+        self.token: Token | None = None
+        self.reissued = False
+        self.rejected = False
+        self.background_until = LONG_AGO
+        self.set_back_since = False
+        self.failure: Failure | None = None  # the last one since the last token
+        self.doubts: list[float] = []  # when each of those in a row was raised
+        self.accepted = 0  # calls since the last doubt
+        # Counters, for the bound on all requests together.
+        self.requests = self.forced = self.found = self.vanished = self.set_back = 0
+        self.expired = self.remedies = self.accepted_in_all = 0
+        self.forward = 0.0
+
+    # The world
+
+    @rule(seconds=MOMENTS)
+    def time_passes(self, seconds: float) -> None:
+        was_live = self.is_live()
+        self.now += seconds
+        self.forward += seconds
+        self.expired += was_live and not self.is_live()
+
+    @rule(seconds=MOMENTS)
+    def the_clock_is_set_back(self, seconds: float) -> None:
+        self.now -= seconds
+        self.set_back += 1
+        self.set_back_since = True
+
+    @precondition(lambda self: self.flight)
+    @rule()
+    def a_flight_vanishes(self) -> None:
+        self.flight = None
+        self.vanished += 1
+
+    def is_live(self) -> bool:
+        return self.token is not None and self.now < self.token.expires_at
+
+    def margin(self) -> float:
+        assert self.token
+        return min(300.0, (self.token.expires_at - self.token.requested_at) / 5)
+
+    def depart(
+        self, budget: float, *, rejected: str | None = None, forced: bool = False, wait: bool = True
+    ) -> None:
+        flight = self.flight
+        if flight and flight.started <= self.now < flight.started + flight.budget:
+            flight.waited_for |= wait
+            return
+        self.flight = Flight(self.now, budget, rejected, wait, forced)
+        self.requests += 1
+        self.forced += forced
+
+    # Who needs a token
+
+    @rule(budget=st.sampled_from([0.25, 1.0, 30.0]))
+    def somebody_calls(self, budget: float) -> None:
+        step = self.state.step(self.now)
+        if self.is_live():
+            assert step in (Step.USE, Step.USE_AND_RENEW), "a live token is thrown away"
+            assert self.token is not None
+            assert self.state.authorization == self.token.authorization
+        else:
+            assert step in (Step.RENEW, Step.GIVE_UP), "a dead token is used"
+        if step is Step.RENEW:
+            assert not (self.failure and self.failure.holds_back(self.now))
+            self.depart(budget)
+        elif step is Step.GIVE_UP:
+            assert self.failure
+            assert self.failure.holds_back(self.now, longest=True)
+        elif step is Step.USE_AND_RENEW:
+            self.assert_background_renewal_is_due()
+            self.state = self.state.renewing(self.now, budget)
+            self.background_until = self.now + max(budget, 1.0)
+            self.depart(budget, wait=False)
+        else:
+            self.assert_no_background_renewal_is_overdue()
+
+    def assert_background_renewal_is_due(self) -> None:
+        assert self.token is not None
+        assert not self.reissued, "this endpoint hands it out until it has expired"
+        assert self.now >= self.token.expires_at - self.margin() - NEARLY or self.rejected
+        assert self.now >= self.token.requested_at + 1 - NEARLY
+        assert self.now >= self.background_until or self.set_back_since
+        if self.failure:
+            assert not self.failure.holds_back_background(self.now + NEARLY)
+
+    def assert_no_background_renewal_is_overdue(self) -> None:
+        assert self.token is not None
+        if self.reissued or self.set_back_since or self.failure:
+            return
+        earliest = max(self.token.requested_at + 1, self.background_until)
+        assert self.now < max(self.token.expires_at - self.margin() / 2, earliest) + NEARLY
+
+    @rule()
+    def somebody_demands_another_one(self) -> None:
+        self.depart(30.0, forced=True)
+
+    @precondition(lambda self: self.issued)
+    @rule(data=st.data())
+    def the_api_rejects(self, data: st.DataObject) -> None:
+        name = data.draw(st.sampled_from(self.issued[-3:]))
+        step = self.state.step_after_401(name, self.now)
+        current = self.token and self.token.access_token == name
+        if not current and self.is_live():
+            assert step is Step.USE, "another token is at hand"
+            return
+        assert step in (Step.RENEW, Step.GIVE_UP)
+        if current:
+            self.rejected = True
+        patience = doubled(len(self.doubts))
+        in_doubt = (
+            current
+            and self.doubts
+            and self.doubts[-1] <= self.now < self.doubts[-1] + patience
+            and self.accepted < patience
+        )
+        if step is Step.RENEW:
+            assert not in_doubt, "a token request for each 401"
+            assert not (self.failure and self.failure.holds_back(self.now))
+            self.depart(30.0, rejected=name)
+        elif not in_doubt:
+            assert self.failure
+            assert self.failure.holds_back(self.now, longest=True)
+
+    @precondition(lambda self: self.issued)
+    @rule(data=st.data(), replayed=st.booleans())
+    def the_api_accepts(self, data: st.DataObject, replayed: bool) -> None:
+        name = data.draw(st.sampled_from(self.issued[-2:]))
+        self.state = self.state.was_accepted(name, replayed=replayed)
+        self.accepted_in_all += 1
+        if self.token and self.token.access_token == name:
+            self.rejected = False
+            if replayed:
+                self.remedies += bool(self.doubts)
+                self.doubts = []
+            self.accepted = 0 if replayed else self.accepted + 1
+
+    # How a flight ends
+
+    def name(self, same: bool) -> str:
+        if same and self.token:
+            return self.token.access_token
+        self.issued.append(f"token-{len(self.issued)}")
+        return self.issued[-1]
+
+    @precondition(lambda self: self.flight)
+    @rule(life=LIVES, jitter=JITTERS, same=st.booleans())
+    def the_endpoint_gives_a_token(self, life: float, jitter: float, same: bool) -> None:
+        assert self.flight
+        sent = self.flight.started
+        self.arrives(Token(self.name(same), sent + life, sent), jitter)
+
+    @precondition(lambda self: self.flight and not self.flight.forced)
+    @rule(life=LIVES, age=MOMENTS, jitter=JITTERS, same=st.booleans(), reissued=st.booleans())
+    def somebody_has_put_a_token_into_the_store(
+        self, life: float, age: float, jitter: float, same: bool, reissued: bool
+    ) -> None:
+        assert self.flight
+        name = self.name(same)
+        requested = self.now - age
+        found = Token(name, requested + life, requested, reissued=reissued)
+        rejected = self.flight.rejected
+        preferred = self.state.prefers(found, rejected, self.now)
+        live = self.now < found.expires_at
+        assert not preferred or (live and name != rejected)
+        assert preferred or self.is_live() or not live or name == rejected, "a better one is known"
+        if preferred:
+            self.requests -= 1  # it was none after all
+            self.found += 1
+            self.arrives(found, jitter, asked=False)
+
+    def arrives(self, token: Token, jitter: float, *, asked: bool = True) -> None:
+        assert self.flight
+        doubtful = asked and self.flight.rejected is not None
+        self.state = self.state.obtained(
+            token, self.now, margin=300.0, jitter=jitter, doubtful=doubtful
+        )
+        self.flight = None
+        if doubtful:
+            self.doubts.append(self.now)
+            self.accepted = 0
+        same = self.token is not None and token.access_token == self.token.access_token
+        if token.expires_at <= self.now:
+            self.expired += 1
+            if self.is_live() and not same and not doubtful:
+                return  # the live one stays
+        self.reissued = same or token.reissued
+        self.rejected = doubtful and same
+        self.token = token
+        self.failure = None
+        self.background_until = LONG_AGO
+        self.set_back_since = False
+
+    @precondition(lambda self: self.flight)
+    @rule(retry_after=st.sampled_from([None, 0.0, 5.0, 120.0, 86_400.0]), jitter=JITTERS)
+    def the_endpoint_fails(self, retry_after: float | None, jitter: float) -> None:
+        assert self.flight
+        error = TokenEndpointUnavailable("down", retry_after=retry_after)
+        waited_for = self.flight.waited_for
+        self.state = self.state.failed(error, self.now, jitter=jitter, waited_for=waited_for)
+        self.flight = None
+        asked = min(retry_after or 0.0, 3600.0)
+        in_a_row = self.failure.in_a_row + 1 if self.failure else 1
+        self.failure = Failure(self.now, in_a_row, asked, waited_for)
+
+    # The bound
+
+    @invariant()
+    def the_number_of_token_requests_is_within_the_bound(self) -> None:
+        # One a second at most, but for: the first; one when a token has expired; one when a token
+        # is rejected, and again only for a remedy that worked or a call that was accepted since;
+        # those that somebody demanded or that vanished; and a few when the clock is set back. A
+        # token that came on demand or from a store ends the waits, so that one more may follow.
+        bound = 1 + self.forward + self.expired + 1 + self.remedies + self.accepted_in_all
+        bound += 2 * self.forced + self.found + self.vanished + 2 * self.set_back
+        assert self.requests <= bound
+
+    @invariant()
+    def each_doubt_in_a_row_took_twice_the_time_or_twice_the_good_calls(self) -> None:
+        spent = sum(doubled(number) for number in range(1, len(self.doubts)))
+        if not self.set_back:
+            assert spent <= self.forward + self.accepted_in_all
+
+
+TestLife = Life.TestCase
+TestLife.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)

@@ -1,0 +1,288 @@
+"""The store in Redis: what is in Redis and for how long, and whose lock it is."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import socket
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import redis.asyncio
+from cryptography.fernet import Fernet
+from redis_server import RedisServer
+
+from mediahound_auth import ConfigurationError, Token
+from mediahound_auth.stores.redis import RedisStore
+
+KEY = "ab" * 32
+PASSWORDS = ("s3cr3t", "s3cond")
+
+
+def a_token(name: str = "f00-ba7", *, age: float = 0.0, life: float = 3600.0) -> Token:
+    now = time.time()
+    return Token(name, expires_at=now - age + life, requested_at=now - age)
+
+
+@pytest.fixture
+def prefix() -> str:
+    return f"{uuid.uuid4()}:"
+
+
+@pytest.fixture
+def store(redis_server: RedisServer, prefix: str) -> RedisStore:
+    return RedisStore(redis_server.url, prefix)
+
+
+@pytest.fixture
+def client(redis_server: RedisServer) -> Iterator[Any]:
+    with redis_server.client() as client:
+        yield client
+
+
+def name_of(token: Token | None) -> str | None:
+    return None if token is None else token.access_token
+
+
+def test_a_token_is_under_its_key_and_nothing_else_is(
+    store: RedisStore, client: Any, prefix: str
+) -> None:
+    token = a_token()
+    store.save(KEY, token)
+    with store.lock("cd" * 32, 1):
+        pass
+    assert client.keys(f"{prefix}*") == [f"{prefix}{KEY}".encode()]
+    record = client.get(prefix + KEY).partition(b" ")[2]
+    assert json.loads(record) == {"format": 1, **token._asdict()}
+
+
+def test_the_prefix_names_the_package_unless_told_otherwise(client: Any) -> None:
+    RedisStore(client).save("ef" * 32, a_token())
+    assert client.delete(f"mediahound-auth:{'ef' * 32}") == 1
+
+
+def test_redis_forgets_a_token_when_it_expires(store: RedisStore, client: Any, prefix: str) -> None:
+    store.save(KEY, a_token(age=600, life=3600))
+    assert 2_900_000 < client.pttl(prefix + KEY) <= 3_000_000
+
+
+def test_even_an_expired_token_is_kept_for_a_second(
+    store: RedisStore, client: Any, prefix: str
+) -> None:
+    store.save(KEY, a_token(age=600, life=300))
+    assert 0 < client.pttl(prefix + KEY) <= 1000
+
+
+def test_a_token_that_is_not_kept_prolongs_nothing(
+    store: RedisStore, client: Any, prefix: str
+) -> None:
+    store.save(KEY, a_token("later", life=600))
+    store.save(KEY, a_token("earlier", age=1, life=3600))
+    assert name_of(store.load(KEY)) == "later"
+    assert client.pttl(prefix + KEY) <= 600_000
+
+
+@pytest.mark.parametrize("decode_responses", [False, True], ids=["bytes", "decoded"])
+@pytest.mark.parametrize(
+    "junk",
+    [b"", b"garbage", b"\xff\xfe \xff", b'9999999999 {"format": 2}', b'inf {"format": 1}'],
+    ids=["empty", "garbage", "not UTF-8", "another version", "infinitely late"],
+)
+def test_what_is_no_record_is_an_error_until_it_is_replaced(
+    redis_server: RedisServer, prefix: str, junk: bytes, decode_responses: bool
+) -> None:
+    with redis_server.client(decode_responses=decode_responses) as client:
+        store = RedisStore(client, prefix)
+        client.set(prefix + KEY, junk)
+        with pytest.raises(ValueError, match="stored record"):
+            store.load(KEY)
+        token = a_token(life=10_000_000_000)._replace(requested_at=9_999_999_999.5)
+        store.save(KEY, token)
+        assert store.load(KEY) == token
+
+
+def test_a_value_of_another_type_is_replaced(store: RedisStore, client: Any, prefix: str) -> None:
+    client.rpush(prefix + KEY, "a list")
+    with pytest.raises(redis.RedisError):
+        store.load(KEY)
+    store.save(KEY, a_token("new"))
+    assert name_of(store.load(KEY)) == "new"
+
+
+def test_a_sealed_token_shows_nothing_and_is_a_miss_without_its_key(
+    redis_server: RedisServer, client: Any, prefix: str
+) -> None:
+    store = RedisStore(redis_server.url, prefix, encryption_key=Fernet.generate_key())
+    store.save(KEY, a_token("f00-ba7"))
+    assert b"f00" not in client.get(prefix + KEY)
+    other = RedisStore(redis_server.url, prefix, encryption_key=Fernet.generate_key())
+    assert other.load(KEY) is None
+    other.save(KEY, a_token("mine"))
+    assert name_of(other.load(KEY)) == "mine"
+
+
+# The lock is a lease.
+
+
+@pytest.mark.parametrize("lease", [None, 90.0])
+def test_the_lease_outlasts_the_budget_and_not_the_lock(
+    redis_server: RedisServer, client: Any, prefix: str, lease: float | None
+) -> None:
+    options = {} if lease is None else {"lease": lease}
+    with RedisStore(redis_server.url, prefix, **options).lock(KEY, 0):
+        left = client.pttl(f"{prefix}{KEY}:lock") / 1000
+    assert (lease or 60) - 10 < left <= (lease or 60)
+    assert not client.exists(f"{prefix}{KEY}:lock")
+
+
+@pytest.mark.parametrize("lease", [0, -1, "60", float("nan")])
+def test_a_lease_that_is_none_is_a_configuration_error(lease: Any) -> None:
+    with pytest.raises(ConfigurationError, match="lease"):
+        RedisStore("redis://127.0.0.1", lease=lease)
+
+
+def test_a_lost_lease_is_no_error_and_takes_the_lock_from_nobody(
+    store: RedisStore, client: Any, prefix: str
+) -> None:
+    with store.lock(KEY, 1):
+        client.delete(f"{prefix}{KEY}:lock")
+        other = store.lock(KEY, 1)
+        other.__enter__()
+    with pytest.raises(TimeoutError), store.lock(KEY, 0):
+        pass
+    other.__exit__(None, None, None)
+    with store.lock(KEY, 0):
+        pass
+
+
+def test_a_crashed_holder_holds_the_lock_for_its_lease_only(
+    store: RedisStore, client: Any, prefix: str
+) -> None:
+    crashed = store.lock(KEY, 1)
+    crashed.__enter__()
+    client.pexpire(f"{prefix}{KEY}:lock", 300)
+    with store.lock(KEY, 20):
+        pass
+
+
+def test_a_redis_that_is_gone_when_the_lock_is_released_is_no_error() -> None:
+    with RedisServer() as server, RedisStore(server.url).lock(KEY, 1):
+        server.kill()
+
+
+# Connections.
+
+
+def test_a_connection_that_was_closed_meanwhile_is_replaced(store: RedisStore, client: Any) -> None:
+    store.save(KEY, a_token("f00"))
+    client.client_kill_filter(_type="normal", skipme=True)
+    assert name_of(store.load(KEY)) == "f00"
+
+
+def test_a_redis_that_does_not_answer_is_asked_once_and_not_for_long() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        store = RedisStore(f"redis://127.0.0.1:{silent.getsockname()[1]}")
+        with pytest.raises(redis.TimeoutError):
+            store.load(KEY)
+        silent.settimeout(0)
+        silent.accept()[0].close()
+        with pytest.raises(BlockingIOError):
+            silent.accept()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "http://:s3cr3t@localhost",
+        "localhost:6379",
+        "redis://:s3cr3t@localhost:port",
+        "redis://:s3cr3t@localhost?socket_timeout=s3cr3t",
+        "redis://:s3cr3t@[::1",
+    ],
+)
+def test_what_is_no_redis_url_is_a_configuration_error_that_does_not_quote_it(url: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"client_or_url.*redis://") as caught:
+        RedisStore(url)
+    assert caught.value.__context__ is None
+    assert "s3cr3t" not in str(caught.value)
+
+
+@pytest.mark.parametrize("client", [None, 7, b"redis://localhost", redis.Redis, object()])
+def test_what_is_no_client_is_a_configuration_error(client: Any) -> None:
+    with pytest.raises(ConfigurationError, match="client_or_url"):
+        RedisStore(client)
+
+
+def test_an_asynchronous_client_is_a_configuration_error() -> None:
+    client: Any = redis.asyncio.Redis()
+    with pytest.raises(ConfigurationError, match="synchronous"):
+        RedisStore(client)
+
+
+def test_a_prefix_that_is_no_text_is_a_configuration_error() -> None:
+    prefix: Any = b"mine:"
+    with pytest.raises(ConfigurationError, match="prefix"):
+        RedisStore("redis://localhost", prefix)
+
+
+# As an object.
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://user:s3cr3t@localhost:6379/0",
+        "redis://:s3cr3t@localhost:6379/0",
+        "rediss://localhost:6379/0?password=s3cr3t&username=s3cond",
+        "unix://user:s3cr3t@/run/redis.sock?db=1&password=s3cond",
+    ],
+)
+def test_its_repr_shows_no_password_and_no_key(url: str) -> None:
+    key = Fernet.generate_key().decode()
+    text = repr(RedisStore(url, encryption_key=key))
+    assert not any(private in text for private in (*PASSWORDS, key))
+    assert "localhost" in text or "/run/redis.sock" in text
+
+
+def test_its_repr_names_the_kind_of_a_client(client: Any) -> None:
+    assert repr(RedisStore(client, "mine:")) == "RedisStore(<Redis>, prefix='mine:')"
+
+
+def test_a_pickle_of_one_made_from_a_url_finds_the_same_tokens(
+    redis_server: RedisServer, prefix: str
+) -> None:
+    store = RedisStore(redis_server.url, prefix, encryption_key=Fernet.generate_key())
+    store.save(KEY, a_token("f00"))
+    copy = pickle.loads(pickle.dumps(store))
+    assert copy == store
+    assert name_of(copy.load(KEY)) == "f00"
+
+
+def test_one_made_from_a_client_says_why_it_cannot_be_pickled(client: Any) -> None:
+    with pytest.raises(TypeError, match="URL"):
+        pickle.dumps(RedisStore(client))
+
+
+def test_stores_on_the_same_keys_are_equal(client: Any) -> None:
+    url = "redis://localhost"
+    key = Fernet.generate_key()
+    assert RedisStore(url) == RedisStore(url)
+    assert hash(RedisStore(url)) == hash(RedisStore(url))
+    assert RedisStore(client) == RedisStore(client)
+    assert RedisStore(url) != RedisStore(url, "mine:")
+    assert RedisStore(url) != RedisStore(client)
+    assert RedisStore(url) != RedisStore(url, encryption_key=key)
+
+
+def test_without_redis_importing_it_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    from mediahound_auth import stores
+
+    monkeypatch.setitem(sys.modules, "redis", None)
+    monkeypatch.delitem(sys.modules, "mediahound_auth.stores.redis")
+    with pytest.raises(ModuleNotFoundError, match=r"mediahound-auth\[redis\]"):
+        _ = stores.RedisStore

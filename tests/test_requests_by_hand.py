@@ -1,0 +1,82 @@
+"""MediaHoundAuth for requests, by hand: token(), renew(), forget(), and its repr."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import requests
+
+import mediahound_auth
+from mediahound_auth import MemoryStore, Token
+from mediahound_auth.requests import MediaHoundAuth
+from mediahound_auth.testing import MediaHoundServer
+
+PATH = "/1.3/search/all/Gladiator"
+
+
+def auth_for(server: MediaHoundServer, **options: Any) -> MediaHoundAuth:
+    return MediaHoundAuth(**{**server.credentials, **options})
+
+
+@pytest.fixture
+def auth(server: MediaHoundServer) -> MediaHoundAuth:
+    return auth_for(server)
+
+
+def carried_by_a_call(server: MediaHoundServer, auth: MediaHoundAuth) -> str | None:
+    """The Authorization header that a call with `auth` arrives with."""
+    requests.get(server.url + PATH, auth=auth, timeout=10).raise_for_status()
+    return server.api_calls[-1].headers["Authorization"]
+
+
+def test_token_gives_the_live_token_and_asks_once(
+    auth: MediaHoundAuth, server: MediaHoundServer
+) -> None:
+    token = auth.token()
+    assert isinstance(token, Token)
+    assert auth.token() == token
+    assert carried_by_a_call(server, auth) == f"Bearer {token.access_token}"
+    assert len(server.token_requests) == 1
+
+
+def test_renew_asks_the_endpoint_and_the_next_call_carries_what_it_gave(client_id: str) -> None:
+    with MediaHoundServer(client_id=client_id, reissue=False) as server:
+        auth = auth_for(server)
+        first, second = auth.token(), auth.renew()
+        assert first.access_token != second.access_token
+        assert carried_by_a_call(server, auth) == second.authorization
+        assert len(server.token_requests) == 2
+
+
+def test_a_failed_renew_raises_and_leaves_the_token_in_use(
+    auth: MediaHoundAuth, server: MediaHoundServer
+) -> None:
+    token = auth.token()
+    server.answer_token_requests(1, status=400, body={"error": "invalid_scope"})
+    with pytest.raises(mediahound_auth.TokenRequestError, match="invalid_scope") as caught:
+        auth.renew()
+    assert isinstance(caught.value, requests.RequestException)
+    assert carried_by_a_call(server, auth) == token.authorization
+
+
+def test_forget_drops_the_token_here_and_in_the_store(client_id: str) -> None:
+    with MediaHoundServer(client_id=client_id, reissue=False) as server:
+        store = MemoryStore()
+        auth = auth_for(server, store=store)
+        first = auth.token()
+        auth.forget()
+        second = auth_for(server, store=store).token()
+        assert second.access_token != first.access_token
+        assert auth.token() == second
+        assert len(server.token_requests) == 2
+
+
+def test_the_repr_tells_clients_and_endpoints_apart_and_no_secrets(
+    auth: MediaHoundAuth, server: MediaHoundServer
+) -> None:
+    token = auth.token()
+    assert server.client_id in repr(auth)
+    assert server.token_url in repr(auth)
+    for private in (server.client_secret, token.access_token):
+        assert private not in repr(auth) + str(auth) + repr(token) + str(token)

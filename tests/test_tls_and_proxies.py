@@ -1,0 +1,299 @@
+"""TLS and proxies on the way to the token endpoint: given by session=, client= or environment."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import datetime
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import requests
+import trustme
+
+import mediahound_auth.httpx
+import mediahound_auth.requests
+from mediahound_auth import MemoryStore, Token, TokenEndpointUnavailable
+from mediahound_auth.testing import MediaHoundServer
+
+NOBODY_THERE = "http://127.0.0.1:9"
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+@pytest.fixture(scope="module")
+def ca() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def ca_file(ca: trustme.CA, tmp_path: Path) -> str:
+    ca.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    return str(tmp_path / "ca.pem")
+
+
+@pytest.fixture
+def client_file(ca: trustme.CA, tmp_path: Path) -> str:
+    pem = ca.issue_cert("client@example.org").private_key_and_cert_chain_pem
+    pem.write_to_path(str(tmp_path / "client.pem"))
+    return str(tmp_path / "client.pem")
+
+
+class TLS(ssl.SSLContext):
+    """A server's context that counts the connections on which a client has begun to speak TLS."""
+
+    def __new__(cls, certificate: trustme.LeafCert) -> TLS:
+        context = super().__new__(cls, ssl.PROTOCOL_TLS_SERVER)
+        context.hellos = 0
+        certificate.configure_cert(context)
+        context.sni_callback = context.count
+        return context
+
+    def __init__(self, certificate: trustme.LeafCert) -> None:
+        """See __new__."""
+
+    hellos: int
+
+    def count(self, *_: object) -> None:
+        self.hellos += 1
+
+
+@pytest.fixture
+def tls(ca: trustme.CA) -> TLS:
+    return TLS(ca.issue_cert("localhost"))
+
+
+@pytest.fixture
+def server(client_id: str, tls: TLS) -> Iterator[MediaHoundServer]:
+    with MediaHoundServer(client_id=client_id, ssl_context=tls) as server:
+        yield server
+
+
+class Library:
+    """Gets tokens with one of the libraries, and keeps its way of setting TLS and proxies up."""
+
+    def __init__(self, name: str, cleanup: ExitStack) -> None:
+        self.name = name
+        self._cleanup = cleanup
+
+    def token(
+        self,
+        server: MediaHoundServer,
+        *,
+        ca_file: str | None = None,
+        client_file: str | None = None,
+        proxy: str | None = None,
+        **options: Any,
+    ) -> Token:
+        options = {**server.credentials, **options}
+        if self.name == "requests":
+            if ca_file or proxy:
+                session = self._cleanup.enter_context(requests.Session())
+                session.verify, session.cert = ca_file or True, client_file
+                session.proxies = {"http": proxy, "https": proxy} if proxy else {}
+                options["session"] = session
+            return mediahound_auth.requests.MediaHoundAuth(**options).token()
+        if ca_file or proxy:
+            context = ssl.create_default_context(cafile=ca_file)
+            if client_file:
+                context.load_cert_chain(client_file)
+            client = self._cleanup.enter_context(httpx.Client(verify=context, proxy=proxy))
+            options["client"] = client
+        auth = mediahound_auth.httpx.MediaHoundAuth(**options)
+        return auth.token() if self.name == "httpx" else asyncio.run(auth.atoken())
+
+
+@pytest.fixture(params=["requests", "httpx", "async httpx"])
+def library(request: pytest.FixtureRequest) -> Iterator[Library]:
+    with ExitStack() as cleanup:
+        yield Library(request.param, cleanup)
+
+
+@pytest.mark.parametrize("untrusted", ["unknown CA", "another host's", "expired"])
+def test_a_certificate_that_is_not_trusted_is_told_after_one_attempt(
+    untrusted: str, library: Library, ca: trustme.CA, ca_file: str, client_id: str
+) -> None:
+    long_ago = datetime.datetime(2001, 1, 1, tzinfo=datetime.UTC)
+    certificates: dict[str, Callable[[], trustme.LeafCert]] = {
+        "unknown CA": lambda: trustme.CA().issue_cert("localhost"),
+        "another host's": lambda: ca.issue_cert("elsewhere.example"),
+        "expired": lambda: ca.issue_cert("localhost", not_after=long_ago),
+    }
+    tls = TLS(certificates[untrusted]())
+    with MediaHoundServer(client_id=client_id, ssl_context=tls) as server:
+        with pytest.raises(TokenEndpointUnavailable, match="certificate") as caught:
+            library.token(server, ca_file=ca_file)
+        assert server.token_requests == []
+    assert isinstance(caught.value.__cause__, requests.RequestException | httpx.RequestError)
+    assert tls.hellos == 1
+
+
+def test_without_a_ca_of_its_own_the_token_request_trusts_none_but_the_public_ones(
+    library: Library, server: MediaHoundServer, tls: TLS
+) -> None:
+    with pytest.raises(TokenEndpointUnavailable, match="certificate"):
+        library.token(server)
+    assert tls.hellos == 1
+
+
+def test_session_and_client_bring_the_ca(
+    library: Library, server: MediaHoundServer, ca_file: str
+) -> None:
+    assert library.token(server, ca_file=ca_file).access_token
+    assert len(server.token_requests) == 1
+
+
+def test_the_environment_brings_the_ca(
+    library: Library, server: MediaHoundServer, ca_file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    variable = "REQUESTS_CA_BUNDLE" if library.name == "requests" else "SSL_CERT_FILE"
+    monkeypatch.setenv(variable, ca_file)
+    assert library.token(server).access_token
+    assert len(server.token_requests) == 1
+
+
+def test_session_and_client_bring_the_client_certificate(
+    library: Library,
+    ca: trustme.CA,
+    tls: TLS,
+    server: MediaHoundServer,
+    ca_file: str,
+    client_file: str,
+) -> None:
+    ca.configure_trust(tls)
+    tls.verify_mode = ssl.CERT_REQUIRED
+    with pytest.raises(TokenEndpointUnavailable):
+        library.token(server, ca_file=ca_file, timeout=0.3, store=MemoryStore())
+    assert server.token_requests == []
+    assert library.token(server, ca_file=ca_file, client_file=client_file).access_token
+    assert len(server.token_requests) == 1
+
+
+class ConnectProxy:
+    """An HTTP proxy on loopback that knows nothing but CONNECT, and remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.heads: list[bytes] = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._threads = [threading.Thread(target=self._accept)]
+        self._open: list[socket.socket] = []
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self._listener.getsockname()[1]}"
+
+    def __enter__(self) -> ConnectProxy:
+        self._threads[0].start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)  # ends accept()
+        self._threads[0].join()
+        for end in self._open:
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads[1:]:
+            thread.join()
+        for end in [*self._open, self._listener]:
+            end.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                near, _ = self._listener.accept()
+                self._open.append(near)
+                head = b""
+                while not head.endswith(b"\r\n\r\n") and (octet := near.recv(1)):
+                    head += octet
+                self.heads.append(head)
+                host, _, port = head.split()[1].decode().rpartition(":")
+                far = socket.create_connection((host, int(port)))
+                self._open.append(far)
+                near.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+                for source, target in ((near, far), (far, near)):
+                    thread = threading.Thread(target=self._relay, args=(source, target))
+                    self._threads.append(thread)
+                    thread.start()
+
+    @staticmethod
+    def _relay(source: socket.socket, target: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
+
+
+@pytest.fixture
+def proxy() -> Iterator[ConnectProxy]:
+    with ConnectProxy() as proxy:
+        yield proxy
+
+
+@pytest.mark.parametrize("given_by", ["argument", "environment"])
+def test_a_proxy_tunnels_the_token_request_and_reads_none_of_it(
+    given_by: str,
+    library: Library,
+    server: MediaHoundServer,
+    proxy: ConnectProxy,
+    ca_file: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    url = f"http://user:word@{proxy.address}"
+    if given_by == "environment":
+        monkeypatch.setenv("https_proxy", url)
+    library.token(server, ca_file=ca_file, proxy=url if given_by == "argument" else None)
+    [head] = proxy.heads
+    assert head.startswith(f"CONNECT {server.url.removeprefix('https://')} HTTP".encode())
+    for_proxy = b"Proxy-Authorization: Basic " + base64.b64encode(b"user:word")
+    assert [line for line in head.split(b"\r\n") if b"Basic" in line] == [for_proxy]
+    [request] = server.token_requests
+    assert "Proxy-Authorization" not in request.headers
+
+
+@pytest.mark.parametrize("given_by", ["argument", "environment"])
+def test_a_proxy_for_http_gets_the_token_request(
+    given_by: str, library: Library, client_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The server is its own proxy: it answers paths, whatever host comes before them.
+    with MediaHoundServer(client_id=client_id) as server:
+        if given_by == "environment":
+            monkeypatch.setenv("http_proxy", server.url)
+        library.token(
+            server,
+            proxy=server.url if given_by == "argument" else None,
+            token_url=server.token_url.replace(server.url, NOBODY_THERE),
+        )
+        [request] = server.token_requests
+        assert request.path == server.token_url.replace(server.url, NOBODY_THERE)
+
+
+def test_no_proxy_of_the_environment_is_heeded(
+    library: Library, server: MediaHoundServer, ca_file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("https_proxy", NOBODY_THERE)
+    monkeypatch.setenv("no_proxy", "localhost")
+    assert library.token(server, ca_file=ca_file).access_token
+
+
+def test_a_proxy_that_is_down_is_not_gone_around_and_its_password_not_shown(
+    library: Library, server: MediaHoundServer, tls: TLS, ca_file: str
+) -> None:
+    proxy = NOBODY_THERE.replace("//", "//user:pa55word@")
+    with pytest.raises(TokenEndpointUnavailable) as caught:
+        library.token(server, ca_file=ca_file, proxy=proxy, timeout=0.3)
+    assert tls.hellos == 0
+    assert "pa55word" not in f"{caught.value} {caught.value.__cause__!r}"

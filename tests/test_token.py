@@ -1,0 +1,105 @@
+"""A token is a value: it holds what may be sent, and shows nothing of it."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import string
+import traceback
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mediahound_auth import Token
+
+SENDABLE = "".join(c for c in string.printable if c.isprintable() and not c.isspace())
+
+
+def a_token(**fields: object) -> Token:
+    known = {"access_token": "f00-ba7", "expires_at": 2000.0, "requested_at": 1000.0}
+    return Token(**{**known, **fields})  # type: ignore[arg-type]
+
+
+def test_it_says_how_it_is_sent() -> None:
+    assert a_token().authorization == "Bearer f00-ba7"
+
+
+def test_scope_and_reissue_are_unknown_unless_said() -> None:
+    assert a_token().scope is None
+    assert a_token().reissued is False
+    assert a_token(scope="public_profile", reissued=True)[3:] == ("public_profile", True)
+
+
+@pytest.mark.parametrize(
+    "show", [repr, str, "{}".format, lambda t: f"{[t]}"], ids=["repr", "str", "format", "in a list"]
+)
+def test_no_way_of_showing_it_shows_the_access_token(show: Callable[[Token], str]) -> None:
+    text = show(a_token(scope="public_profile"))
+    assert "f00-ba7" not in text
+    for known in ("2000.0", "1000.0", "public_profile", "reissued=False"):
+        assert known in text
+
+
+@pytest.mark.parametrize(
+    "access_token",
+    [
+        pytest.param("", id="empty"),
+        pytest.param("a b", id="blank"),
+        pytest.param(" ab", id="leading blank"),
+        pytest.param("ab\n", id="trailing line feed"),
+        pytest.param("ab\r\nX-Evil: 1", id="header injection"),
+        pytest.param("ab\tcd", id="tab"),
+        pytest.param("ab\x00cd", id="NUL"),
+        pytest.param("ab\x7f", id="DEL"),
+        pytest.param("töken", id="umlaut"),
+        pytest.param("ab\u2028cd", id="line separator"),
+        pytest.param("\N{KEY}", id="emoji"),
+        pytest.param("ab\ud800", id="lone surrogate"),
+        pytest.param(b"bytes", id="bytes"),
+        pytest.param(42, id="number"),
+        pytest.param(None, id="None"),
+    ],
+)
+def test_what_cannot_be_sent_in_a_header_is_no_access_token(access_token: object) -> None:
+    with pytest.raises(ValueError, match="printable ASCII without blanks"):
+        a_token(access_token=access_token)
+
+
+@settings(deadline=None)
+@given(st.text(SENDABLE, min_size=1))
+def test_all_printable_ascii_without_blanks_is_taken_as_it_is(access_token: str) -> None:
+    assert a_token(access_token=access_token).authorization == f"Bearer {access_token}"
+
+
+@settings(deadline=None)
+@given(st.text(SENDABLE), st.text(min_size=1), st.text(SENDABLE))
+def test_one_character_beyond_that_and_it_is_refused_unquoted(a: str, b: str, c: str) -> None:
+    text = f"kn0wn{a}{b}{c}"
+    if set(b) <= set(SENDABLE):
+        assert a_token(access_token=text).access_token == text
+        return
+    with pytest.raises(ValueError, match="printable ASCII") as caught:
+        a_token(access_token=text)
+    assert "kn0wn" not in "".join(traceback.format_exception_only(caught.value))
+
+
+@pytest.mark.parametrize(
+    "duplicate",
+    [copy.copy, copy.deepcopy, lambda token: pickle.loads(pickle.dumps(token))],
+    ids=["copy", "deepcopy", "pickle"],
+)
+def test_copies_are_equal_tokens(duplicate: Callable[[Token], Token]) -> None:
+    token = a_token(scope="public_profile", reissued=True)
+    twin = duplicate(token)
+    assert twin == token
+    assert type(twin) is Token
+    assert twin.authorization == token.authorization
+
+
+def test_it_cannot_be_changed() -> None:
+    with pytest.raises(AttributeError):
+        a_token().access_token = "another"  # type: ignore[misc]
+    with pytest.raises(AttributeError):
+        a_token().note = "attributes of one's own"  # type: ignore[attr-defined]
