@@ -206,7 +206,7 @@ class TokenSource:
         grant = self.settings.grant
         secret = grant.secret()
         if callable(grant.client_secret):
-            self._obtained(flight, self._from_source_of(secret, flight))
+            self._fetch_by(secret, flight)
             return
         with self._visit(secret) as visit:
             found = self._better(visit, flight) or self._better_while_locking(visit, flight)
@@ -219,19 +219,27 @@ class TokenSource:
                 visit.save(token)
             self._obtained(flight, token, asked=True)
 
-    def _from_source_of(self, secret: Secret, flight: Flight) -> Token:
-        """What the source for this secret has, which all who got the same secret share."""
-        if self._resolved is None or self._resolved.settings.grant.client_secret != secret:
+    def _fetch_by(self, secret: Secret, flight: Flight) -> None:
+        """Have what the source for this secret has, which all who got the same secret share."""
+        source = self._resolved
+        if source is None or source.settings.grant.client_secret != secret:
             grant = self.settings.grant._replace(client_secret=secret)
-            settings = self.settings._replace(grant=grant)
-            self._resolved = TokenSource(settings, self._send, {})
+            source = TokenSource(self.settings._replace(grant=grant), self._send, {})
+            self._resolved = source
+        token: Token | None
         if flight.ask:
-            return drive(self._resolved.renewed())
-        if flight.rejected is None:
-            return drive(self._resolved.live())
-        token = drive(self._resolved.replacement(flight.rejected)) or self.cell.state.token
+            token = drive(source.renewed())
+        elif flight.rejected is None:
+            token = drive(source.live())
+        else:
+            token = drive(source.replacement(flight.rejected)) or self.cell.state.token
         assert token is not None
-        return token
+        with guard:
+            if self.cell.flight is flight:
+                self.cell.become(source.cell.state)
+            first = flight.settle()
+        if first:
+            flight.land(token)
 
     def _visit(self, secret: Secret) -> Visit:
         return Visit(self.settings.used_store, self.settings.grant.key(secret), self.cell.health)

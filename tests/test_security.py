@@ -13,7 +13,7 @@ import requests
 
 import mediahound_auth.httpx
 import mediahound_auth.requests
-from mediahound_auth import ConfigurationError
+from mediahound_auth import ConfigurationError, MemoryStore
 from mediahound_auth.testing import MediaHoundServer
 
 ADAPTERS = [mediahound_auth.requests, mediahound_auth.httpx]
