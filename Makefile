@@ -19,7 +19,7 @@ check: $(VENV)/.check  ## lint, format and types
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
 bench: $(VENV)/.bench  ## costs and counts, side by side with other packages
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks $(BENCH)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
