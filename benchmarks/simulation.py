@@ -17,8 +17,7 @@ from random import Random
 
 from mediahound_auth.answer import lifetime
 from mediahound_auth.errors import TokenEndpointUnavailable
-from mediahound_auth.lifecycle import State, Step
-from mediahound_auth.source import LOOK_EVERY
+from mediahound_auth.lifecycle import LOOK_EVERY, State, Step, patience_at_lock
 from mediahound_auth.stores import MemoryStore
 from mediahound_auth.token import Token
 
@@ -197,8 +196,8 @@ class Worker:
         yield store.trip
         found = self.better(flight)
         if found is None:
-            patience = (flight.deadline - world.now) * world.random.uniform(0.3, 0.7)
-            until = flight.deadline - patience
+            left = flight.deadline - world.now
+            until = world.now + patience_at_lock(left, world.random.random())
             while not (found or locked or world.now >= until):
                 locked = yield from self.lock(min(until, world.now + LOOK_EVERY))
                 yield store.trip

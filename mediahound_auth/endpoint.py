@@ -9,6 +9,12 @@ from types import TracebackType
 from mediahound_auth.errors import TokenEndpointUnavailable, TokenRequestError
 from mediahound_auth.flight import Flight
 from mediahound_auth.grant import Grant, Secret, TokenRequest, TokenResponse
+from mediahound_auth.lifecycle import (
+    BACK_OFF_JITTER,
+    FIRST_BACK_OFF,
+    LONGEST_BACK_OFF,
+    worth_another,
+)
 from mediahound_auth.token import Token
 
 __all__ = ["Sender", "ask", "out_of_time", "unforeseen"]
@@ -16,9 +22,6 @@ __all__ = ["Sender", "ask", "out_of_time", "unforeseen"]
 # Sends a request to the token endpoint as it is, within so many seconds, and returns the answer.
 # It follows no redirect and raises TokenEndpointUnavailable where there is no answer.
 Sender = Callable[[TokenRequest, float], TokenResponse]
-
-# Seconds of back-off between attempts: doubling from the first to the longest, plus jitter.
-FIRST_BACK_OFF, LONGEST_BACK_OFF, JITTER = 0.1, 5.0, 0.2
 
 
 def ask(grant: Grant, send: Sender, flight: Flight, secret: Secret, known: Token | None) -> Token:
@@ -31,23 +34,18 @@ def ask(grant: Grant, send: Sender, flight: Flight, secret: Secret, known: Token
     """
     import stamina
 
-    def worth_another(error: Exception) -> bool | float:
-        if not isinstance(error, TokenEndpointUnavailable) or not error.transient:
-            return False
-        flight.trouble = error
-        wait = attempt.next_wait + JITTER
-        if error.retry_after is None:
-            return wait < flight.remaining
-        wait = max(wait, error.retry_after)
-        return wait if wait < flight.remaining else False
+    def on(error: Exception) -> bool | float:
+        if isinstance(error, TokenRequestError):
+            flight.trouble = error
+        return worth_another(error, attempt.next_wait, flight.remaining)
 
     for attempt in stamina.retry_context(
-        on=worth_another,
+        on=on,
         attempts=None,
         timeout=None,
         wait_initial=FIRST_BACK_OFF,
         wait_max=LONGEST_BACK_OFF,
-        wait_jitter=JITTER,
+        wait_jitter=BACK_OFF_JITTER,
     ):
         with attempt:
             sent_at = time.time()

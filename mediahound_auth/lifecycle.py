@@ -25,6 +25,11 @@ before the next one: that many seconds, or that many calls that were accepted wi
 (Accepted calls alone must not wipe the slate: one forbidden resource among many good ones would
 cost a token request per visit.) Until then the 401 is the caller's.
 
+**Asking.** Within one renewal, a transient failure (no connection, no answer, 429, 5xx) is tried
+again after a back-off, or after what `Retry-After` asks for, as long as that ends within the time
+budget; any other failure ends the renewal. Where a store is shared, who finds its lock taken looks
+into the store now and then, and after about half of the budget asks without the lock.
+
 **Failing.** A failure is remembered. Who needs a token while it is recent gets the same failure
 at once, for a time that doubles with each failure in a row and is never shorter than what the
 endpoint asked for with `Retry-After`. A failure in the background holds back the next background
@@ -42,10 +47,24 @@ from __future__ import annotations
 from enum import Enum, auto
 from typing import NamedTuple
 
-from mediahound_auth.errors import MediaHoundAuthError, TokenRequestError
+from mediahound_auth.errors import (
+    MediaHoundAuthError,
+    TokenEndpointUnavailable,
+    TokenRequestError,
+)
 from mediahound_auth.token import Token
 
-__all__ = ["State", "Step", "shows_acceptance"]
+__all__ = [
+    "BACK_OFF_JITTER",
+    "FIRST_BACK_OFF",
+    "LONGEST_BACK_OFF",
+    "LOOK_EVERY",
+    "State",
+    "Step",
+    "patience_at_lock",
+    "shows_acceptance",
+    "worth_another",
+]
 
 NEVER = float("-inf")
 
@@ -54,6 +73,10 @@ SHORTEST_WAIT = 1.0  # between two requests while a usable token is at hand; the
 LONGEST_WAIT = 60.0  # that failures and doubts in a row grow to
 LONGEST_RETRY_AFTER = 3600.0  # that an endpoint can keep us away for
 LARGEST_SHARE = 0.2  # of a token's life that the margin may take
+FIRST_BACK_OFF = 0.1  # between two attempts of one renewal; doubles
+LONGEST_BACK_OFF = 5.0
+BACK_OFF_JITTER = 0.2  # at most, added to each
+LOOK_EVERY = 0.25  # into a store whose lock somebody else holds
 
 
 class Step(Enum):
@@ -214,6 +237,28 @@ class State(NamedTuple):
 
     def _failed_lately(self, now: float) -> bool:
         return self.failed_at <= now < self.retry_at
+
+
+def worth_another(error: Exception, back_off: float, remaining: float) -> bool | float:
+    """Whether a failed attempt is followed by another, `back_off` being the next wait but jitter.
+
+    A number is the seconds to wait instead; `remaining` are those left of the time budget.
+    """
+    if not isinstance(error, TokenEndpointUnavailable) or not error.transient:
+        return False
+    wait = max(back_off + BACK_OFF_JITTER, error.retry_after or 0.0)
+    if wait >= remaining:
+        return False
+    return True if error.retry_after is None else wait
+
+
+def patience_at_lock(remaining: float, jitter: float) -> float:
+    """Seconds to wait for a store's lock; `remaining` are those left of the time budget.
+
+    Enough is left for a request of one's own, and when the holder has died, not all lose patience
+    at the same time; `jitter` is random, from 0 to 1.
+    """
+    return remaining * (0.3 + 0.4 * jitter)
 
 
 def shows_acceptance(status: int) -> bool:

@@ -23,7 +23,7 @@ from mediahound_auth.errors import (
 )
 from mediahound_auth.flight import Flight, Plan, drive
 from mediahound_auth.grant import Secret
-from mediahound_auth.lifecycle import State, Step
+from mediahound_auth.lifecycle import LOOK_EVERY, State, Step, patience_at_lock
 from mediahound_auth.origins import Origin
 from mediahound_auth.settings import Settings
 from mediahound_auth.token import Token
@@ -34,9 +34,6 @@ __all__ = ["TokenSource"]
 log = logging.getLogger("mediahound_auth")
 # An application that has not set up logging sees exceptions, not our warnings before them.
 log.addHandler(logging.NullHandler())
-
-# Seconds between two looks into a store whose lock somebody else holds.
-LOOK_EVERY = 0.25
 
 # Foreign origins that are named in a warning, so that a crawler does not fill the log.
 MOST_WARNINGS = 100
@@ -251,12 +248,10 @@ class TokenSource:
         return None
 
     def _better_while_locking(self, visit: Visit, flight: Flight) -> Token | None:
-        # Half of what is left, more or less: enough time for one's own request remains, and when
-        # the holder of the lock has died, not all lose patience at once. Looking in between, they
-        # need not pass the lock one by one when the token has come.
-        patience = flight.remaining * random.uniform(0.3, 0.7)
+        # Looking in between, callers need not pass the lock one by one when the token has come.
+        until = flight.remaining - patience_at_lock(flight.remaining, random.random())
         while True:
-            left = flight.remaining - patience
+            left = flight.remaining - until
             locked = left <= 0 or visit.lock(min(left, LOOK_EVERY))
             found = self._better(visit, flight)
             if found or locked:

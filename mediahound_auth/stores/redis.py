@@ -52,8 +52,8 @@ class RedisStore:
     """Tokens in Redis, shared by all who reach it.
 
     A token is gone from Redis when it has expired. Renewals exclude each other by redis-py's own
-    lock, whose lease is longer than the time a renewal may take: should its holder crash, the
-    lease frees it.
+    lock, which is a lease: should its holder crash, it ends by itself. Should it end too early, two
+    may ask for a token at the same time, and the one that was requested later stays.
 
     Args:
         client_or_url: a URL as `redis.Redis.from_url` takes it (redis://, rediss://, unix://), or
@@ -80,11 +80,9 @@ class RedisStore:
     ) -> None:
         if not isinstance(prefix, str):
             raise ConfigurationError(f"prefix must be a str, not {type(prefix).__name__}")
-        if not isinstance(lease, int | float) or not lease > 0:
-            raise ConfigurationError("lease must be a number of seconds above 0")
-        self._lease = lease
         self._given = client_or_url
         self._prefix = prefix
+        self._lease = _seconds(lease)
         self._records = Records(encryption_key)
         self._client = _client(client_or_url)
 
@@ -163,20 +161,16 @@ class RedisStore:
     def __getstate__(self) -> dict[str, object]:
         if not isinstance(self._given, str):
             raise TypeError("a RedisStore can be pickled and copied if it was made from a URL")
-        return {"given": self._given, "prefix": self._prefix, "records": self._records}
+        return {name: value for name, value in vars(self).items() if name != "_client"}
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self._given, self._prefix, self._records = (
-            state["given"],
-            state["prefix"],
-            state["records"],
-        )
+    def __setstate__(self, state: dict[str, object]) -> None:
+        vars(self).update(state)
         self._client = _client(self._given)
 
     @property
     def _identity(self) -> tuple[object, ...]:
         given = self._given if isinstance(self._given, str) else id(self._given)
-        return given, self._prefix, self._records
+        return given, self._prefix, self._lease, self._records
 
 
 def _client(client_or_url: object) -> Any:
@@ -207,6 +201,13 @@ def _client(client_or_url: object) -> Any:
             "store is never used on the event loop"
         )
     return client_or_url
+
+
+def _seconds(lease: object) -> float:
+    # The bound is what Redis can count in milliseconds, with much to spare.
+    if isinstance(lease, bool) or not isinstance(lease, int | float) or not 0.001 <= lease <= 1e9:
+        raise ConfigurationError(f"lease must be a number of seconds above 0, not {lease!r}")
+    return float(lease)
 
 
 def _bare(url: str) -> str:
