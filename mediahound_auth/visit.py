@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Self, TypeVar
 
@@ -81,7 +81,7 @@ class Visit:
         self._do("unlock", self._held.close)
         if self._over:
             # Should an operation that hangs be granted the lock yet, it goes back at once.
-            self._tasks.put(self._held.close)
+            self._tasks.put(self._release)
         else:
             self._health.worked()
         self._tasks.put(None)
@@ -121,6 +121,10 @@ class Visit:
             return True
 
         return self._do("lock", enter, patience=wait) is not False
+
+    def _release(self) -> None:
+        with suppress(Exception):
+            self._held.close()
 
     def _do(self, operation: str, task: Callable[[], T], patience: float = 0.0) -> T | None:
         if self._over:

@@ -27,6 +27,7 @@ class RedisServer:
     """
 
     def __init__(self, *options: str) -> None:
+        self._executable = executable()
         self._options = options
         self._folder = tempfile.TemporaryDirectory(prefix="redis-")
         self._process: subprocess.Popen[bytes] | None = None
@@ -36,7 +37,10 @@ class RedisServer:
     def start(self) -> Self:
         """Start it, empty, and wait until it answers."""
         # A file with settings, if there is one, has to come first.
-        command = [executable(), *(option for option in self._options if option.endswith(".conf"))]
+        command = [
+            self._executable,
+            *(option for option in self._options if option.endswith(".conf")),
+        ]
         command += ["--bind", "127.0.0.1", "--port", str(self.port)]
         command += ["--save", "", "--appendonly", "no", "--dir", self._folder.name]
         command += [option for option in self._options if not option.endswith(".conf")]
@@ -79,7 +83,11 @@ class RedisServer:
         return redis.Redis(port=self.port, socket_timeout=5, decode_responses=decode_responses)
 
     def __enter__(self) -> Self:
-        return self.start()
+        try:
+            return self.start()
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
 
     def __exit__(
         self,

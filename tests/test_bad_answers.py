@@ -114,6 +114,7 @@ TABLE: dict[str, tuple[TokenResponse, Token | type[TokenRequestError]]] = {
     "scope empty": (answer(scope=""), token(scope="asked_for")),
     "scope changed": (answer(scope="something_else"), token(scope="something_else")),
     "scope a list": (answer(scope=["a", "b"]), token(scope="a b")),
+    "scope a list of numbers": (answer(scope=[1, 2]), token(scope="asked_for")),
     "scope a number": (answer(scope=42), token(scope="asked_for")),
     # the rest
     "error with status 200": (answer(error="invalid_scope"), TokenRequestError),
@@ -197,6 +198,11 @@ def test_a_refused_client_is_told_what_to_check() -> None:
         assert hint in str(caught.value)
 
 
+def test_a_redirect_is_called_by_its_name() -> None:
+    with pytest.raises(InvalidTokenResponse, match="redirect"):
+        read(raw(b"", 302))
+
+
 @pytest.fixture(params=["UTC", "Asia/Tokyo"])
 def timezone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with monkeypatch.context() as patch:
@@ -228,6 +234,7 @@ def at(layout: str) -> str:
         pytest.param("1.5", None, id="fraction"),
         pytest.param("NaN", None, id="NaN"),
         pytest.param("٣", None, id="digits of another script"),
+        pytest.param(f"Thu, 01 Jan {9**30} 00:00:00 GMT", None, id="far away"),
         pytest.param("Thu, 32 Foo 2023 99:99:99 GMT", None, id="no such date"),
     ],
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -14,10 +14,16 @@ import mediahound_auth as mh
 from mediahound_auth.requests import MediaHoundAuth
 from mediahound_auth.testing import MediaHoundServer
 
-# The fixtures: a clock that stands still, and servers that go by it.
+# Fixtures: a clock that stands still, and a server that goes by it and issues ever new tokens.
 clock = test_ageing.clock
 server = test_ageing.server
-reissuing = test_ageing.reissuing
+
+
+@pytest.fixture
+def reissuing(client_id: str, clock: Clock) -> Iterator[MediaHoundServer]:
+    """Hands the same token out until it has expired, as MediaHound does."""
+    with MediaHoundServer(client_id=client_id, lifetime=LIFETIME, clock=clock) as server:
+        yield server
 
 
 @pytest.fixture
@@ -149,6 +155,27 @@ def test_after_a_failed_renewal_nobody_asks_before_the_endpoint_said_to(
     assert len(server.token_requests) == 2
     clock.advance(500)
     assert call(server, auth) == 200
+
+
+# The endpoint hands the same token out again
+
+
+def test_a_token_that_comes_back_is_not_asked_for_again_until_it_has_expired(
+    reissuing: MediaHoundServer, clock: Clock
+) -> None:
+    auth = MediaHoundAuth(**reissuing.credentials)
+    token = auth.token()
+    clock.advance(AGEING)
+    assert call(reissuing, auth) == 200
+    eventually(lambda: auth.token().reissued)
+    for _ in range(99):
+        clock.advance(1)
+        assert call(reissuing, auth) == 200
+    assert auth.token().access_token == token.access_token
+    assert len(reissuing.token_requests) == 2
+    clock.advance(1)
+    assert call(reissuing, auth) == 200
+    assert len(reissuing.token_requests) == 3
 
 
 def test_100_calls_in_the_last_seconds_of_a_token_that_comes_back_cost_two_requests_at_most(

@@ -20,7 +20,7 @@ from mediahound_auth.grant import ClientAuth, Grant, TokenResponse
 NOW = 1_700_000_000.0
 # In two pieces, since hypothesis tries the constants that it finds in the source.
 CORE = "".join(["s3cr3t", "-c0re"])
-SECRET = f'{CORE} /+ü&"%{CORE}'
+SECRET = f'{CORE} /+ü&"%>>>???{CORE}'
 KNOWN = "kn0wn-t0ken"
 FORMS: tuple[ClientAuth, ...] = get_args(ClientAuth)
 

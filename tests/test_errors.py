@@ -151,7 +151,7 @@ def test_one_who_changes_a_shared_failure_changes_nobody_elses() -> None:
     mine, theirs = again(failure, {}), again(failure, {})
     assert isinstance(mine, TokenRequestError)
     mine.retry_after = 1.0
-    assert facts(theirs) == facts(failure)
+    assert facts(theirs) == facts(failure) == facts(a_failure(TokenEndpointUnavailable))
 
 
 def test_whether_trying_again_can_help_is_passed_on() -> None:

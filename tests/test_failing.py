@@ -88,7 +88,6 @@ def test_a_retry_after_within_the_budget_is_waited_for(server: MediaHoundServer)
     asked_at = time.monotonic()
     RequestsAuth(**server.credentials, timeout=20).token()
     assert time.monotonic() - asked_at >= 1
-    assert len(server.token_requests) == 2
 
 
 def test_a_retry_after_beyond_the_budget_fails_the_call_at_once_and_says_when_to_come_back(
@@ -131,9 +130,10 @@ def dripping(request: pytest.FixtureRequest) -> Iterator[str]:
 def test_an_endpoint_that_drips_does_not_exceed_the_budget(
     kind: Kind, dripping: str, client_id: str
 ) -> None:
-    auth = kind(client_id, "MyClientSecret", token_url=dripping, timeout=0.3)
+    asked_at = time.monotonic()
     with pytest.raises(mh.TokenEndpointUnavailable):
-        auth.token()
+        kind(client_id, "MyClientSecret", token_url=dripping, timeout=0.3).token()
+    assert time.monotonic() - asked_at < 10
 
 
 # Numbers to reach

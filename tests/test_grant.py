@@ -160,10 +160,10 @@ def test_the_key_is_the_same_whichever_way_the_secret_came() -> None:
 
 
 def test_what_moves_from_one_part_to_the_next_changes_the_key() -> None:
-    one = a_grant("ab", token_url="https://c/", scope="")
-    assert one.key("x") != a_grant("a", token_url="https://c/b", scope="").key("x")
-    assert a_grant("a", scope="b").key("x") != a_grant("a b", scope="").key("x")
-    assert a_grant('a", "b').key("x") != a_grant("a", scope="b").key("x")
+    assert a_grant("ba", token_url=URL).key("x") != a_grant("a", token_url=f"{URL}b").key("x")
+    assert a_grant("ab", scope="").key("x") != a_grant("a", scope="b").key("x")
+    assert a_grant("a b", scope="").key("x") != a_grant("a", scope="b").key("x")
+    assert a_grant('a", "b', scope="").key("x") != a_grant("a", scope="b").key("x")
 
 
 @pytest.mark.parametrize("odd", ODD)
@@ -181,6 +181,7 @@ def test_a_callable_that_returns_no_secret_is_a_configuration_error(bad: Any) ->
     with pytest.raises(ConfigurationError, match="client_secret") as caught:
         a_grant(client_secret=lambda: bad).secret()
     assert "s3cr3t" not in str(caught.value)
+    assert caught.value.__cause__ is None
 
 
 def test_a_callable_that_fails_is_a_configuration_error_with_its_cause() -> None:

@@ -153,11 +153,15 @@ store.save("a", Token("one", 1000, 0))
 with store.lock("a", 0.0):
     child = os.fork()
     if child == 0:
-        for _ in range(2):
-            with store.lock("a", 0.0):
-                found = store.load("a")
-        os._exit(found != Token("one", 1000, 0))
+        with store.lock("a", 0.0):
+            found = store.load("a")
+            try:
+                with store.lock("a", 0.0):
+                    os._exit(2)
+            except TimeoutError:
+                os._exit(found != Token("one", 1000, 0))
     _, status = os.waitpid(child, 0)
+    status = os.waitstatus_to_exitcode(status)
     try:
         with store.lock("a", 0.0):
             status = "the parent has lost its lock"

@@ -132,14 +132,14 @@ def test_a_sealed_token_shows_nothing_and_is_a_miss_without_its_key(
 def test_the_lease_outlasts_the_budget_and_not_the_lock(
     redis_server: RedisServer, client: Any, prefix: str, lease: float | None
 ) -> None:
-    options = {} if lease is None else {"lease": lease}
+    options: dict[str, Any] = {} if lease is None else {"lease": lease}
     with RedisStore(redis_server.url, prefix, **options).lock(KEY, 0):
         left = client.pttl(f"{prefix}{KEY}:lock") / 1000
     assert (lease or 60) - 10 < left <= (lease or 60)
     assert not client.exists(f"{prefix}{KEY}:lock")
 
 
-@pytest.mark.parametrize("lease", [0, -1, "60", float("nan")])
+@pytest.mark.parametrize("lease", [0, -1, "60", None, True, float("nan"), float("inf")])
 def test_a_lease_that_is_none_is_a_configuration_error(lease: Any) -> None:
     with pytest.raises(ConfigurationError, match="lease"):
         RedisStore("redis://127.0.0.1", lease=lease)
@@ -256,11 +256,14 @@ def test_its_repr_names_the_kind_of_a_client(client: Any) -> None:
 def test_a_pickle_of_one_made_from_a_url_finds_the_same_tokens(
     redis_server: RedisServer, prefix: str
 ) -> None:
-    store = RedisStore(redis_server.url, prefix, encryption_key=Fernet.generate_key())
+    key = Fernet.generate_key()
+    store = RedisStore(redis_server.url, prefix, lease=30, encryption_key=key)
     store.save(KEY, a_token("f00"))
     copy = pickle.loads(pickle.dumps(store))
     assert copy == store
     assert name_of(copy.load(KEY)) == "f00"
+    with copy.lock(KEY, 0):
+        pass
 
 
 def test_one_made_from_a_client_says_why_it_cannot_be_pickled(client: Any) -> None:
@@ -275,6 +278,7 @@ def test_stores_on_the_same_keys_are_equal(client: Any) -> None:
     assert hash(RedisStore(url)) == hash(RedisStore(url))
     assert RedisStore(client) == RedisStore(client)
     assert RedisStore(url) != RedisStore(url, "mine:")
+    assert RedisStore(url) != RedisStore(url, lease=30)
     assert RedisStore(url) != RedisStore(client)
     assert RedisStore(url) != RedisStore(url, encryption_key=key)
 

@@ -198,6 +198,11 @@ def test_origins_are_compared_in_their_normal_form(origin: str) -> None:
     assert here == {Origin("https", "api.example.com", 443)}
 
 
+def test_a_token_url_may_have_a_query() -> None:
+    url = "https://api.example.com?tenant=a@b/c"
+    assert checked(token_url=url).grant.token_url == url
+
+
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]"])
 def test_on_this_machine_http_will_do(host: str) -> None:
     origin = Origin("http", host.strip("[]"), 8080)

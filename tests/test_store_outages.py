@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from threading import Thread
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import httpx
 import pytest
@@ -116,8 +116,7 @@ class Caller:
     def __init__(self, server: MediaHoundServer, store: Store) -> None:
         self._url = f"{server.url}/1.3/search/all/Gladiator"
         self.store = Watched(store)
-        credentials: dict[str, Any] = {**server.credentials}
-        self._auth = for_requests.MediaHoundAuth(**credentials, store=self.store, timeout=8)
+        self._auth = for_requests.MediaHoundAuth(**server.credentials, store=self.store, timeout=8)
 
     def call(self) -> None:
         requests.get(self._url, auth=self._auth).raise_for_status()
@@ -206,12 +205,11 @@ def test_no_warning_holds_a_token(
 def test_with_a_live_token_in_hand_no_store_is_touched(
     server: MediaHoundServer, tmp_path: Path, adapter: str
 ) -> None:
-    credentials: dict[str, Any] = {**server.credentials}
     store = Watched(FileStore(tmp_path / "tokens"))
     url = f"{server.url}/1.3/search/all/Gladiator"
     with requests.Session() as session, httpx.Client() as client:
-        session.auth = for_requests.MediaHoundAuth(**credentials, store=store)
-        client.auth = for_httpx.MediaHoundAuth(**credentials, store=store)
+        session.auth = for_requests.MediaHoundAuth(**server.credentials, store=store)
+        client.auth = for_httpx.MediaHoundAuth(**server.credentials, store=store)
         get = session.get if adapter == "requests" else client.get
         assert get(url).status_code == 200
         before = Counter(store.asked)

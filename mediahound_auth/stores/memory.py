@@ -33,9 +33,10 @@ class MemoryStore:
 
     def save(self, key: str, token: Token) -> None:
         """Keep `token` under `key`, unless what is there was requested later."""
-        known = self._tokens.get(key)
-        if known is None or known.requested_at <= token.requested_at:
-            self._tokens[key] = token
+        with self._lock_named("save"):
+            known = self._tokens.get(key)
+            if known is None or known.requested_at <= token.requested_at:
+                self._tokens[key] = token
 
     def discard(self, key: str) -> None:
         """Forget what is saved under `key`, if anything is."""
@@ -48,13 +49,16 @@ class MemoryStore:
         Raises:
             TimeoutError: another thread held it for `timeout` seconds.
         """
-        if self._pid != os.getpid():
-            # In a forked child, whoever held a lock has stayed behind in the parent.
-            self._locks, self._pid = {}, os.getpid()
-        lock = self._locks.setdefault(key, threading.Lock())
+        lock = self._lock_named(f"renew {key}")
         if not lock.acquire(timeout=max(0.0, timeout)):
             raise TimeoutError("another thread is still renewing this token")
         try:
             yield
         finally:
             lock.release()
+
+    def _lock_named(self, name: str) -> threading.Lock:
+        if self._pid != os.getpid():
+            # In a forked child, whoever held a lock has stayed behind in the parent.
+            self._locks, self._pid = {}, os.getpid()
+        return self._locks.setdefault(name, threading.Lock())

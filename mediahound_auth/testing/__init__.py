@@ -12,8 +12,16 @@ with MediaHoundServer() as server:
 ```
 """
 
+from mediahound_auth.testing.contract import StoreContract
 from mediahound_auth.testing.provider import ClientAuthForm
 from mediahound_auth.testing.server import Credentials, MediaHoundServer
 from mediahound_auth.testing.traffic import Hold, ReceivedRequest
 
-__all__ = ["ClientAuthForm", "Credentials", "Hold", "MediaHoundServer", "ReceivedRequest"]
+__all__ = [
+    "ClientAuthForm",
+    "Credentials",
+    "Hold",
+    "MediaHoundServer",
+    "ReceivedRequest",
+    "StoreContract",
+]

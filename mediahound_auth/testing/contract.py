@@ -2,7 +2,7 @@
 
 ```python
 import pytest
-from mediahound_auth.testing.contract import StoreContract
+from mediahound_auth.testing import StoreContract
 
 class TestMyStore(StoreContract):
     @pytest.fixture

@@ -1,0 +1,39 @@
+"""One token for a fleet: hosts that share a Redis."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from fleet import Fleet, OneToken
+from redis_server import RedisServer
+
+from mediahound_auth.testing import MediaHoundServer
+
+
+@pytest.fixture(scope="module")
+def processes() -> Iterator[Fleet]:
+    with Fleet(hosts=4, workers=8) as fleet:
+        yield fleet
+
+
+class TestFourHostsOfEightProcessesOnOneRedis(OneToken):
+    @pytest.fixture
+    def fleet(self, processes: Fleet, server: MediaHoundServer, redis_server: RedisServer) -> Fleet:
+        return processes.join(server, "redis", redis_server.url)
+
+
+def test_when_the_holder_of_the_lock_is_killed_the_others_go_on_within_their_budget(
+    server: MediaHoundServer, redis_server: RedisServer
+) -> None:
+    with Fleet(workers=8) as fleet:
+        fleet.join(server, "redis", redis_server.url, timeout=4)
+        with server.hold_token_requests() as hold:
+            fleet.tell("call")
+            fleet.wait_for("locking")
+            hold.wait_for(1)
+            fleet.kill(fleet.first_to_tell("locked"))
+        # Its lease lasts; who loses patience asks without it, and not all at once.
+        assert len(fleet.answers()) == 1
+        assert 2 <= len(server.token_requests) < 8
+        assert not fleet.told["warning"]

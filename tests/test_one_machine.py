@@ -1,0 +1,66 @@
+"""One token for a machine: processes that share a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fleet import Fleet, OneToken
+
+from mediahound_auth.testing import MediaHoundServer
+
+
+@pytest.fixture(scope="module")
+def processes() -> Iterator[Fleet]:
+    with Fleet(workers=8) as fleet:
+        yield fleet
+
+
+class TestEightProcessesOnOneFolder(OneToken):
+    @pytest.fixture
+    def fleet(self, processes: Fleet, server: MediaHoundServer, tmp_path: Path) -> Fleet:
+        return processes.join(server, "file", tmp_path / "tokens")
+
+
+def test_when_the_holder_of_the_lock_is_killed_another_one_asks_for_all(
+    server: MediaHoundServer, tmp_path: Path
+) -> None:
+    with Fleet(workers=8) as fleet:
+        fleet.join(server, "file", tmp_path / "tokens")
+        with server.hold_token_requests() as hold:
+            fleet.tell("call")
+            fleet.wait_for("locking")
+            hold.wait_for(1)
+            fleet.kill(fleet.first_to_tell("locked"))
+            # The lock ends with its holder, and the next one asks.
+            hold.wait_for(2)
+        assert len(fleet.answers()) == 1
+        assert len(server.token_requests) == 2
+        assert fleet.told["save"] == 1
+        assert not fleet.told["warning"]
+
+
+def test_a_disk_that_is_full_costs_one_warning_and_no_call(
+    server: MediaHoundServer, tmp_path: Path
+) -> None:
+    with Fleet(workers=2) as fleet:
+        fleet.join(server, "file", tmp_path / "tokens")
+        one, other = fleet.workers
+        fleet.tell("write no more than", 10, workers=[one])
+        fleet.wait_for("limited", [one])
+        fleet.call([one])
+        server.revoke_tokens()
+        (token,) = fleet.call([one])
+        assert fleet.told["warning"] == 1
+        assert not list((tmp_path / "tokens").glob("*.json"))
+        assert not list((tmp_path / "tokens").glob("*.tmp"))
+        # When there is room again, the store is used again.
+        server.revoke_tokens()
+        fleet.tell("write no more than", 1 << 30, workers=[one])
+        fleet.wait_for("limited", [one])
+        (token,) = fleet.call([one])
+        asked = len(server.token_requests)
+        assert fleet.call([other]) == {token}
+        assert len(server.token_requests) == asked == 3
+        assert fleet.told["warning"] == 1
