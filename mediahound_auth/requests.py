@@ -131,8 +131,8 @@ class MediaHoundAuth(BearerAuth, AuthBase):
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         """Attach the token; called by requests while it prepares a request."""
-        url = request.url or ""
-        if url.startswith(self._prefixes) or self._allows(url):
+        url = request.url
+        if url and (url.startswith(self._prefixes) or self._allows(url)):
             renew_at, authorization, _ = self._cell.live
             if time() >= renew_at:
                 authorization = drive(self._authorization(request))

@@ -41,13 +41,10 @@ class Failure:
     retry_after: float
     waited_for: bool
 
-    def holds_back(self, now: float, *, longest: bool = False) -> bool:
-        """Whether those who need a token must not ask yet, or may not for all of the jitter."""
-        back_off = doubled(self.in_a_row) * (1.5 if longest else 1.0) if self.waited_for else 0.0
+    def holds_back(self, now: float, *, jitter: float = 1.0, background: bool = False) -> bool:
+        """Whether those who need a token must not ask yet; jitter makes it longer by half."""
+        back_off = doubled(self.in_a_row) * jitter if self.waited_for or background else 0.0
         return self.at <= now < self.at + max(self.retry_after, back_off)
-
-    def holds_back_background(self, now: float) -> bool:
-        return self.at <= now < self.at + max(self.retry_after, doubled(self.in_a_row))
 
 
 @dataclass
@@ -86,6 +83,21 @@ class Life(RuleBasedStateMachine):
 
     # The world
 
+    @rule(data=st.data())
+    def something_is_due(self, data: st.DataObject) -> None:
+        moments = [self.now + 0.5, self.background_until]
+        if self.token:
+            expiry = self.token.expires_at
+            moments += [expiry, expiry - self.margin(), expiry - self.margin() / 2]
+        if self.failure:
+            moments += [self.failure.at + doubled(self.failure.in_a_row) * n for n in (1, 1.5)]
+            moments.append(self.failure.at + self.failure.retry_after)
+        if self.doubts:
+            moments.append(self.doubts[-1] + doubled(len(self.doubts)))
+        waits = [round(8 * (moment - self.now)) / 8 for moment in moments if moment > self.now]
+        wait = data.draw(st.sampled_from(waits)) + data.draw(st.sampled_from([-0.125, 0.0, 0.125]))
+        self.time_passes(max(0.0, wait))
+
     @rule(seconds=MOMENTS)
     def time_passes(self, seconds: float) -> None:
         was_live = self.is_live()
@@ -123,6 +135,10 @@ class Life(RuleBasedStateMachine):
         self.requests += 1
         self.forced += forced
 
+    def names(self) -> list[str]:
+        """Some of the tokens that requests carry, the current one more often than others."""
+        return [self.token.access_token] * 4 + self.issued[-2:] if self.token else self.issued[-2:]
+
     # Who needs a token
 
     @rule(budget=st.sampled_from([0.25, 1.0, 30.0]))
@@ -139,7 +155,7 @@ class Life(RuleBasedStateMachine):
             self.depart(budget)
         elif step is Step.GIVE_UP:
             assert self.failure
-            assert self.failure.holds_back(self.now, longest=True)
+            assert self.failure.holds_back(self.now, jitter=1.5)
         elif step is Step.USE_AND_RENEW:
             self.assert_background_renewal_is_due()
             self.state = self.state.renewing(self.now, budget)
@@ -155,7 +171,7 @@ class Life(RuleBasedStateMachine):
         assert self.now >= self.token.requested_at + 1 - NEARLY
         assert self.now >= self.background_until or self.set_back_since
         if self.failure:
-            assert not self.failure.holds_back_background(self.now + NEARLY)
+            assert not self.failure.holds_back(self.now + NEARLY, background=True)
 
     def assert_no_background_renewal_is_overdue(self) -> None:
         assert self.token is not None
@@ -171,7 +187,7 @@ class Life(RuleBasedStateMachine):
     @precondition(lambda self: self.issued)
     @rule(data=st.data())
     def the_api_rejects(self, data: st.DataObject) -> None:
-        name = data.draw(st.sampled_from(self.issued[-3:]))
+        name = data.draw(st.sampled_from(self.names()))
         step = self.state.step_after_401(name, self.now)
         current = self.token and self.token.access_token == name
         if not current and self.is_live():
@@ -193,12 +209,12 @@ class Life(RuleBasedStateMachine):
             self.depart(30.0, rejected=name)
         elif not in_doubt:
             assert self.failure
-            assert self.failure.holds_back(self.now, longest=True)
+            assert self.failure.holds_back(self.now, jitter=1.5)
 
     @precondition(lambda self: self.issued)
     @rule(data=st.data(), replayed=st.booleans())
     def the_api_accepts(self, data: st.DataObject, replayed: bool) -> None:
-        name = data.draw(st.sampled_from(self.issued[-2:]))
+        name = data.draw(st.sampled_from(self.names()))
         self.state = self.state.was_accepted(name, replayed=replayed)
         self.accepted_in_all += 1
         if self.token and self.token.access_token == name:

@@ -1,0 +1,101 @@
+"""Calls one after another where something is wrong: how many token requests do they cost?"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+
+from benchmarks.contenders import Contender
+from benchmarks.scale import Scale
+from benchmarks.sessions import (
+    CALLER_FETCHES,
+    age_token,
+    api,
+    in_words,
+    opened,
+    serving,
+)
+from benchmarks.table import Column, Row, Table, at_most
+from mediahound_auth.testing import Credentials, MediaHoundServer
+
+
+def last_seconds(contenders: Iterable[Contender], scale: Scale) -> Table:
+    """The endpoint hands out the same token until it has expired, and it is about to."""
+
+    def streak(contender: Contender) -> Row:
+        with serving() as server:
+            age_token(server, scale.last + 0.5)
+            return _streak(contender, server, scale.calls, pause=scale.last / scale.calls)
+
+    contenders = list(contenders)
+    with ThreadPoolExecutor(len(contenders)) as pool:
+        rows = list(pool.map(streak, contenders))
+    note = (
+        f"{scale.calls} calls spread over the last {scale.last:g} s of a token that the endpoint"
+        " hands out until it has expired. The token is at hand when they begin."
+    )
+    return Table("A reissued token's last seconds", note, _columns("2"), rows)
+
+
+def always_401(contenders: Iterable[Contender], scale: Scale) -> Table:
+    """The API rejects every token, fresh ones too."""
+
+    def reject(server: MediaHoundServer) -> None:
+        server.reject_api_calls = True
+
+    rows = []
+    for contender in contenders:
+        with serving(reissue=False) as server:
+            rows.append(_streak(contender, server, scale.calls, event=reject))
+    note = (
+        f"{scale.calls} calls to an API that has begun to answer 401 to every token, while the"
+        " endpoint gives a new one each time it is asked."
+    )
+    return Table("API that rejects every token", note, _columns("4", calls=""), rows)
+
+
+def wrong_secret(contenders: Iterable[Contender], scale: Scale) -> Table:
+    """The token endpoint refuses the client."""
+    rows = []
+    for contender in contenders:
+        if contender.fetch:
+            rows.append(Row(contender.name, contender.kind, (CALLER_FETCHES, None)))
+            continue
+        with serving() as server, asyncio.Runner() as runner:
+            wrong: Credentials = {**server.credentials, "client_secret": "wrong"}
+            with opened(contender, wrong, runner) as opening:
+                outcomes = [opening.call(api(server)) for _ in range(scale.calls)]
+            values = (len(server.token_requests), in_words(outcomes))
+            rows.append(Row(contender.name, contender.kind, values))
+    note = f"{scale.calls} calls with a client secret that the endpoint refuses."
+    return Table("Wrong secret", note, _columns("4", calls=""), rows)
+
+
+def _columns(reach: str, calls: str = "all 200") -> tuple[Column, ...]:
+    return (
+        Column("token requests", reach=reach, limit=at_most(float(reach))),
+        Column("calls", reach=calls),
+    )
+
+
+def _streak(
+    contender: Contender,
+    server: MediaHoundServer,
+    calls: int,
+    *,
+    event: Callable[[MediaHoundServer], None] | None = None,
+    pause: float = 0.0,
+) -> Row:
+    """What `calls` calls cost after `event`, `pause` seconds from one to the next."""
+    with asyncio.Runner() as runner, opened(contender, server.credentials, runner) as opening:
+        opening.get(api(server)).raise_for_status()
+        if event:
+            event(server)
+        before, outcomes, started = len(server.token_requests), [], time.monotonic()
+        for number in range(calls):
+            time.sleep(max(0.0, started + number * pause - time.monotonic()))
+            outcomes.append(opening.call(api(server)))
+        values = (len(server.token_requests) - before, in_words(outcomes))
+    return Row(contender.name, contender.kind, values)
