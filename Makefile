@@ -12,7 +12,7 @@ demo: $(VENV)/.demo  ## the package at work, in a few lines
 test: $(VENV)/.test  ## the whole suite
 	$(BIN)/python -m pytest -n 4
 
-check: $(VENV)/.check  ## lint, format and types
+check: $(VENV)/.test $(VENV)/.check  ## lint, format and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

@@ -147,7 +147,7 @@ def test_a_scope_is_asked_for_in_the_body(call: Call, form: ClientAuthForm) -> N
 def test_an_api_call_carries_the_token_in_its_header_and_nowhere_else(
     call: Call, server: MediaHoundServer
 ) -> None:
-    assert call(f"{server.url}/1.3/search/all/Gladiator", server.credentials) == 200
+    assert call(f"{server.url}/1.3/search/all/Gladiator", {**server.credentials}) == 200
     [request] = server.api_calls
     lines, body = lines_and_body(request.raw)
     [authorization] = [line for line in lines if line.lower().startswith(b"authorization:")]
