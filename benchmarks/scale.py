@@ -18,7 +18,7 @@ class Scale(NamedTuple):
         token_delay: what a token request takes.
         held: what the token request takes during which the event loop is watched.
         budget: the time budget of callers whose endpoint is down.
-        life, load: after what time a token is due for renewal, and how long calls go on meanwhile.
+        life, load: after what time a token is due for renewal, and how long calls go on at most.
         last: what is left of the life of a token that is handed out again.
     """
 
@@ -49,7 +49,7 @@ FULL = Scale(
     held=0.5,
     budget=1.0,
     life=3.0,
-    load=3.5,
+    load=4.0,
     last=12.0,
 )
 
@@ -65,7 +65,7 @@ QUICK = Scale(
     held=0.2,
     budget=0.5,
     life=2.0,
-    load=2.2,
+    load=3.0,
     last=3.0,
 )
 
@@ -81,6 +81,6 @@ SMALLEST = Scale(
     held=0.1,
     budget=0.3,
     life=2.0,
-    load=2.0,
+    load=3.0,
     last=2.0,
 )

@@ -96,17 +96,20 @@ def summary(tables: Iterable[Table], ours: str, baseline: str) -> Table:
 
 
 def _verdict(limit: Mapping[str, float], mine: Mapping[str, Value]) -> str:
-    measured = {kind: value for kind, value in mine.items() if isinstance(value, float | int)}
-    if not any(kind in limit for kind in measured):
+    measured = {k: value for k, value in mine.items() if value is not None and k in limit}
+    if not measured:
         return "–"
-    missed = any(value > limit[kind] for kind, value in measured.items() if kind in limit)
-    return "no" if missed else "yes"
+    within = (not isinstance(value, str) and value <= limit[k] for k, value in measured.items())
+    return "yes" if all(within) else "no"
 
 
-def _range(column: Column, values: Iterable[Value]) -> str:
+def _range(column: Column, values: list[Value]) -> str:
+    """The least and the largest number, and what else there is."""
     numbers = [value for value in values if isinstance(value, float | int)]
     ends = (min(numbers), max(numbers)) if numbers else ()
-    return " to ".join(dict.fromkeys(map(column.show, ends))) or "–"
+    words = dict.fromkeys(value for value in values if isinstance(value, str))
+    shown = " to ".join(dict.fromkeys(map(column.show, ends)))
+    return ", ".join(part for part in (shown, *words) if part) or "–"
 
 
 def _aligned(lines: list[list[str]]) -> list[str]:

@@ -231,6 +231,11 @@ class TokenSource:
         else:
             token = drive(source.replacement(flight.rejected)) or self.cell.state.token
         assert token is not None
+        behind = source.cell.flight
+        if behind and behind.under_way and not flight.waited_for:
+            # A renewal in the background, theirs as this is ours: nobody waits, so this one may.
+            behind.wait(flight.remaining)
+            token = source.cell.state.token or token
         with guard:
             if self.cell.flight is flight:
                 self.cell.become(source.cell.state)

@@ -265,8 +265,8 @@ def test_after_a_background_thread_has_died_a_caller_renews_by_itself_at_expiry(
 def test_a_renewal_that_has_vanished_is_started_anew(
     server: MediaHoundServer, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    RequestsAuth(**server.credentials).token()
     auth, started = RequestsAuth(**server.credentials, timeout=0.3), []
-    auth.token()
     without_threads(monkeypatch, lambda: started.append(clock.now))
     clock.advance(AGEING)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import threading
+import time
 from collections.abc import AsyncIterator
 
 import anyio
@@ -177,11 +178,13 @@ async def test_a_deadline_of_the_callers_own_is_kept(
 
 async def test_a_task_waits_no_longer_than_the_time_budget(server: MediaHoundServer) -> None:
     auth = MediaHoundAuth(**server.credentials, timeout=0.3)
+    asked_at = time.monotonic()
     with server.hold_token_requests():
         async with httpx.AsyncClient(auth=auth) as client:
-            with pytest.raises(httpx.RequestError, match=r"0\.3 s") as caught:
+            with pytest.raises(httpx.RequestError) as caught:
                 await client.get(f"{server.url}/status/200")
     assert isinstance(caught.value, mh.TokenEndpointUnavailable)
+    assert time.monotonic() - asked_at < 10
 
 
 async def test_a_failure_is_shared_by_all_tasks_that_waited_and_each_gets_its_own_exception(

@@ -168,7 +168,7 @@ def test_the_summary_says_whether_every_kind_is_within_the_limit(limit: int, ver
     table = TABLE._replace(columns=(column, *TABLE.columns[1:]))
 
     assert summary([table], OURS, STATIC).rows == [
-        Row("Case: requests", "", (str(limit), "1", "2", "–", "64", verdict))
+        Row("Case: requests", "", (str(limit), "1", "2", "–", "64, caller fetches", verdict))
     ]
 
 

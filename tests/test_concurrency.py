@@ -39,7 +39,9 @@ def with_requests(server: MediaHoundServer, **options: Any) -> Iterator[tuple[Au
 @contextmanager
 def with_httpx(server: MediaHoundServer, **options: Any) -> Iterator[tuple[Auth, Call]]:
     auth = HttpxAuth(**server.credentials, **options)
-    with httpx.Client(auth=auth, timeout=None) as client:
+    # httpcore now and then closes a connection in use when more are idle than it is to keep.
+    limits = httpx.Limits(max_keepalive_connections=None)
+    with httpx.Client(auth=auth, timeout=None, limits=limits) as client:
 
         def call(method: str, url: str, body: bytes = b"") -> httpx.Response:
             return client.request(method, url, content=body)

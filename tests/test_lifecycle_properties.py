@@ -41,7 +41,7 @@ class Failure:
     retry_after: float
     waited_for: bool
 
-    def holds_back(self, now: float, *, jitter: float = 1.0, background: bool = False) -> bool:
+    def holds_back(self, now: float, background: bool = False, jitter: float = 1.0) -> bool:
         """Whether those who need a token must not ask yet; jitter makes it longer by half."""
         back_off = doubled(self.in_a_row) * jitter if self.waited_for or background else 0.0
         return self.at <= now < self.at + max(self.retry_after, back_off)
@@ -120,6 +120,9 @@ class Life(RuleBasedStateMachine):
     def is_live(self) -> bool:
         return self.token is not None and self.now < self.token.expires_at
 
+    def is_current(self, name: str) -> bool:
+        return self.token is not None and self.token.access_token == name
+
     def margin(self) -> float:
         assert self.token
         return min(300.0, (self.token.expires_at - self.token.requested_at) / 5)
@@ -144,41 +147,12 @@ class Life(RuleBasedStateMachine):
     @rule(budget=st.sampled_from([0.25, 1.0, 30.0]))
     def somebody_calls(self, budget: float) -> None:
         step = self.state.step(self.now)
-        if self.is_live():
-            assert step in (Step.USE, Step.USE_AND_RENEW), "a live token is thrown away"
-            assert self.token is not None
-            assert self.state.authorization == self.token.authorization
-        else:
-            assert step in (Step.RENEW, Step.GIVE_UP), "a dead token is used"
         if step is Step.RENEW:
-            assert not (self.failure and self.failure.holds_back(self.now))
             self.depart(budget)
-        elif step is Step.GIVE_UP:
-            assert self.failure
-            assert self.failure.holds_back(self.now, jitter=1.5)
         elif step is Step.USE_AND_RENEW:
-            self.assert_background_renewal_is_due()
             self.state = self.state.renewing(self.now, budget)
             self.background_until = self.now + max(budget, 1.0)
             self.depart(budget, wait=False)
-        else:
-            self.assert_no_background_renewal_is_overdue()
-
-    def assert_background_renewal_is_due(self) -> None:
-        assert self.token is not None
-        assert not self.reissued, "this endpoint hands it out until it has expired"
-        assert self.now >= self.token.expires_at - self.margin() - NEARLY or self.rejected
-        assert self.now >= self.token.requested_at + 1 - NEARLY
-        assert self.now >= self.background_until or self.set_back_since
-        if self.failure:
-            assert not self.failure.holds_back(self.now + NEARLY, background=True)
-
-    def assert_no_background_renewal_is_overdue(self) -> None:
-        assert self.token is not None
-        if self.reissued or self.set_back_since or self.failure:
-            return
-        earliest = max(self.token.requested_at + 1, self.background_until)
-        assert self.now < max(self.token.expires_at - self.margin() / 2, earliest) + NEARLY
 
     @rule()
     def somebody_demands_another_one(self) -> None:
@@ -189,27 +163,9 @@ class Life(RuleBasedStateMachine):
     def the_api_rejects(self, data: st.DataObject) -> None:
         name = data.draw(st.sampled_from(self.names()))
         step = self.state.step_after_401(name, self.now)
-        current = self.token and self.token.access_token == name
-        if not current and self.is_live():
-            assert step is Step.USE, "another token is at hand"
-            return
-        assert step in (Step.RENEW, Step.GIVE_UP)
-        if current:
-            self.rejected = True
-        patience = doubled(len(self.doubts))
-        in_doubt = (
-            current
-            and self.doubts
-            and self.doubts[-1] <= self.now < self.doubts[-1] + patience
-            and self.accepted < patience
-        )
+        self.rejected |= self.is_current(name)
         if step is Step.RENEW:
-            assert not in_doubt, "a token request for each 401"
-            assert not (self.failure and self.failure.holds_back(self.now))
             self.depart(30.0, rejected=name)
-        elif not in_doubt:
-            assert self.failure
-            assert self.failure.holds_back(self.now, jitter=1.5)
 
     @precondition(lambda self: self.issued)
     @rule(data=st.data(), replayed=st.booleans())
@@ -292,7 +248,51 @@ class Life(RuleBasedStateMachine):
         in_a_row = self.failure.in_a_row + 1 if self.failure else 1
         self.failure = Failure(self.now, in_a_row, asked, waited_for)
 
-    # The bound
+    # What holds at any time
+
+    @invariant()
+    def a_call_uses_a_live_token_and_renews_it_when_that_is_due(self) -> None:
+        step = self.state.step(self.now)
+        if not (self.token and self.is_live()):
+            self.assert_asks_unless_held_back(step)
+            return
+        assert step in (Step.USE, Step.USE_AND_RENEW), "a live token is thrown away"
+        assert self.state.authorization == self.token.authorization
+        ageing = self.now >= self.token.expires_at - self.margin() - NEARLY
+        if step is Step.USE_AND_RENEW:
+            assert not self.reissued, "this endpoint hands it out until it has expired"
+            assert ageing
+            assert self.now >= self.token.requested_at + 1 - NEARLY
+            assert self.now >= self.background_until or self.set_back_since
+            assert not self.failure or not self.failure.holds_back(self.now + NEARLY, True)
+        elif not (self.reissued or self.set_back_since or self.failure):
+            earliest = max(self.token.requested_at + 1, self.background_until)
+            assert self.now < max(self.token.expires_at - self.margin() / 2, earliest) + NEARLY
+
+    @invariant()
+    def a_401_has_its_remedy_unless_there_is_doubt(self) -> None:
+        for name in self.issued[-3:]:
+            step = self.state.step_after_401(name, self.now)
+            patience = doubled(len(self.doubts))
+            if self.is_live() and not self.is_current(name):
+                assert step is Step.USE, "another token is at hand"
+            elif (
+                self.is_current(name)
+                and self.doubts
+                and self.doubts[-1] <= self.now < self.doubts[-1] + patience
+                and self.accepted < patience
+            ):
+                assert step is Step.GIVE_UP, "a token request for each 401"
+            else:
+                self.assert_asks_unless_held_back(step)
+
+    def assert_asks_unless_held_back(self, step: Step) -> None:
+        assert step in (Step.RENEW, Step.GIVE_UP), "a dead token is used"
+        if step is Step.RENEW:
+            assert not self.failure or not self.failure.holds_back(self.now)
+        else:
+            assert self.failure
+            assert self.failure.holds_back(self.now, jitter=1.5)
 
     @invariant()
     def the_number_of_token_requests_is_within_the_bound(self) -> None:
