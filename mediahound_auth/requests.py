@@ -136,7 +136,11 @@ class MediaHoundAuth(BearerAuth, AuthBase):
             renew_at, authorization, _ = self._cell.live
             if time() >= renew_at:
                 authorization = drive(self._authorization(request))
-            request.headers["Authorization"] = authorization
+            try:
+                # What CaseInsensitiveDict does itself, less the call: a quarter of the whole.
+                request.headers._store["authorization"] = ("Authorization", authorization)
+            except AttributeError:  # the headers are another kind of mapping
+                request.headers["Authorization"] = authorization
             request.hooks["response"].append(self._hook)
         return request
 

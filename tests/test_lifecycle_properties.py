@@ -70,7 +70,6 @@ class Life(RuleBasedStateMachine):
         # The diary: the token at hand, as far as anybody has said anything of it.
         self.token: Token | None = None
         self.reissued = False
-        self.rejected = False
         self.background_until = LONG_AGO
         self.set_back_since = False
         self.failure: Failure | None = None  # the last one since the last token
@@ -134,6 +133,7 @@ class Life(RuleBasedStateMachine):
         if flight and flight.started <= self.now < flight.started + flight.budget:
             flight.waited_for |= wait
             return
+        self.vanished += flight is not None
         self.flight = Flight(self.now, budget, rejected, wait, forced)
         self.requests += 1
         self.forced += forced
@@ -163,7 +163,6 @@ class Life(RuleBasedStateMachine):
     def the_api_rejects(self, data: st.DataObject) -> None:
         name = data.draw(st.sampled_from(self.names()))
         step = self.state.step_after_401(name, self.now)
-        self.rejected |= self.is_current(name)
         if step is Step.RENEW:
             self.depart(30.0, rejected=name)
 
@@ -173,8 +172,7 @@ class Life(RuleBasedStateMachine):
         name = data.draw(st.sampled_from(self.names()))
         self.state = self.state.was_accepted(name, replayed=replayed)
         self.accepted_in_all += 1
-        if self.token and self.token.access_token == name:
-            self.rejected = False
+        if self.is_current(name):
             if replayed:
                 self.remedies += bool(self.doubts)
                 self.doubts = []
@@ -224,13 +222,12 @@ class Life(RuleBasedStateMachine):
         if doubtful:
             self.doubts.append(self.now)
             self.accepted = 0
-        same = self.token is not None and token.access_token == self.token.access_token
+        same = self.is_current(token.access_token)
         if token.expires_at <= self.now:
             self.expired += 1
             if self.is_live() and not same and not doubtful:
                 return  # the live one stays
         self.reissued = same or token.reissued
-        self.rejected = doubtful and same
         self.token = token
         self.failure = None
         self.background_until = LONG_AGO
@@ -258,10 +255,9 @@ class Life(RuleBasedStateMachine):
             return
         assert step in (Step.USE, Step.USE_AND_RENEW), "a live token is thrown away"
         assert self.state.authorization == self.token.authorization
-        ageing = self.now >= self.token.expires_at - self.margin() - NEARLY
         if step is Step.USE_AND_RENEW:
             assert not self.reissued, "this endpoint hands it out until it has expired"
-            assert ageing
+            assert self.now >= self.token.expires_at - self.margin() - NEARLY
             assert self.now >= self.token.requested_at + 1 - NEARLY
             assert self.now >= self.background_until or self.set_back_since
             assert not self.failure or not self.failure.holds_back(self.now + NEARLY, True)

@@ -264,3 +264,13 @@ def test_a_configuration_error_is_an_error_of_requests_and_a_value_error() -> No
 def test_session_takes_nothing_but_a_session() -> None:
     with pytest.raises(mediahound_auth.ConfigurationError, match=r"session.*Session, not type"):
         MediaHoundAuth("id", "secret", session=requests.Session)  # type: ignore[arg-type]
+
+
+def test_headers_that_are_a_mapping_of_another_kind_get_the_token_too(
+    server: MediaHoundServer,
+) -> None:
+    auth = auth_for(server)
+    request = requests.Request("GET", server.url).prepare()
+    headers: Any = {}
+    request.headers = headers
+    assert auth(request).headers == {"Authorization": auth.token().authorization}
