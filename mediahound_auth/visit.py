@@ -35,6 +35,7 @@ class Health:
 
     def __init__(self) -> None:
         self.ailing = False
+        self.failures = 0
 
     def failed(self, operation: str, error: BaseException) -> None:
         """Tell that an operation failed."""
@@ -47,9 +48,12 @@ class Health:
                 f": {error}" if isinstance(error, OSError) else "",
             )
         self.ailing = True
+        self.failures += 1
 
-    def worked(self) -> None:
-        """Tell that a whole visit went well."""
+    def worked(self, failures: int) -> None:
+        """Tell that a whole visit went well, at whose beginning there were so many failures."""
+        if failures != self.failures:
+            return  # another visit knows better: it failed while this one was ending
         if self.ailing:
             log.info("the token store works again")
         self.ailing = False
@@ -67,6 +71,7 @@ class Visit:
         self._store = store
         self._key = key
         self._health = health
+        self._failures = health.failures
         self._held = ExitStack()
         self._direct = type(store) is MemoryStore
         self._tasks: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
@@ -83,7 +88,7 @@ class Visit:
             # Should an operation that hangs be granted the lock yet, it goes back at once.
             self._tasks.put(self._release)
         else:
-            self._health.worked()
+            self._health.worked(self._failures)
         self._tasks.put(None)
 
     def load(self) -> Token | None:

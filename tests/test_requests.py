@@ -188,7 +188,7 @@ def test_the_timeout_of_auth_bounds_the_wait_for_a_token(
     auth = auth_for(server, timeout=0.3)
     with (
         server.hold_token_requests(),
-        pytest.raises(mediahound_auth.TokenEndpointUnavailable, match=r"0\.3 s"),
+        pytest.raises(mediahound_auth.TokenEndpointUnavailable, match="no answer"),
     ):
         requests.get(url, auth=auth, timeout=60)
     assert server.api_calls == []
