@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -41,4 +42,5 @@ def test_the_quickstart_tells_the_whole_story_and_keeps_the_secret() -> None:
     assert "stand-in for MediaHound" in printed
     assert "grant_type=client_credentials&client_id=MyClientId&client_secret=********" in printed
     assert "MyClientSecret" not in printed
-    assert "7 calls answered, 3 token requests." in printed
+    # Three; one more where the machine is so busy that the first token ages before its time is up.
+    assert re.search(r"^7 calls answered, [34] token requests\.$", printed, re.MULTILINE)
