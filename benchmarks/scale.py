@@ -48,8 +48,8 @@ FULL = Scale(
     token_delay=0.2,
     held=0.5,
     budget=1.0,
-    life=3.0,
-    load=4.0,
+    life=4.0,
+    load=5.0,
     last=12.0,
 )
 

@@ -55,7 +55,7 @@ def under_load(contenders: Iterable[Contender], scale: Scale) -> Table:
     note = (
         f"{WORKERS} threads or tasks call without a pause; {scale.life:g} s after the token was"
         f" issued, or shortly before, another one is due, and the endpoint keeps who asks for it"
-        f" waiting for {scale.life / 20:g} s. How many calls ended in that time before, beside how"
+        f" waiting for {scale.life / 40:g} s. How many calls ended in that time before, beside how"
         " many did meanwhile."
     )
     columns = (
@@ -109,7 +109,7 @@ class _Load:
         self._server = server
         self._patience = scale.load
         # Who renews early does so at least a tenth of the life before the expiry.
-        self._hold = scale.life / 20
+        self._hold = scale.life / 40
         self._ended: list[float] = []
         self._held = (0.0, 0.0)
         self._over = threading.Event()
