@@ -18,7 +18,7 @@ from anyio import to_thread
 from mediahound_auth.auth import BearerAuth
 from mediahound_auth.flight import Plan, drive, drive_async
 from mediahound_auth.lifecycle import shows_acceptance
-from mediahound_auth.origins import DEFAULT_PORTS, Origin, origin_of
+from mediahound_auth.origins import DEFAULT_PORTS, Origin
 from mediahound_auth.settings import Settings
 from mediahound_auth.token import Token
 
@@ -37,11 +37,13 @@ class BearerFlow(BearerAuth):
 
     def _start(self, settings: Settings) -> None:
         super()._start(settings)
-        # What httpx keeps of the URLs of the token endpoint's origin: scheme, user, host, port. Its
-        # public properties make copies, and would cost more than all else in a call. Whatever
-        # does not equal this (another origin, another version of httpx) takes the public way.
-        scheme, host, port = origin_of(settings.grant.token_url)
-        self._target = (scheme, "", host, None if DEFAULT_PORTS[scheme] == port else port)
+        # What httpx keeps of the URLs of the allowed origins: scheme, user, host, port. Its public
+        # properties make copies, and would cost more than all else in a call. Whatever is not in
+        # here (another origin, another version of httpx) takes the public way.
+        self._targets = frozenset(
+            (scheme, "", host, None if DEFAULT_PORTS[scheme] == port else port)
+            for scheme, host, port in settings.origins
+        )
 
     async def atoken(self) -> Token:
         """`token()` for a task, on asyncio or trio.
@@ -68,7 +70,7 @@ class BearerFlow(BearerAuth):
     ) -> Generator[httpx.Request, httpx.Response, None]:
         """What a synchronous client calls around each request, redirects within."""
         url = request.url
-        if getattr(url, "_uri_reference", ())[:4] != self._target and not self._allows(url):
+        if getattr(url, "_uri_reference", ())[:4] not in self._targets and not self._allows(url):
             yield request
             return
         renew_at, authorization, doubtful = self._cell.live
@@ -90,7 +92,7 @@ class BearerFlow(BearerAuth):
     ) -> AsyncGenerator[httpx.Request, httpx.Response]:
         """What an asynchronous client calls around each request, redirects within."""
         url = request.url
-        if getattr(url, "_uri_reference", ())[:4] != self._target and not self._allows(url):
+        if getattr(url, "_uri_reference", ())[:4] not in self._targets and not self._allows(url):
             yield request
             return
         renew_at, authorization, doubtful = self._cell.live
