@@ -3,8 +3,13 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# What the tools are, to the last digit: `make lock` brings it up to date.
+LOCKED := --constraint constraints.txt
 
-.PHONY: demo test check bench clean
+.PHONY: setup demo test coverage check docs bench soak mutants lock release clean
+
+setup: $(VENV)/.test $(VENV)/.check $(VENV)/.docs  ## all that work on the project needs
+	$(BIN)/pre-commit install
 
 demo: $(VENV)/.demo  ## the package at work, in a few lines
 	@$(BIN)/python examples/quickstart.py
@@ -12,27 +17,70 @@ demo: $(VENV)/.demo  ## the package at work, in a few lines
 test: $(VENV)/.test  ## the whole suite
 	$(BIN)/python -m pytest -n 4
 
-check: $(VENV)/.test $(VENV)/.check  ## lint, format and types
+coverage: $(VENV)/.test  ## the same, and every branch of the package must have been taken
+	rm -f .coverage*
+	$(BIN)/coverage run -m pytest -n 4
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+check: $(VENV)/.test $(VENV)/.check  ## lint, format, imports and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache
 	$(BIN)/mypy
 	$(BIN)/pyright --pythonpath $(BIN)/python
+
+docs: $(VENV)/.docs  ## the documentation, as pages in docs/_build/html
+	rm -rf docs/_build
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --nitpicky --builder html docs docs/_build/html
 
 bench: $(VENV)/.bench  ## costs and counts, side by side with other packages
 	$(BIN)/python -m benchmarks $(BENCH)
 
+soak: $(VENV)/.test  ## everything at once for ten minutes, or for SECONDS
+	$(BIN)/python tests/soak.py $(SECONDS)
+
+mutants: $(VENV)/.test $(VENV)/.mutants  ## which changes to the rules no test would notice
+	rm -rf mutants
+	$(BIN)/mutmut run
+	$(BIN)/mutmut results
+
+lock: $(VENV)/.lock  ## constraints.txt, from what pyproject.toml allows and what there is today
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --all-extras \
+		$(foreach group,test check docs bench mutants release lock,--group $(group)) \
+		--no-annotate --no-emit-package mediahound-auth \
+		--custom-compile-command "make lock" --output-file constraints.txt pyproject.toml
+
+release: $(VENV)/.release  ## build and check what would be published; publishing is left to you
+	rm -rf dist build
+	$(BIN)/python -m build
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/check-wheel-contents dist/*.whl
+	$(BIN)/python -m venv --without-pip dist/venv
+	$(BIN)/python -m pip --python dist/venv/bin/python install --quiet "$$(ls dist/*.whl)[all]"
+	$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --output-file dist/sbom.json dist/venv/bin/python
+	$(BIN)/python -m pip --python dist/venv/bin/python freeze --exclude mediahound-auth > dist/audited.txt
+	$(BIN)/pip-audit --strict --disable-pip --no-deps --requirement dist/audited.txt
+	rm -rf dist/venv dist/audited.txt
+	@echo "dist/ is ready. What is left is yours: tag it, and twine upload dist/*.whl dist/*.tar.gz"
+
 clean:
-	rm -rf $(VENV) build dist *.egg-info .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist mutants docs/_build docs/_generated *.egg-info
+	rm -rf .coverage* .hypothesis .import_linter_cache .mypy_cache .nox .pytest_cache .ruff_cache
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
 
 $(VENV)/.demo: $(BIN)/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable '.[requests,httpx]'
 	@touch $@
 
-$(VENV)/.test $(VENV)/.check $(VENV)/.bench: $(VENV)/.%: $(BIN)/python pyproject.toml
-	$(BIN)/python -m pip install --quiet --editable '.[all]' --group $*
+$(VENV)/.release $(VENV)/.lock: $(VENV)/.%: $(BIN)/python pyproject.toml
+	$(BIN)/python -m pip install --quiet $(LOCKED) --group $*
+	@touch $@
+
+$(VENV)/.test $(VENV)/.check $(VENV)/.docs $(VENV)/.bench $(VENV)/.mutants: $(VENV)/.%: $(BIN)/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet $(LOCKED) --editable '.[all]' --group $*
 	@touch $@

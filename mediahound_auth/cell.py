@@ -20,7 +20,7 @@ from mediahound_auth.visit import Health
 __all__ = ["Cell", "cell_of", "guard"]
 
 # Reentrant, because a signal handler may make a call of its own in the thread that holds it.
-guard = threading.RLock()
+guard: threading.RLock = threading.RLock()
 
 _cells: WeakKeyDictionary[Store, dict[Grant, Cell]] = WeakKeyDictionary()
 
@@ -45,25 +45,25 @@ class Cell:
 
     __slots__ = ("flight", "health", "live", "refused", "state")
 
-    def __init__(self) -> None:
+    def __init__(self, grant: Grant) -> None:
         self.flight: Flight | None = None
-        self.health = Health()
+        self.health: Health = Health(grant)
         self.refused: set[Origin] = set()
         self.become(State())
 
     def become(self, state: State) -> None:
         """Take on another state; called with `guard` held."""
-        self.state = state
-        self.live = (state.renew_at, state.authorization, state.doubts > 0)
+        self.state: State = state
+        self.live: tuple[float, str, bool] = (state.renew_at, state.authorization, state.doubts > 0)
 
 
 def cell_of(store: Store, grant: Grant) -> Cell:
     """The cell that all share who have an equal grant and keep its token in the same store."""
     # Callables are often made anew for each auth object; filed here, they would pile up.
     if callable(grant.client_secret):
-        return Cell()
+        return Cell(grant)
     with guard:
         try:
-            return _cells.setdefault(store, {}).setdefault(grant, Cell())
+            return _cells.setdefault(store, {}).setdefault(grant, Cell(grant))
         except TypeError:  # a store of the user's own that has no hash or no weak references
-            return Cell()
+            return Cell(grant)

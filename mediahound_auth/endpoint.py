@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from types import TracebackType
 
+from mediahound_auth import events
 from mediahound_auth.errors import TokenEndpointUnavailable, TokenRequestError
 from mediahound_auth.flight import Flight
 from mediahound_auth.grant import Grant, Secret, TokenRequest, TokenResponse
@@ -13,6 +14,7 @@ from mediahound_auth.lifecycle import (
     BACK_OFF_JITTER,
     FIRST_BACK_OFF,
     LONGEST_BACK_OFF,
+    State,
     worth_another,
 )
 from mediahound_auth.token import Token
@@ -24,10 +26,10 @@ __all__ = ["Sender", "ask", "out_of_time", "unforeseen"]
 Sender = Callable[[TokenRequest, float], TokenResponse]
 
 
-def ask(grant: Grant, send: Sender, flight: Flight, secret: Secret, known: Token | None) -> Token:
+def ask(grant: Grant, send: Sender, flight: Flight, secret: Secret, state: State) -> Token:
     """A token from the endpoint, within the time that `flight` has left.
 
-    `known` is the token in use: no error may quote it.
+    `state` is what is known: the token in use is recognised, and no error may quote it.
 
     Raises:
         TokenRequestError: there is none to be had.
@@ -35,8 +37,8 @@ def ask(grant: Grant, send: Sender, flight: Flight, secret: Secret, known: Token
     import stamina
 
     def on(error: Exception) -> bool | float:
-        if isinstance(error, TokenRequestError):
-            flight.trouble = error
+        assert isinstance(error, TokenRequestError)
+        flight.trouble = error
         return worth_another(error, attempt.next_wait, flight.remaining)
 
     for attempt in stamina.retry_context(
@@ -48,20 +50,27 @@ def ask(grant: Grant, send: Sender, flight: Flight, secret: Secret, known: Token
         wait_jitter=BACK_OFF_JITTER,
     ):
         with attempt:
-            sent_at = time.time()
-            try:
-                response = send(grant.request(secret), flight.remaining)
-            except TokenRequestError:
-                raise
-            except Exception as error:
-                raise unforeseen(grant, error, secret)  # noqa: B904  # it has its cause
-            return grant.token(
-                response,
-                sent_at=sent_at,
-                secret=secret,
-                known=[known.access_token] if known else [],
-            )
+            flight.attempts += 1
+            return _ask_once(grant, send, flight, secret, state)
     raise AssertionError("stamina returns or raises")  # pragma: no cover
+
+
+def _ask_once(grant: Grant, send: Sender, flight: Flight, secret: Secret, state: State) -> Token:
+    known = [state.token.access_token] if state.token else []
+    sent_at, started = time.time(), time.monotonic()
+    result: Token | TokenRequestError
+    try:
+        response = send(grant.request(secret), flight.remaining)
+        token = grant.token(response, sent_at=sent_at, secret=secret, known=known)
+        result = state.recognised(token)
+    except TokenRequestError as error:
+        result = error
+    except Exception as error:
+        result = unforeseen(grant, error, secret)
+    events.token_requested(grant, flight.attempts, result, time.monotonic() - started)
+    if isinstance(result, Token):
+        return result
+    raise result
 
 
 def unforeseen(

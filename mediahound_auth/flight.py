@@ -41,6 +41,7 @@ class Flight:
         rejected: the access token that an API has rejected, if that is why it was started.
         ask: the endpoint is to be asked, whatever a store may hold.
         waited_for: somebody needs its outcome.
+        attempts: how often the endpoint has been asked.
         trouble: what went wrong last, while it is being tried again.
     """
 
@@ -55,10 +56,12 @@ class Flight:
         self.rejected = rejected
         self.ask = ask
         self.waited_for = False
+        self.attempts = 0
         self.trouble: MediaHoundAuthError | None = None
         self._work = work
-        self._deadline = time.monotonic() + budget
-        self._begin_by = time.monotonic() + min(THREAD_START, budget)
+        self._started = time.monotonic()
+        self._deadline = self._started + budget
+        self._begin_by = self._started + min(THREAD_START, budget)
         self._pid = os.getpid()
         self._thread: threading.Thread | None = None
         self._claimed = threading.Lock()
@@ -66,6 +69,11 @@ class Flight:
         from concurrent.futures import Future
 
         self._outcome: Future[Token] = Future()
+
+    @property
+    def age(self) -> float:
+        """Seconds since it was started."""
+        return time.monotonic() - self._started
 
     @property
     def remaining(self) -> float:

@@ -1,4 +1,4 @@
-"""The authentication flow of httpx-like libraries: what httpx calls around each request.
+"""The authentication flow of httpx and httpx2: what they call around each request.
 
 Both flows are written out, and not derived from `auth_flow`, since a call with a live token should
 cost one generator and not two. No lock is held while a request is in flight, and nothing blocks in
@@ -7,36 +7,77 @@ the asynchronous one.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Generator
-from contextlib import suppress
-from time import time
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable
+from contextlib import closing, suppress
+from time import monotonic, time
+from typing import Any, ClassVar, Generic, TypeVar
 
 import anyio.lowlevel  # noqa: F401  # here, so that no event loop is held up by importing it
 from anyio import to_thread
 
-from mediahound_auth.auth import BearerAuth
+from mediahound_auth import errors
+from mediahound_auth.auth import BearerAuth, masked
 from mediahound_auth.flight import Plan, drive, drive_async
-from mediahound_auth.lifecycle import shows_acceptance
+from mediahound_auth.grant import ClientAuth, TokenRequest, TokenResponse
 from mediahound_auth.origins import DEFAULT_PORTS, Origin
+from mediahound_auth.sending import USER_AGENT, read_bounded, unreachable
 from mediahound_auth.settings import Settings
+from mediahound_auth.stores import Store
 from mediahound_auth.token import Token
-
-if TYPE_CHECKING:
-    import httpx
 
 __all__ = ["BearerFlow"]
 
 
-class BearerFlow(BearerAuth):
+# The library's own; what this module relies on, httpx and httpx2 have in common. `Client` is the
+# synchronous one, whose transports send the token requests.
+Client = TypeVar("Client", bound=Any)
+Request = TypeVar("Request", bound=Any)
+Response = TypeVar("Response", bound=Any)
+
+
+class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
     """Attaches the token, and replays a request once if its token is rejected."""
 
     _request_attribute = "_request"
-    # The library's own kind of body that can be sent any number of times.
-    _bytes_stream: ClassVar[type]
+    # httpx, or what has the same names.
+    _library: ClassVar[Any]
+
+    def __init__(
+        self,
+        client_id: str | None = None,
+        client_secret: str | Callable[[], str] | None = None,
+        *,
+        token_url: str | None = None,
+        scope: str | Iterable[str] | None = None,
+        client_auth: ClientAuth = "mediahound",
+        origins: Iterable[str] = (),
+        store: Store | None = None,
+        renew_margin: float = 300.0,
+        timeout: float = 30.0,
+        client: Client | None = None,
+    ) -> None:
+        client_secret = masked(client_secret)
+        if client is not None and not isinstance(client, self._library.Client):
+            wanted = f"{self._library.__name__}.Client"
+            error = f"client must be an {wanted}, not {type(client).__name__}"
+            raise self._kinds[errors.ConfigurationError](error)
+        super().__init__(
+            client_id,
+            client_secret,
+            token_url=token_url,
+            scope=scope,
+            client_auth=client_auth,
+            origins=origins,
+            store=store,
+            renew_margin=renew_margin,
+            timeout=timeout,
+            transport=client,
+        )
 
     def _start(self, settings: Settings) -> None:
         super()._start(settings)
+        # The library's own kind of body that can be sent any number of times.
+        self._bytes_stream = self._library.ByteStream
         # What httpx keeps of the URLs of the allowed origins: scheme, user, host, port. Its public
         # properties make copies, and would cost more than all else in a call. Whatever is not in
         # here (another origin, another version of httpx) takes the public way.
@@ -65,9 +106,7 @@ class BearerFlow(BearerAuth):
         """`forget()` for a task, on asyncio or trio: a store may take its time."""
         await to_thread.run_sync(self._source.forget)
 
-    def sync_auth_flow(
-        self, request: httpx.Request
-    ) -> Generator[httpx.Request, httpx.Response, None]:
+    def sync_auth_flow(self, request: Request) -> Generator[Request, Response, None]:
         """What a synchronous client calls around each request, redirects within."""
         url = request.url
         if getattr(url, "_uri_reference", ())[:4] not in self._targets and not self._allows(url):
@@ -81,15 +120,13 @@ class BearerFlow(BearerAuth):
         response = yield request
         if response.status_code != 401:
             if doubtful:
-                self._accepted(response, replayed=False)
+                self._answered(response)
             return
         if drive(self._remedy(response, start)):
             response = yield response.request
-            self._accepted(response, replayed=True)
+            self._answered(response, replayed=True)
 
-    async def async_auth_flow(
-        self, request: httpx.Request
-    ) -> AsyncGenerator[httpx.Request, httpx.Response]:
+    async def async_auth_flow(self, request: Request) -> AsyncGenerator[Request, Response]:
         """What an asynchronous client calls around each request, redirects within."""
         url = request.url
         if getattr(url, "_uri_reference", ())[:4] not in self._targets and not self._allows(url):
@@ -103,19 +140,52 @@ class BearerFlow(BearerAuth):
         response = yield request
         if response.status_code != 401:
             if doubtful:
-                self._accepted(response, replayed=False)
+                self._answered(response)
             return
         if await drive_async(self._remedy(response, start)):
             response = yield response.request
-            self._accepted(response, replayed=True)
+            self._answered(response, replayed=True)
 
-    def _allows(self, url: httpx.URL) -> bool:
+    def _send(self, request: TokenRequest, timeout: float) -> TokenResponse:
+        if self._transport is not None:
+            return self._send_with(self._transport, request, timeout)
+        with self._library.Client() as client:
+            return self._send_with(client, request, timeout)
+
+    def _send_with(self, client: Any, request: TokenRequest, timeout: float) -> TokenResponse:
+        """Send a token request with the client's transport, and with nothing else of it.
+
+        No cookies, headers, event hooks or default auth come in that way, and no redirect is
+        followed or even looked at. httpx has no public way to a client's transports.
+        """
+        if client.is_closed:
+            raise RuntimeError("the client given as client= has been closed")
+        sent = self._library.Request(
+            "POST",
+            request.url,
+            headers={**request.headers, "User-Agent": USER_AGENT, "Accept-Encoding": "identity"},
+            content=request.body,
+            extensions={"timeout": self._library.Timeout(timeout).as_dict()},
+        )
+        deadline = monotonic() + timeout
+        try:
+            response = client._transport_for_url(sent.url).handle_request(sent)
+            response.request = sent
+            with closing(response):
+                # As it came: no encoding was asked for, and inflating might never end.
+                body = read_bounded(response.iter_raw(), deadline)
+                return TokenResponse(response.status_code, response.headers, body)
+        except (self._library.RequestError, OSError) as error:
+            raise unreachable(request.url, error)  # noqa: B904  # it has its own cause
+
+    def _allows(self, url: Any) -> bool:
         scheme, host, port = url.scheme, url.raw_host.decode("ascii"), url.port
         if scheme not in DEFAULT_PORTS or not host:
             return False  # the library will say what is wrong with it
-        return self._source.allows(Origin(scheme, host, port or DEFAULT_PORTS[scheme]))
+        port = DEFAULT_PORTS[scheme] if port is None else port  # as origin_of reads it: 0 is 0
+        return self._source.allows(Origin(scheme, host, port))
 
-    def _remedy(self, response: httpx.Response, start: int | None) -> Plan[bool]:
+    def _remedy(self, response: Any, start: int | None) -> Plan[bool]:
         """Make the request that got this 401 fit to be sent again; False if that makes no sense.
 
         It is the last one after redirects, and the token may have been taken from it on the way.
@@ -132,23 +202,23 @@ class BearerFlow(BearerAuth):
             response.cookies.set_cookie_header(request)  # as DigestAuth does
         return True
 
-    def _accepted(self, response: httpx.Response, *, replayed: bool) -> None:
-        if shows_acceptance(response.status_code):
-            self._source.accepted(_carried(response.request), replayed=replayed)
+    def _answered(self, response: Any, *, replayed: bool = False) -> None:
+        carried = _carried(response.request)
+        self._source.answered(carried, response.status_code, replayed=replayed)
 
 
-def _carried(request: httpx.Request) -> str:
+def _carried(request: Any) -> str:
     """The access token that `request` carries, or ''."""
     scheme, _, access_token = request.headers.get("Authorization", "").partition(" ")
     return access_token if scheme == "Bearer" else ""
 
 
-def _body(request: httpx.Request) -> Any:
+def _body(request: Any) -> Any:
     # httpx keeps what it was given as `content=` here, and has no public name for it.
     return getattr(request.stream, "_stream", None)
 
 
-def _position(request: httpx.Request) -> int | None:
+def _position(request: Any) -> int | None:
     """Where the body starts, if it is a file that knows."""
     body = _body(request)
     if hasattr(body, "__aiter__") or not hasattr(body, "tell"):
@@ -158,7 +228,7 @@ def _position(request: httpx.Request) -> int | None:
     return None
 
 
-def _rewind(request: httpx.Request, start: int | None) -> bool:
+def _rewind(request: Any, start: int | None) -> bool:
     """Put the body back to its start; False if it cannot be sent again."""
     body = _body(request)
     if isinstance(body, bytes | list | tuple):

@@ -17,8 +17,8 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
-from typing import Literal, NamedTuple
-from urllib.parse import quote_plus, urlsplit
+from typing import Literal, NamedTuple, get_args
+from urllib.parse import quote, urlsplit
 
 from mediahound_auth.answer import (
     LONGEST_ANSWER,
@@ -172,7 +172,8 @@ class Grant(NamedTuple):
         return any_spelling_of([*texts, *(token for token in tokens if isinstance(token, str))])
 
     def _form_encoded(self, secret: str) -> tuple[str, str]:
-        return quote_plus(self.client_id), quote_plus(secret)
+        # A blank is %20: form decoders read it as well as "+", and some servers know only it.
+        return quote(self.client_id, safe=""), quote(secret, safe="")
 
     def _read(self, fields: dict[str, object], sent_at: float, private: re.Pattern[str]) -> Token:
         access_token = fields.get("access_token")
@@ -231,6 +232,13 @@ class Grant(NamedTuple):
             message = (
                 f"the token endpoint {self.host} gave client {self.client_id!r} no token: {said}"
             )
+            if error == "invalid_request":
+                # RFC 6749 §5.2: that is what more than one way of authentication is answered with.
+                others = [repr(form) for form in get_args(ClientAuth) if form != self.client_auth]
+                message += (
+                    f". Perhaps client_auth={self.client_auth!r} is not the form this endpoint "
+                    f"expects; the others are {' and '.join(others)}"
+                )
         else:
             kind = InvalidTokenResponse
             if 300 <= status < 400:

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import time
-from collections.abc import Callable, Iterable
-from typing import ClassVar
+from typing import Any, ClassVar
+
+from mediahound_auth.extras import missing
 
 try:
     import httpx
-except ModuleNotFoundError as error:
-    if error.name != "httpx":
-        raise
-    raise ModuleNotFoundError(
-        "mediahound_auth.httpx needs httpx: pip install 'mediahound-auth[httpx]'", name="httpx"
-    ) from None
+except ModuleNotFoundError as _error:
+    raise missing(_error, __name__, "httpx", "httpx") from None
 
 from mediahound_auth import errors
-from mediahound_auth.auth import masked
 from mediahound_auth.flow import BearerFlow
-from mediahound_auth.grant import ClientAuth, TokenRequest, TokenResponse
-from mediahound_auth.sending import USER_AGENT, read_bounded, unreachable
-from mediahound_auth.stores import Store
 
 __all__ = [
     "ConfigurationError",
@@ -53,7 +44,7 @@ class InvalidTokenResponse(errors.InvalidTokenResponse, TokenRequestError):
     """`mediahound_auth.InvalidTokenResponse`, for code that catches httpx's errors."""
 
 
-class MediaHoundAuth(BearerFlow, httpx.Auth):
+class MediaHoundAuth(BearerFlow[httpx.Client, httpx.Request, httpx.Response], httpx.Auth):
     """Sends every request to the MediaHound API with a live bearer token.
 
     Use it as `auth=` of a Client, of an AsyncClient (asyncio or trio), or of a single call. One
@@ -83,44 +74,7 @@ class MediaHoundAuth(BearerFlow, httpx.Auth):
         ConfigurationError: an option is missing or wrong.
     """
 
-    def __init__(
-        self,
-        client_id: str | None = None,
-        client_secret: str | Callable[[], str] | None = None,
-        *,
-        token_url: str | None = None,
-        scope: str | Iterable[str] | None = None,
-        client_auth: ClientAuth = "mediahound",
-        origins: Iterable[str] = (),
-        store: Store | None = None,
-        renew_margin: float = 300.0,
-        timeout: float = 30.0,
-        client: httpx.Client | None = None,
-    ) -> None:
-        client_secret = masked(client_secret)
-        if client is not None and not isinstance(client, httpx.Client):
-            raise ConfigurationError(f"client must be an httpx.Client, not {type(client).__name__}")
-        super().__init__(
-            client_id,
-            client_secret,
-            token_url=token_url,
-            scope=scope,
-            client_auth=client_auth,
-            origins=origins,
-            store=store,
-            renew_margin=renew_margin,
-            timeout=timeout,
-            transport=client,
-        )
-
-    _bytes_stream = httpx.ByteStream
-
-    def _send(self, request: TokenRequest, timeout: float) -> TokenResponse:
-        if isinstance(self._transport, httpx.Client):
-            return _send(self._transport, request, timeout)
-        with httpx.Client() as client:
-            return _send(client, request, timeout)
-
+    _library: ClassVar[Any] = httpx
     _kinds: ClassVar[errors.Kinds] = {
         errors.ConfigurationError: ConfigurationError,
         errors.TokenRequestError: TokenRequestError,
@@ -128,30 +82,3 @@ class MediaHoundAuth(BearerFlow, httpx.Auth):
         errors.TokenEndpointUnavailable: TokenEndpointUnavailable,
         errors.InvalidTokenResponse: InvalidTokenResponse,
     }
-
-
-def _send(client: httpx.Client, request: TokenRequest, timeout: float) -> TokenResponse:
-    """Send a token request with the client's transport, and with nothing else of it.
-
-    No cookies, headers, event hooks or default auth come in that way, and no redirect is followed
-    or even looked at. httpx has no public way to a client's transports.
-    """
-    if client.is_closed:
-        raise RuntimeError("the client given as client= has been closed")
-    sent = httpx.Request(
-        "POST",
-        request.url,
-        headers={**request.headers, "User-Agent": USER_AGENT, "Accept-Encoding": "identity"},
-        content=request.body,
-        extensions={"timeout": httpx.Timeout(timeout).as_dict()},
-    )
-    deadline = time.monotonic() + timeout
-    try:
-        response = client._transport_for_url(sent.url).handle_request(sent)
-        response.request = sent
-        with contextlib.closing(response):
-            # As it came: no encoding was asked for, and inflating might never end.
-            body = read_bounded(response.iter_raw(), deadline)
-            return TokenResponse(response.status_code, response.headers, body)
-    except (httpx.RequestError, OSError) as error:
-        raise unreachable(request.url, error)  # noqa: B904  # it has its own cause

@@ -34,7 +34,8 @@ into the store now and then, and after about half of the budget asks without the
 at once, for a time that doubles with each failure in a row and is never shorter than what the
 endpoint asked for with `Retry-After`. A failure in the background holds back the next background
 renewal only: when the token expires meanwhile, a caller may ask again, unless the endpoint said
-not to.
+not to. A refusal holds for the secret that was refused: where secrets are rotated, the one to use
+is looked up again after a second, and only another one is sent before the time is up.
 
 **Clocks.** `now` is Unix time and comes in as an argument, because expiries are shared between
 machines; a life is counted from when its request was sent. A wait only holds between its two ends,
@@ -48,6 +49,7 @@ from enum import Enum, auto
 from typing import NamedTuple
 
 from mediahound_auth.errors import (
+    InvalidClientError,
     MediaHoundAuthError,
     TokenEndpointUnavailable,
     TokenRequestError,
@@ -209,12 +211,24 @@ class State(NamedTuple):
         return state
 
     def failed(
-        self, error: MediaHoundAuthError, now: float, *, jitter: float, waited_for: bool
+        self,
+        error: MediaHoundAuthError,
+        now: float,
+        *,
+        jitter: float,
+        waited_for: bool,
+        rotating: bool = False,
     ) -> State:
-        """A renewal has failed; `waited_for` says that somebody needed it, `jitter` as above."""
+        """A renewal has failed; `waited_for` says that somebody needed it, `jitter` as above.
+
+        `rotating` says that it failed with one secret, whose own state remembers that, and that
+        the next one may bring another.
+        """
         failures = self.failures + 1
         asked = error.retry_after if isinstance(error, TokenRequestError) else None
         asked = min(asked or 0.0, LONGEST_RETRY_AFTER)
+        if rotating and isinstance(error, InvalidClientError):
+            failures, asked = 1, 0.0
         wait = max(asked, _doubled(failures) * (1 + jitter / 2))
         renew_at = self.renew_at
         if self.token is not None and self.usable(now):

@@ -8,15 +8,12 @@ from datetime import timedelta
 from time import monotonic, perf_counter, time
 from typing import Any, ClassVar
 
+from mediahound_auth.extras import missing
+
 try:
     import requests
-except ModuleNotFoundError as error:
-    if error.name != "requests":
-        raise
-    raise ModuleNotFoundError(
-        "mediahound_auth.requests needs requests: pip install 'mediahound-auth[requests]'",
-        name="requests",
-    ) from None
+except ModuleNotFoundError as _error:
+    raise missing(_error, __name__, "requests", "requests") from None
 from requests.auth import AuthBase
 from requests.cookies import extract_cookies_to_jar
 from requests.exceptions import ChunkedEncodingError, ContentDecodingError, UnrewindableBodyError
@@ -26,7 +23,6 @@ from mediahound_auth import errors
 from mediahound_auth.auth import BearerAuth, masked
 from mediahound_auth.flight import drive
 from mediahound_auth.grant import ClientAuth, TokenRequest, TokenResponse
-from mediahound_auth.lifecycle import shows_acceptance
 from mediahound_auth.origins import origin_of
 from mediahound_auth.sending import USER_AGENT, read_bounded, unreachable
 from mediahound_auth.settings import Settings
@@ -152,8 +148,8 @@ class MediaHoundAuth(BearerAuth, AuthBase):
         """
         source = self._source
         if response.status_code != 401:
-            if self._cell.state.doubts and shows_acceptance(response.status_code):
-                source.accepted(_carried(response.request))
+            if self._cell.state.doubts:
+                source.answered(_carried(response.request), response.status_code)
             return response
         request = response.request
         rejected = _carried(request)
@@ -164,8 +160,7 @@ class MediaHoundAuth(BearerAuth, AuthBase):
         if token is None or not hasattr(response, "connection") or not _rewind(request):
             return response
         replay = _replay(response, token, kwargs)
-        if shows_acceptance(replay.status_code):
-            source.accepted(token.access_token, replayed=True)
+        source.answered(token.access_token, replay.status_code, replayed=True)
         return replay
 
     def _allows(self, url: str) -> bool:
@@ -176,9 +171,35 @@ class MediaHoundAuth(BearerAuth, AuthBase):
 
     def _send(self, request: TokenRequest, timeout: float) -> TokenResponse:
         if isinstance(self._transport, requests.Session):
-            return _send(self._transport, request, timeout)
+            return self._send_with(self._transport, request, timeout)
         with requests.Session() as session:
-            return _send(session, request, timeout)
+            return self._send_with(session, request, timeout)
+
+    def _send_with(
+        self, session: requests.Session, request: TokenRequest, timeout: float
+    ) -> TokenResponse:
+        """Send a token request with the session's transport adapter, and with nothing else of it.
+
+        No cookies, headers, hooks, default auth or .netrc come in that way, and no redirect is
+        followed or even looked at.
+        """
+        prepared = requests.Request(
+            "POST", request.url, {**request.headers, "User-Agent": USER_AGENT}, data=request.body
+        ).prepare()
+        settings = session.merge_environment_settings(request.url, {}, True, None, None)
+        deadline = monotonic() + timeout
+        try:
+            adapter = session.get_adapter(request.url)
+            with adapter.send(prepared, timeout=timeout, **settings) as response:
+                body = read_bounded(response.iter_content(1 << 16), deadline)
+                response._content = body
+                return self._received(response)
+        except OSError as error:  # all of requests' errors are
+            raise unreachable(request.url, error)  # noqa: B904  # it has its own cause
+
+    def _received(self, response: requests.Response) -> TokenResponse:
+        """What the token endpoint has answered; its body has been read."""
+        return TokenResponse(response.status_code, response.headers, response.content)
 
     _kinds: ClassVar[errors.Kinds] = {
         errors.ConfigurationError: ConfigurationError,
@@ -246,23 +267,3 @@ def _replay(response: requests.Response, token: Token, kwargs: dict[str, Any]) -
     replay.elapsed = timedelta(seconds=perf_counter() - started)
     replay.history.append(response)
     return replay
-
-
-def _send(session: requests.Session, request: TokenRequest, timeout: float) -> TokenResponse:
-    """Send a token request with the session's transport adapter, and with nothing else of it.
-
-    No cookies, headers, hooks, default auth or .netrc come in that way, and no redirect is followed
-    or even looked at.
-    """
-    prepared = requests.Request(
-        "POST", request.url, {**request.headers, "User-Agent": USER_AGENT}, data=request.body
-    ).prepare()
-    settings = session.merge_environment_settings(request.url, {}, True, None, None)
-    deadline = monotonic() + timeout
-    try:
-        adapter = session.get_adapter(request.url)
-        with adapter.send(prepared, timeout=timeout, **settings) as response:
-            body = read_bounded(response.iter_content(1 << 16), deadline)
-            return TokenResponse(response.status_code, response.headers, body)
-    except OSError as error:  # all of requests' errors are
-        raise unreachable(request.url, error)  # noqa: B904  # it has its own cause

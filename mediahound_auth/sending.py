@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 import time
 from collections.abc import Iterable, Iterator
@@ -15,6 +16,9 @@ from mediahound_auth.version import __version__
 __all__ = ["USER_AGENT", "read_bounded", "unreachable"]
 
 USER_AGENT = f"mediahound-auth/{__version__}"
+
+# How the libraries begin to say that a proxy refuses a tunnel; its own words come after that.
+_REFUSED = re.compile(r"(?:Tunnel connection failed: )?([1-5][0-9]{2})(?!\S)")
 
 
 def read_bounded(chunks: Iterable[bytes], deadline: float) -> bytes:
@@ -44,21 +48,40 @@ def unreachable(url: str, error: Exception) -> TokenEndpointUnavailable:
     unavailable = TokenEndpointUnavailable(
         f"no answer from the token endpoint at {origin_of(url)}: {type(error).__name__}, {words}"
     )
-    unavailable.transient = not any(map(_lasting, chain))
+    unavailable.transient = not _lasting(chain)
     with suppress(Exception):  # some errors cannot be made of a text alone
         unavailable.__cause__ = type(error)(words)
     return unavailable
 
 
-def _lasting(error: BaseException) -> bool:
-    """Whether it will be the same next time: no trust, or (requests) no such CA bundle."""
-    return isinstance(error, ssl.SSLCertVerificationError) or type(error) is OSError
+def _lasting(chain: list[BaseException]) -> bool:
+    """Whether it will be the same next time.
+
+    So it is without trust, where a proxy refuses for good, or (requests) without its CA bundle.
+    """
+    refusal = _refusal(chain)
+    if refusal is not None:
+        return refusal < 500 and refusal != 429
+    if type(chain[0]) is OSError:
+        return True
+    return any(isinstance(error, ssl.SSLCertVerificationError) for error in chain)
+
+
+def _refusal(chain: list[BaseException]) -> int | None:
+    """The HTTP status with which a proxy has refused a tunnel, if that is what went wrong."""
+    if type(chain[0]).__name__ != "ProxyError":  # requests' and httpx's own
+        return None
+    found = _REFUSED.match(str(chain[-1]))
+    return int(found[1]) if found else None
 
 
 def _in_words(chain: list[BaseException]) -> str:
     """What went wrong. The operating system's words are safe; an HTTP library's may be an echo."""
     if type(chain[0]) is OSError:  # raised by requests itself, before anything is sent
         return str(chain[0])
+    refusal = _refusal(chain)
+    if refusal is not None:
+        return f"the proxy refused the tunnel with HTTP {refusal}"
     for inner in reversed(chain):
         if isinstance(inner, ssl.SSLCertVerificationError):
             return f"certificate verify failed: {inner.verify_message}"

@@ -8,11 +8,11 @@ What callers do is written as plans (see flight.py), which threads and tasks fol
 
 from __future__ import annotations
 
-import logging
 import random
 import time
 
-from mediahound_auth.cell import cell_of, guard
+from mediahound_auth import events
+from mediahound_auth.cell import Cell, cell_of, guard
 from mediahound_auth.endpoint import Sender, ask, out_of_time, unforeseen
 from mediahound_auth.errors import (
     ConfigurationError,
@@ -23,17 +23,13 @@ from mediahound_auth.errors import (
 )
 from mediahound_auth.flight import Flight, Plan, drive
 from mediahound_auth.grant import Secret
-from mediahound_auth.lifecycle import LOOK_EVERY, State, Step, patience_at_lock
+from mediahound_auth.lifecycle import LOOK_EVERY, State, Step, patience_at_lock, shows_acceptance
 from mediahound_auth.origins import Origin
 from mediahound_auth.settings import Settings
 from mediahound_auth.token import Token
 from mediahound_auth.visit import Visit
 
 __all__ = ["TokenSource"]
-
-log = logging.getLogger("mediahound_auth")
-# An application that has not set up logging sees exceptions, not our warnings before them.
-log.addHandler(logging.NullHandler())
 
 # Foreign origins that are named in a warning, so that a crawler does not fill the log.
 MOST_WARNINGS = 100
@@ -42,14 +38,9 @@ MOST_WARNINGS = 100
 class TokenSource:
     """A live token for one auth object, whoever asks and from wherever."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        send: Sender,
-        kinds: Kinds,
-    ) -> None:
+    def __init__(self, settings: Settings, send: Sender, kinds: Kinds) -> None:
         self.settings = settings
-        self.cell = cell_of(settings.used_store, settings.grant)
+        self.cell: Cell = cell_of(settings.used_store, settings.grant)
         self._send = send
         self._kinds = kinds
         # If the secret is asked for each time: the source for the one that was got last.
@@ -136,12 +127,27 @@ class TokenSource:
         with self._visit(secret) as visit:
             visit.discard()
 
-    def accepted(self, access_token: str, *, replayed: bool = False) -> None:
-        """Tell that an API took `access_token`."""
+    def adopt(self, token: Token) -> None:
+        """Use `token`, which somebody else has kept, if it is better than what is at hand."""
+        with guard:
+            if self.cell.state.prefers(token, None, time.time()):
+                self._take_on(token)
+
+    def answered(self, access_token: str, status: int, *, replayed: bool = False) -> None:
+        """Tell with which HTTP status an API answered a request that carried `access_token`.
+
+        `replayed` says that it had rejected another one before.
+        """
+        if replayed:
+            events.replayed(self.settings.grant, status)
+        if shows_acceptance(status):
+            self._accepted(access_token, replayed)
+
+    def _accepted(self, access_token: str, replayed: bool) -> None:
         with guard:
             self.cell.become(self.cell.state.was_accepted(access_token, replayed=replayed))
         if self._resolved:
-            self._resolved.accepted(access_token, replayed=replayed)
+            self._resolved._accepted(access_token, replayed)
 
     def allows(self, origin: Origin) -> bool:
         """Whether the token may go to `origin`; the first refusal of each logs a warning."""
@@ -150,12 +156,7 @@ class TokenSource:
         refused = self.cell.refused
         if origin not in refused and len(refused) < MOST_WARNINGS:
             refused.add(origin)
-            log.warning(
-                "no token is sent to %s: it is not the token endpoint's origin. If it is meant to "
-                "get one, pass origins=[%r]",
-                origin,
-                str(origin),
-            )
+            events.origin_refused(self.settings.grant, origin)
         return False
 
     def _join(
@@ -210,8 +211,7 @@ class TokenSource:
             if found:
                 self._obtained(flight, found)
                 return
-            token = ask(grant, self._send, flight, secret, self.cell.state.token)
-            token = self.cell.state.recognised(token)
+            token = ask(grant, self._send, flight, secret, self.cell.state)
             if self.cell.flight is flight:  # not so after forget(), or when a later one took over
                 visit.save(token)
             self._obtained(flight, token, asked=True)
@@ -224,12 +224,16 @@ class TokenSource:
             source = TokenSource(self.settings._replace(grant=grant), self._send, {})
             self._resolved = source
         token: Token | None
-        if flight.ask:
-            token = drive(source.renewed())
-        elif flight.rejected is None:
-            token = drive(source.live())
-        else:
-            token = drive(source.replacement(flight.rejected)) or self.cell.state.token
+        try:
+            if flight.ask:
+                token = drive(source.renewed())
+            elif flight.rejected is None:
+                token = drive(source.live())
+            else:
+                token = drive(source.replacement(flight.rejected)) or self.cell.state.token
+        except MediaHoundAuthError as error:
+            self._failed(flight, error, told=True)
+            return
         assert token is not None
         behind = source.cell.flight
         if behind and behind.under_way and not flight.waited_for:
@@ -264,32 +268,33 @@ class TokenSource:
 
     def _obtained(self, flight: Flight, token: Token, *, asked: bool = False) -> None:
         with guard:
-            now = time.time()
             if self.cell.flight is flight:
-                state = self.cell.state.obtained(
-                    token,
-                    now,
-                    margin=self.settings.renew_margin,
-                    jitter=random.random(),
-                    doubtful=asked and flight.rejected is not None,
-                )
-                self.cell.become(state)
+                self._take_on(token, doubtful=asked and flight.rejected is not None)
             first = flight.settle()
         if first:
             flight.land(token)
-        source = "the token endpoint" if asked else "the store"
-        log.info("token from %s, good for %.0f s", source, token.expires_at - now)
+        expires_in = token.expires_at - time.time()
+        events.renewed(self.settings.grant, flight, token, expires_in, found=not asked)
 
-    def _failed(self, flight: Flight, error: MediaHoundAuthError) -> None:
+    def _take_on(self, token: Token, *, doubtful: bool = False) -> None:
+        """Have `token` for the current one; called with `guard` held."""
+        margin, jitter = self.settings.renew_margin, random.random()
+        state = self.cell.state
+        state = state.obtained(token, time.time(), margin=margin, jitter=jitter, doubtful=doubtful)
+        self.cell.become(state)
+
+    def _failed(self, flight: Flight, error: MediaHoundAuthError, *, told: bool = False) -> None:
         # Without its traceback: the frames hold the secret, and some tools print what frames hold.
         error = again(error, {})
         with guard:
             first = flight.settle()
             if first and self.cell.flight is flight:
+                now, jitter = time.time(), random.random()
                 state = self.cell.state.failed(
-                    error, time.time(), jitter=random.random(), waited_for=flight.waited_for
+                    error, now, jitter=jitter, waited_for=flight.waited_for, rotating=told
                 )
                 self.cell.become(state)
+        if first and not told:
+            events.renewal_failed(self.settings.grant, flight, error)
         if first:
-            log.warning("no token: %s", error)
             flight.land(error)

@@ -7,13 +7,14 @@ from memory, and the next visit tries again.
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Self, TypeVar
 
+from mediahound_auth import events
+from mediahound_auth.grant import Grant
 from mediahound_auth.stores import MemoryStore, Store
 from mediahound_auth.token import Token
 
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
 __all__ = ["STORE_TIMEOUT", "Health", "Visit"]
-
-log = logging.getLogger("mediahound_auth")
 
 T = TypeVar("T")
 
@@ -33,20 +32,14 @@ STORE_TIMEOUT = 2.0
 class Health:
     """Whether a store worked when it was last used: an outage is logged when it begins and ends."""
 
-    def __init__(self) -> None:
-        self.ailing = False
-        self.failures = 0
+    def __init__(self, grant: Grant) -> None:
+        self._grant = grant
+        self.ailing: bool = False
+        self.failures: int = 0
 
     def failed(self, operation: str, error: BaseException) -> None:
         """Tell that an operation failed."""
-        if not self.ailing:
-            log.warning(
-                "the token store cannot %s (%s%s): going on from memory, trying it again at the "
-                "next renewal",
-                operation,
-                type(error).__name__,
-                f": {error}" if isinstance(error, OSError) else "",
-            )
+        events.store_failed(self._grant, operation, error, again=self.ailing)
         self.ailing = True
         self.failures += 1
 
@@ -55,7 +48,7 @@ class Health:
         if failures != self.failures:
             return  # another visit knows better: it failed while this one was ending
         if self.ailing:
-            log.info("the token store works again")
+            events.store_recovered(self._grant)
         self.ailing = False
 
 

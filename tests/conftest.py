@@ -38,5 +38,11 @@ def redis_server() -> Iterator[RedisServer]:
 
 @pytest.fixture(autouse=True)
 def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither credentials nor proxies nor CA bundles of the machine that tests run on."""
     for name in ("CLIENT_ID", "CLIENT_SECRET", "TOKEN_URL"):
         monkeypatch.delenv(f"MEDIAHOUND_{name}", raising=False)
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)

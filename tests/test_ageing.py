@@ -256,7 +256,9 @@ def test_after_a_background_thread_has_died_a_caller_renews_by_itself_at_expiry(
     deadly.set()
     clock.advance(AGEING)
     assert call(server, auth) == 200
-    eventually(lambda: not deadly.is_set())
+    flight = auth._cell.flight
+    assert flight is not None
+    eventually(lambda: flight.landed)
     clock.advance(LIFETIME - AGEING)
     assert call(server, auth) == 200
     assert len(server.token_requests) == 2

@@ -15,6 +15,8 @@ from benchmarks.scale import SMALLEST
 from benchmarks.sessions import in_words
 from benchmarks.table import KINDS, Column, Row, Table, at_most, summary
 
+pytestmark = pytest.mark.once
+
 REQUESTS, HTTPX, HTTPX_ASYNC = ours()
 
 

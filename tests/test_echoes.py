@@ -41,7 +41,7 @@ ECHOES: dict[str, str] = {
     "basic": basic("MyClientId", SECRET),
     "basic without padding": basic("MyClientId", SECRET).rstrip("="),
     "basic, URL-safe": basic("MyClientId", SECRET).replace("+", "-").replace("/", "_"),
-    "basic of RFC 6749": basic(quote_plus("MyClientId"), quote_plus(SECRET)),
+    "basic of RFC 6749": basic("MyClientId", quote(SECRET, safe="")),
     "a token known before": KNOWN,
 }
 # What stays of them in any text where they have not been hidden.

@@ -94,9 +94,11 @@ with multiprocessing.get_context("fork").Pool(3) as pool:
 
 
 def start(script: str, server: MediaHoundServer) -> subprocess.Popen[str]:
+    # Not under coverage, which holds a lock of its own when a thread enters a function.
+    inherited = {name: value for name, value in os.environ.items() if "COVERAGE" not in name}
     return subprocess.Popen(
         [sys.executable, "-c", PRELUDE + script, server.url],
-        env={**os.environ, **server.environment},
+        env={**inherited, **server.environment},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

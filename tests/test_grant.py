@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mediahound_auth import ConfigurationError
-from mediahound_auth.grant import ClientAuth, Grant, TokenRequest, TokenResponse
+from mediahound_auth.grant import ClientAuth, Grant, Secret, TokenRequest, TokenResponse
 
 URL = "https://api.mediahound.com/1.3/security/oauth/token"
 FORMS: tuple[ClientAuth, ...] = get_args(ClientAuth)
@@ -222,6 +222,13 @@ def test_neither_grant_nor_request_nor_answer_shows_the_secret(
     assert text.startswith(type(make()).__name__)
     assert "s3cr3t" not in text
     assert base64.b64encode(b"MyClientId:s3cr3t").decode() not in text
+
+
+def test_a_secret_is_itself_but_tools_that_print_frames_see_a_mask() -> None:
+    secret = a_grant().secret()
+    assert isinstance(secret, Secret)
+    assert f"{secret}" == "s3cr3t"
+    assert repr({"secret": secret}) == "{'secret': '********'}"
 
 
 def test_messages_call_the_endpoint_by_its_host() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from mediahound_auth.testing import MediaHoundServer
 
-HTTP_LIBRARIES = {"requests", "urllib3", "httpx", "httpcore", "aiohttp"}
+HTTP_LIBRARIES = {"requests", "urllib3", "httpx", "httpcore", "httpx2", "httpcore2", "aiohttp"}
 PROTOCOL_AND_RETRIES = {"oauthlib", "stamina", "tenacity"}
 
 
@@ -44,8 +44,12 @@ def test_the_package_works_without_any_http_library() -> None:
 
 @pytest.mark.parametrize(
     ("library", "not_loaded"),
-    [("requests", {"httpx", "httpcore", "anyio"}), ("httpx", {"requests", "urllib3"})],
-    ids=["requests", "httpx"],
+    [
+        ("requests", {"httpx", "httpcore", "httpx2", "httpcore2", "anyio"}),
+        ("httpx", {"requests", "urllib3", "httpx2", "httpcore2"}),
+        ("httpx2", {"requests", "urllib3", "httpx", "httpcore"}),
+    ],
+    ids=["requests", "httpx", "httpx2"],
 )
 def test_protocol_and_retry_code_is_loaded_by_the_first_grant_and_not_before(
     library: str, not_loaded: set[str], server: MediaHoundServer
@@ -73,7 +77,7 @@ def test_protocol_and_retry_code_is_loaded_by_the_first_grant_and_not_before(
     assert not granted & not_loaded
 
 
-@pytest.mark.parametrize("library", ["requests", "httpx"])
+@pytest.mark.parametrize("library", ["requests", "httpx", "httpx2"])
 def test_an_adapter_without_its_library_says_which_extra_to_install(library: str) -> None:
     said = without(
         [library],

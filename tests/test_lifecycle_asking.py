@@ -11,10 +11,12 @@ from mediahound_auth import (
     TokenEndpointUnavailable,
     TokenRequestError,
 )
-from mediahound_auth.lifecycle import patience_at_lock, worth_another
+from mediahound_auth.lifecycle import State, patience_at_lock, worth_another
 
 
-def unavailable(retry_after: float | None = None, *, transient: bool = True) -> Exception:
+def unavailable(
+    retry_after: float | None = None, *, transient: bool = True
+) -> TokenEndpointUnavailable:
     error = TokenEndpointUnavailable("down", retry_after=retry_after)
     error.transient = transient
     return error
@@ -65,3 +67,25 @@ def test_at_a_stores_lock_enough_time_is_left_to_ask_oneself(remaining: float) -
     assert 0.25 * remaining <= shortest <= longest <= 0.75 * remaining
     if remaining:
         assert shortest < longest, "not all lose patience at the same time"
+
+
+@pytest.mark.parametrize(
+    ("error", "rotating", "waited_for", "wait"),
+    [
+        pytest.param(InvalidClientError("no"), True, True, 1.0, id="another secret may come"),
+        pytest.param(InvalidClientError("no"), True, False, 0.0, id="nobody waited for it"),
+        pytest.param(
+            InvalidClientError("no", retry_after=90.0), True, True, 1.0, id="asked of the old one"
+        ),
+        pytest.param(InvalidClientError("no"), False, True, 8.0, id="it is the only secret"),
+        pytest.param(InvalidClientError("no"), None, True, 8.0, id="as it is by default"),
+        pytest.param(unavailable(), True, True, 8.0, id="no secret helps"),
+    ],
+)
+def test_the_fourth_failure_in_a_row_is_shared_for_a_time(
+    error: TokenRequestError, rotating: bool | None, waited_for: bool, wait: float
+) -> None:
+    state, more = State(), {} if rotating is None else {"rotating": rotating}
+    for _ in range(4):
+        state = state.failed(error, 100.0, jitter=0.0, waited_for=waited_for, **more)
+    assert state.retry_at == 100.0 + wait

@@ -10,6 +10,8 @@ from fleet import Fleet, OneToken
 
 from mediahound_auth.testing import MediaHoundServer
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture(scope="module")
 def processes() -> Iterator[Fleet]:

@@ -11,6 +11,8 @@ from urllib3.util import parse_url
 
 from mediahound_auth.origins import DEFAULT_PORTS, Origin, origin_of
 
+pytestmark = pytest.mark.once
+
 API = "https://api.example.com"
 
 

@@ -16,6 +16,8 @@ from mediahound_auth.stores.file import FileStore
 from mediahound_auth.stores.redis import RedisStore
 from mediahound_auth.testing import contract
 
+pytestmark = pytest.mark.once
+
 KEY = Fernet.generate_key()
 
 

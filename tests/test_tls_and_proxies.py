@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import datetime
-import socket
 import ssl
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ import httpx
 import pytest
 import requests
 import trustme
+from proxy import Proxy
 
 import mediahound_auth.httpx
 import mediahound_auth.requests
@@ -24,15 +23,6 @@ from mediahound_auth import MemoryStore, Token, TokenEndpointUnavailable
 from mediahound_auth.testing import MediaHoundServer
 
 NOBODY_THERE = "http://127.0.0.1:9"
-
-
-@pytest.fixture(autouse=True)
-def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"):
-        monkeypatch.delenv(name, raising=False)
-    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.upper(), raising=False)
 
 
 @pytest.fixture(scope="module")
@@ -183,63 +173,9 @@ def test_session_and_client_bring_the_client_certificate(
     assert len(server.token_requests) == 1
 
 
-class ConnectProxy:
-    """An HTTP proxy on loopback that knows nothing but CONNECT, and remembers what it was told."""
-
-    def __init__(self) -> None:
-        self.heads: list[bytes] = []
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self._threads = [threading.Thread(target=self._accept)]
-        self._open: list[socket.socket] = []
-
-    @property
-    def address(self) -> str:
-        return f"127.0.0.1:{self._listener.getsockname()[1]}"
-
-    def __enter__(self) -> ConnectProxy:
-        self._threads[0].start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)  # ends accept()
-        self._threads[0].join()
-        for end in self._open:
-            with suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-        for thread in self._threads[1:]:
-            thread.join()
-        for end in [*self._open, self._listener]:
-            end.close()
-
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                near, _ = self._listener.accept()
-                self._open.append(near)
-                head = b""
-                while not head.endswith(b"\r\n\r\n") and (octet := near.recv(1)):
-                    head += octet
-                self.heads.append(head)
-                host, _, port = head.split()[1].decode().rpartition(":")
-                far = socket.create_connection((host, int(port)))
-                self._open.append(far)
-                near.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
-                for source, target in ((near, far), (far, near)):
-                    thread = threading.Thread(target=self._relay, args=(source, target))
-                    self._threads.append(thread)
-                    thread.start()
-
-    @staticmethod
-    def _relay(source: socket.socket, target: socket.socket) -> None:
-        with suppress(OSError):
-            while data := source.recv(65536):
-                target.sendall(data)
-            target.shutdown(socket.SHUT_WR)
-
-
 @pytest.fixture
-def proxy() -> Iterator[ConnectProxy]:
-    with ConnectProxy() as proxy:
+def proxy() -> Iterator[Proxy]:
+    with Proxy() as proxy:
         yield proxy
 
 
@@ -248,7 +184,7 @@ def test_a_proxy_tunnels_the_token_request_and_reads_none_of_it(
     given_by: str,
     library: Library,
     server: MediaHoundServer,
-    proxy: ConnectProxy,
+    proxy: Proxy,
     ca_file: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

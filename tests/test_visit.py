@@ -7,6 +7,7 @@ import logging
 import pytest
 
 from mediahound_auth import MemoryStore, Token
+from mediahound_auth.grant import Grant
 from mediahound_auth.visit import Health, Visit
 
 
@@ -21,7 +22,7 @@ def test_a_visit_that_ends_well_during_an_outage_does_not_end_the_outage(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO, "mediahound_auth")
-    health = Health()
+    health = Health(Grant("id", "secret", "https://localhost/token"))
     with Visit(MemoryStore(), "key", health) as begun_before:
         begun_before.load()
         with Visit(Gone(), "key", health) as visit:

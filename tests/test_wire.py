@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Callable
 from contextlib import closing
 from typing import Any
-from urllib.parse import parse_qsl, quote_plus
+from urllib.parse import parse_qsl, quote
 
 import httpx
 import pytest
@@ -114,7 +114,7 @@ AWKWARD_ID, AWKWARD_SECRET = "Zoë's client & co", "p%ss:wörd+/= 雪"
     ("form", "userinfo"),
     [
         ("mediahound", f"{AWKWARD_ID}:{AWKWARD_SECRET}"),
-        ("client_secret_basic", f"{quote_plus(AWKWARD_ID)}:{quote_plus(AWKWARD_SECRET)}"),
+        ("client_secret_basic", f"{quote(AWKWARD_ID, safe='')}:{quote(AWKWARD_SECRET, safe='')}"),
     ],
     ids=["mediahound: raw UTF-8", "client_secret_basic: form-urlencoded"],
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import logging
 import os
 import re
 import secrets
@@ -13,24 +12,21 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 
+from mediahound_auth.extras import missing
+
 try:
     import filelock
     import platformdirs
-except ModuleNotFoundError as error:
-    if error.name not in ("filelock", "platformdirs"):
-        raise
-    raise ModuleNotFoundError(
-        f"FileStore needs {error.name}: pip install 'mediahound-auth[file]'", name=error.name
-    ) from None
+except ModuleNotFoundError as _error:
+    raise missing(_error, "FileStore", "file", "filelock", "platformdirs") from None
 
+from mediahound_auth import events
 from mediahound_auth.errors import ConfigurationError
 from mediahound_auth.stores.memory import MemoryStore
 from mediahound_auth.stores.record import EncryptionKey, Records
 from mediahound_auth.token import Token
 
 __all__ = ["FileStore"]
-
-log = logging.getLogger("mediahound_auth")
 
 # Octets of a record that are read at most: more than the longest token makes, even when sealed.
 LONGEST_RECORD = 1 << 22
@@ -45,6 +41,8 @@ _KEY = re.compile(r"[0-9A-Za-z_-]{1,128}")
 # What stands in a folder of ours, whose keys are digests.
 _OURS = re.compile(r"[0-9a-f]{64}\.(json|lock|[0-9a-f]{16}\.tmp)|saving\.lock")
 
+# Elsewhere there are no owners and no rights of this kind.
+_POSIX = os.name == "posix"
 _OTHERS = 0o077  # the rights of everybody but the owner
 _FLAGS = sum(getattr(os, f"O_{name}", 0) for name in ("NOFOLLOW", "CLOEXEC", "BINARY", "NONBLOCK"))
 
@@ -78,7 +76,7 @@ class FileStore:
         *,
         encryption_key: EncryptionKey | None = None,
     ) -> None:
-        self.path = _absolute(path)
+        self.path: Path = _absolute(path)
         self._records = Records(encryption_key)
 
     def load(self, key: str) -> Token | None:
@@ -166,7 +164,7 @@ class FileStore:
         """Whether the folder is there; if it is, it is ours alone."""
         if create:
             os.makedirs(self.path, mode=0o700, exist_ok=True)
-        if os.name != "posix":
+        if not _POSIX:
             return self.path.is_dir()
         try:
             with _ours(self.path, os.O_RDONLY | os.O_DIRECTORY):
@@ -210,12 +208,7 @@ class FileStore:
     def _say_that_there_are_no_locks(self, error: OSError) -> None:
         if self.path not in _without_locks:
             _without_locks.add(self.path)
-            log.warning(
-                "%s cannot be locked (%s): processes that share it may renew the token at the same "
-                "time",
-                self.path,
-                error.strerror,
-            )
+            events.store_unlocked(self.path, error)
 
 
 def _absolute(path: object) -> Path:
@@ -251,7 +244,7 @@ def _ours(path: Path, flags: int) -> Iterator[int]:
             raise _refused(path, "it is a symbolic link; name what it points to") from error
         raise
     try:
-        if os.name == "posix":
+        if _POSIX:
             _tighten(fd, path)
         yield fd
     finally:
@@ -270,9 +263,7 @@ def _tighten(fd: int, path: Path) -> None:
     os.fchmod(fd, info.st_mode & 0o700)
     if os.fstat(fd).st_mode & _OTHERS:
         raise _refused(path, "its file system lets others access it")
-    log.warning(
-        "others could access %s (mode %03o): now only its owner can", path, info.st_mode & 0o777
-    )
+    events.store_exposed(path, info.st_mode & 0o777)
 
 
 def _refused(path: Path, why: str) -> PermissionError:

@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from mediahound_auth.errors import ConfigurationError
+from mediahound_auth.extras import missing
 from mediahound_auth.token import Token
 
 if TYPE_CHECKING:
@@ -152,12 +153,8 @@ def _box(keys: tuple[bytes, ...]) -> MultiFernet:
     try:
         from cryptography.fernet import Fernet, MultiFernet
     except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] != "cryptography":
-            raise
-        raise ModuleNotFoundError(
-            "encryption_key needs cryptography: pip install 'mediahound-auth[encryption]'",
-            name="cryptography",
-        ) from None
+        names = ("cryptography", "cryptography.fernet")
+        raise missing(error, "encryption_key", "encryption", *names) from None
     boxes: list[Fernet] = []
     for key in keys:
         try:

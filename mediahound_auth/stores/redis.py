@@ -9,14 +9,12 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from mediahound_auth.extras import missing
+
 try:
     import redis
-except ModuleNotFoundError as error:
-    if error.name != "redis":
-        raise
-    raise ModuleNotFoundError(
-        "RedisStore needs redis: pip install 'mediahound-auth[redis]'", name="redis"
-    ) from None
+except ModuleNotFoundError as _error:
+    raise missing(_error, "RedisStore", "redis", "redis") from None
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 

@@ -15,6 +15,7 @@ with MediaHoundServer() as server:
 from mediahound_auth.testing.contract import StoreContract
 from mediahound_auth.testing.provider import ClientAuthForm
 from mediahound_auth.testing.server import Credentials, MediaHoundServer
+from mediahound_auth.testing.static import static_auth
 from mediahound_auth.testing.traffic import Hold, ReceivedRequest
 
 __all__ = [
@@ -24,4 +25,5 @@ __all__ = [
     "MediaHoundServer",
     "ReceivedRequest",
     "StoreContract",
+    "static_auth",
 ]

@@ -26,13 +26,15 @@ class Listener(socketserver.ThreadingTCPServer):
 
     daemon_threads = True
     request_queue_size = 1024
+    allow_reuse_address: bool = os.name == "posix"  # elsewhere it would share the port
 
     def __init__(
         self,
         answer: Callable[[ReceivedRequest], Answer | None],
         ssl_context: ssl.SSLContext | None,
+        port: int,
     ) -> None:
-        """Listen on an ephemeral port of 127.0.0.1, with TLS if there is a context.
+        """Listen on this port of 127.0.0.1, with TLS if there is a context.
 
         `answer` is called in the connection's thread; its None resets the connection.
         """
@@ -40,7 +42,7 @@ class Listener(socketserver.ThreadingTCPServer):
         self._ssl_context = ssl_context
         self._connections: set[socket.socket] = set()
         self._changed = threading.Condition()
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(("127.0.0.1", port), _Handler)
 
     def get_request(self) -> tuple[socket.socket, object]:
         """Accept a connection."""

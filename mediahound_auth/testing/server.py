@@ -32,7 +32,7 @@ class Credentials(TypedDict):
 
 
 class MediaHoundServer:
-    """A MediaHound on an ephemeral port of 127.0.0.1, in threads of this process.
+    """A MediaHound on a port of 127.0.0.1, in threads of this process.
 
     Use it as a context manager, or call `start` and `stop`. It serves once: a stopped server is not
     started again.
@@ -60,6 +60,7 @@ class MediaHoundServer:
         form: ClientAuthForm = "mediahound",
         ssl_context: ssl.SSLContext | None = None,
         clock: Callable[[], float] = time.time,
+        port: int = 0,
     ) -> None:
         """Describe the server; `start` opens its socket.
 
@@ -75,6 +76,7 @@ class MediaHoundServer:
             form: the client authentication it demands; every other form is refused.
             ssl_context: serve TLS with this context, whose certificate is for "localhost".
             clock: the time in seconds.
+            port: the port to listen on; 0 takes one that is free.
 
         Raises:
             ValueError: there is no such form.
@@ -83,7 +85,7 @@ class MediaHoundServer:
         self.client_secret = client_secret
         self.scope = scope
         self.clock = clock
-        self.token_delay = 0.0
+        self.token_delay: float = 0.0
         self.reject_api_calls = False
         self._issuer = TokenIssuer(lifetime=lifetime, reissue=reissue, clock=lambda: self.clock())
         self._authorization_server = AuthorizationServer(
@@ -98,6 +100,7 @@ class MediaHoundServer:
         self.token_requests: list[ReceivedRequest] = self._token_traffic.requests
         self.api_calls: list[ReceivedRequest] = self._api_traffic.requests
         self._ssl_context = ssl_context
+        self._wanted_port = port
         self._stopping = threading.Event()
         self._listener: Listener | None = None
         self._thread: threading.Thread | None = None
@@ -108,10 +111,11 @@ class MediaHoundServer:
 
         Raises:
             RuntimeError: it has been started before.
+            OSError: the port is taken.
         """
         if self._url is not None:
             raise RuntimeError("this MediaHoundServer has been started already; make another one")
-        self._listener = Listener(self._answer, self._ssl_context)
+        self._listener = Listener(self._answer, self._ssl_context, self._wanted_port)
         port = self._listener.server_address[1]
         # Certificates are issued for names, and clients verify the name they connect to.
         origin = "http://127.0.0.1" if self._ssl_context is None else "https://localhost"

@@ -1,0 +1,37 @@
+"""`mediahound-auth demo`: the package at work in a few lines, against a stand-in on loopback."""
+
+from __future__ import annotations
+
+import requests
+
+from mediahound_auth.errors import InvalidClientError
+from mediahound_auth.requests import MediaHoundAuth
+from mediahound_auth.testing import MediaHoundServer
+
+__all__ = ["demo"]
+
+
+def demo() -> None:
+    """Show how many token requests a few calls take, with what may go wrong on the way."""
+    with MediaHoundServer() as server, requests.Session() as session:
+        print(f"A stand-in for MediaHound runs at {server.url}.\n")
+        print(f"  {'':<50}{'API says':>9}{'token requests':>17}")
+        session.auth = MediaHoundAuth(**server.credentials)
+
+        def show(what: str) -> None:
+            status = session.get(f"{server.url}/1.3/search/all/Gladiator", timeout=30).status_code
+            print(f"  {what:<50}{status:>9}{len(server.token_requests):>17}")
+
+        show("the first call fetches a token")
+        show("the second one uses it")
+        server.revoke_tokens()
+        show("the token was revoked: a new one, and sent again")
+        server.expire_tokens()
+        server.answer_token_requests(1, status=503)
+        show("it expired; the endpoint fails once: asked again")
+        print("\nA wrong secret is told in words, and is asked about once:")
+        session.auth = MediaHoundAuth(server.client_id, "wrong", token_url=server.token_url)
+        try:
+            show("")
+        except InvalidClientError as error:
+            print(f"  {error}")

@@ -1,0 +1,297 @@
+"""MediaHoundSession for requests-oauthlib: an `OAuth2Session` whose token sees to itself.
+
+It is fetched at the first request, renewed before it expires and after a 401, and shared, all of it
+by the `MediaHoundAuth` that the session carries as its `auth`. What `OAuth2Session` does to the
+same end (adding tokens, fetching and refreshing them, and logging them on the way) is not used.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NoReturn
+
+from mediahound_auth.extras import missing
+
+try:
+    from oauthlib.common import urldecode
+    from oauthlib.oauth2 import BackendApplicationClient
+    from requests_oauthlib import OAuth2Session
+except ModuleNotFoundError as _error:
+    raise missing(_error, __name__, "requests-oauthlib", "requests_oauthlib") from None
+import requests
+
+from mediahound_auth.answer import lifetime, scope_of
+from mediahound_auth.auth import masked
+from mediahound_auth.cell import guard
+from mediahound_auth.grant import ClientAuth, TokenRequest, TokenResponse
+from mediahound_auth.requests import ConfigurationError, MediaHoundAuth
+from mediahound_auth.stores import Store
+from mediahound_auth.token import Token
+
+__all__ = ["MediaHoundSession"]
+
+TokenDict = dict[str, object]
+
+
+class _Auth(MediaHoundAuth):
+    """Sends token requests as the session would, its compliance hooks included."""
+
+    _transport: MediaHoundSession
+
+    def _send(self, request: TokenRequest, timeout: float) -> TokenResponse:
+        if hooks := self._hooks("access_token_request"):
+            request = _changed(request, hooks)
+        return self._send_with(self._transport, request, timeout)
+
+    def _received(self, response: requests.Response) -> TokenResponse:
+        for hook in self._hooks("access_token_response"):
+            response = hook(response)
+        return super()._received(response)
+
+    def _hooks(self, kind: str) -> list[Callable[..., Any]]:
+        return list(self._transport.compliance_hook[kind])
+
+
+class MediaHoundSession(OAuth2Session):  # type: ignore[misc]  # requests-oauthlib has no types
+    """An `OAuth2Session` for the client-credentials grant that never needs to be given a token.
+
+    Nothing else has to be called: the first request fetches a token. The options are those of
+    `mediahound_auth.requests.MediaHoundAuth`; token requests go the way of this session's own
+    adapters, proxies, `verify` and `cert`. What `OAuth2Session` has keeps its meaning, apart from
+    this: the token goes to the allowed origins only, `http` is no error, and no token is logged.
+
+    Compliance hooks: "protected_request", "access_token_request" (which may change headers and
+    data, but not the URL) and "access_token_response" are called. The two for refreshing are not:
+    this grant has no refresh token. Sessions that share a token also share its request, with the
+    hooks of one of them; `store=MemoryStore()` keeps one apart.
+
+    Args:
+        client_id: the application's client id; else MEDIAHOUND_CLIENT_ID.
+        client_secret: the application's client secret, or a callable that returns it; else
+            MEDIAHOUND_CLIENT_SECRET.
+        token_url: the token endpoint; else MEDIAHOUND_TOKEN_URL, else MediaHound's.
+        scope: the scopes to ask for, as one str separated by blanks or several; none by default.
+        client_auth: how the client authenticates, as for MediaHoundAuth.
+        origins: further origins the token may go to, besides that of the token endpoint.
+        store: where the token waits between calls; else in memory, shared by the process.
+        renew_margin: seconds before the expiry at which renewal in the background begins.
+        timeout: seconds that getting one token may take, retries included.
+        token: one that was kept elsewhere, as `token_updater` got it; used if it is still live.
+        token_updater: called with each new token, a dict, after the first request that had it.
+
+    Raises:
+        ConfigurationError: an option is missing or wrong.
+    """
+
+    def __init__(
+        self,
+        client_id: str | None = None,
+        client_secret: str | Callable[[], str] | None = None,
+        *,
+        token_url: str | None = None,
+        scope: str | Iterable[str] | None = None,
+        client_auth: ClientAuth = "mediahound",
+        origins: Iterable[str] = (),
+        store: Store | None = None,
+        renew_margin: float = 300.0,
+        timeout: float = 30.0,
+        token: Mapping[str, object] | None = None,
+        token_updater: Callable[[TokenDict], object] | None = None,
+    ) -> None:
+        client_secret = masked(client_secret)
+        self._bearer: MediaHoundAuth | None = None
+        self._told: object = None
+        self._teller = 0
+        auth = _Auth(
+            client_id,
+            client_secret,
+            token_url=token_url,
+            scope=scope,
+            client_auth=client_auth,
+            origins=origins,
+            store=store,
+            renew_margin=renew_margin,
+            timeout=timeout,
+            session=self,
+        )
+        grant = auth._source.settings.grant
+        scopes: Any = grant.scope.split() or None
+        client = BackendApplicationClient(grant.client_id, scope=scopes)
+        super().__init__(client=client, scope=scopes, token_updater=token_updater)
+        self._bearer = auth
+        self.auth: Any = auth
+        if token:
+            self.token = token
+
+    @property
+    def token(self) -> TokenDict:
+        """The token at hand, live or not, as requests-oauthlib has it; {} if there is none.
+
+        Setting it gives one that was kept elsewhere; it is used if it is live and newer than what
+        is at hand. Setting it to {} forgets the token, here and in the store.
+        """
+        known = self._bearer and self._bearer._cell.state.token
+        return _as_dict(known) if known else {}
+
+    @token.setter
+    def token(self, value: Mapping[str, object] | None) -> None:
+        if self._bearer is None:
+            return  # OAuth2Session's constructor, which has none to give
+        if not value:
+            self._bearer.forget()
+            return
+        token = _of_dict(value)
+        self._told = token.access_token
+        self._bearer._source.adopt(token)
+
+    @property
+    def access_token(self) -> str | None:
+        """The access token at hand, live or not; None if there is none. Can be set and deleted."""
+        access_token = self.token.get("access_token")
+        return access_token if isinstance(access_token, str) else None
+
+    @access_token.setter
+    def access_token(self, value: str) -> None:
+        self.token = {"access_token": value}
+
+    @access_token.deleter
+    def access_token(self) -> None:
+        self.token = {}
+
+    def fetch_token(self, *args: object, **kwargs: object) -> TokenDict:
+        """Ask the token endpoint now, and return the token: perhaps the same one once more.
+
+        There is no need to: the first request does what is necessary. `refresh_token` is the
+        same, since this grant has no refresh token (RFC 6749 §4.4.3).
+
+        Raises:
+            ConfigurationError: there are arguments; what they say is said to the constructor.
+            MediaHoundAuthError: there is no token to be had; also a requests.RequestException.
+        """
+        arguments = bool(args or kwargs)
+        del args, kwargs  # a secret perhaps, and tracebacks may show variables
+        return self._fetched(arguments)
+
+    def refresh_token(self, *args: object, **kwargs: object) -> TokenDict:
+        """The same as `fetch_token`: this grant has no refresh token (RFC 6749 §4.4.3).
+
+        Raises:
+            MediaHoundAuthError: as `fetch_token` does.
+        """
+        arguments = bool(args or kwargs)
+        del args, kwargs
+        return self._fetched(arguments)
+
+    def _fetched(self, arguments: bool) -> TokenDict:
+        if arguments:
+            raise ConfigurationError(
+                "fetch_token and refresh_token take no arguments here: give token_url, "
+                "client_secret, scope and the like to MediaHoundSession"
+            )
+        assert self._bearer is not None
+        token = self._bearer.renew()
+        self._tell()
+        return _as_dict(token)
+
+    # OAuth2Session's own method would refuse http, add its token to everything, and log it.
+    def request(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self,
+        method: str,
+        url: str,
+        data: Any = None,
+        headers: Any = None,
+        withhold_token: bool = False,
+        **kwargs: Any,
+    ) -> requests.Response:
+        """`requests.Session.request` with the token attached, unless `withhold_token`.
+
+        Raises:
+            MediaHoundAuthError: there is no token to be had; also a requests.RequestException.
+        """
+        for unused in ("client_id", "client_secret"):
+            kwargs.pop(unused, None)
+        auth = kwargs.get("auth") or self.auth
+        if withhold_token:
+            kwargs["auth"] = _as_it_is if auth is self._bearer else auth
+        else:
+            kwargs["auth"] = auth or self._bearer
+            for hook in list(self.compliance_hook["protected_request"]):
+                url, headers, data = hook(url, headers, data)
+        return requests.Session.request(self, method, url, data=data, headers=headers, **kwargs)
+
+    def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
+        """`requests.Session.send`; a token that is new by then is told to `token_updater`."""
+        try:
+            return super().send(request, **kwargs)  # type: ignore[no-any-return]
+        finally:
+            self._tell()
+
+    def _tell(self) -> None:
+        """Call `token_updater` if there is a new token: in order, and nobody waits for others."""
+        while self.token_updater is not None:
+            with guard:
+                if self._teller == os.getpid():
+                    return  # whoever is telling looks again afterwards
+                token = self._untold()
+                if not token:
+                    return
+                self._teller = os.getpid()
+            try:
+                self.token_updater(token)
+                self._told = token["access_token"]  # not so if that has failed
+            finally:
+                self._teller = 0
+
+    def _untold(self) -> TokenDict:
+        token = self.token
+        return {} if token.get("access_token") == self._told else token
+
+    def __getstate__(self) -> NoReturn:
+        raise TypeError(
+            "a MediaHoundSession cannot be pickled, as no OAuth2Session can; "
+            "a requests.Session with auth=MediaHoundAuth(...) can"
+        )
+
+
+def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    return request
+
+
+def _changed(request: TokenRequest, hooks: list[Callable[..., Any]]) -> TokenRequest:
+    url, headers = request.url, dict(request.headers)
+    kwargs: dict[str, Any] = {"data": dict(urldecode(request.body.decode()))}
+    for hook in hooks:
+        url, headers, kwargs = hook(url, headers, kwargs)
+    if url != request.url or kwargs.keys() != {"data"}:
+        raise ConfigurationError(
+            "an access_token_request hook may change nothing but headers and data; it may not "
+            "change the URL, since token_url= says where the client secret goes"
+        )
+    return TokenRequest(url, headers, kwargs["data"])  # of which requests makes the body
+
+
+def _as_dict(token: Token) -> TokenDict:
+    return {
+        "access_token": token.access_token,
+        "token_type": "Bearer",
+        "expires_in": round(token.expires_at - time.time()),
+        "expires_at": token.expires_at,
+        "scope": (token.scope or "").split(),
+    }
+
+
+def _of_dict(value: Mapping[str, object]) -> Token:
+    try:
+        now, expires_at = time.time(), value.get("expires_at")
+        if isinstance(expires_at, bool) or not isinstance(expires_at, int | float):
+            expires_at = now + lifetime(value.get("expires_in"))
+        scope = scope_of(value.get("scope")) or None
+        return Token(str(value["access_token"]), float(expires_at), min(now, expires_at), scope)
+    except (KeyError, ValueError):
+        # Without the cause, whose text may be the token's.
+        raise ConfigurationError(
+            "token must be a dict with an access_token and, as numbers of seconds, expires_at or "
+            "expires_in"
+        ) from None

@@ -1,0 +1,33 @@
+"""What a program tells whoever runs it: a line at a time, on standard error."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+__all__ = ["say", "say_warnings"]
+
+
+def say(program: str, message: str) -> None:
+    """Print `message` as one line that begins with the program's name."""
+    print(f"{program}: {' '.join(message.split())}", file=sys.stderr)
+
+
+def say_warnings(program: str) -> None:
+    """From now on, say what this package logs as a warning: a store that fails, above all.
+
+    That there is no token is left out: the error that ends the program says so.
+    """
+    logging.getLogger("mediahound_auth").addHandler(_Lines(program))
+
+
+class _Lines(logging.Handler):
+    def __init__(self, program: str) -> None:
+        super().__init__(logging.WARNING)
+        self._program = program
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if vars(record)["event"] != "renewal":
+            # Less the hint at origins=, which no program has.
+            message, _, _ = record.getMessage().partition(". If it is meant to get one")
+            say(self._program, f"warning: {message}")

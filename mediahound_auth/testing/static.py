@@ -1,0 +1,65 @@
+"""static_auth: a fixed bearer token, for tests without any server."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any, TypeVar, overload
+
+from mediahound_auth.auth import BearerAuth
+from mediahound_auth.grant import TokenRequest, TokenResponse
+from mediahound_auth.stores import MemoryStore
+
+__all__ = ["static_auth"]
+
+Auth = TypeVar("Auth", bound=BearerAuth)
+Request = TypeVar("Request", bound=Any)
+
+# Seconds: what MediaHound gives.
+LIFETIME = 1_209_600
+
+
+@overload
+def static_auth(access_token: str = ...) -> Callable[[Request], Request]: ...
+
+
+@overload
+def static_auth(access_token: str, kind: type[Auth]) -> Auth: ...
+
+
+def static_auth(
+    access_token: str = "static-access-token", kind: type[Auth] | None = None
+) -> Callable[[Request], Request] | Auth:
+    """What can stand in for a MediaHoundAuth, with a token that is always the same.
+
+    Alone, it is a function that requests, httpx and httpx2 take as `auth=`: it sets the
+    Authorization header of every request, wherever that goes, and does nothing else.
+
+    Args:
+        access_token: the token.
+        kind: the MediaHoundAuth of your HTTP library, for code that asks for one or calls
+            `token()`. You get a real one, which sends the token to MediaHound's origin only and
+            shares it with nobody. Nothing is sent for it: whenever it asks for a token, it has
+            this one again, and so an API's 401 comes back as it is.
+    """
+    if kind is not None:
+        return _always(access_token, kind)
+
+    def attach(request: Request) -> Request:
+        request.headers["Authorization"] = f"Bearer {access_token}"
+        return request
+
+    return attach
+
+
+def _always(access_token: str, kind: type[Auth]) -> Auth:
+    fields = {"access_token": access_token, "token_type": "bearer", "expires_in": LIFETIME}
+    answer = TokenResponse(200, {}, json.dumps(fields).encode())
+
+    def send(_self: object, _request: TokenRequest, _timeout: float) -> TokenResponse:
+        return answer
+
+    # A class, so that a copy does not ask the real endpoint either.
+    made: Any = type(kind.__name__, (kind,), {"_send": send, "__module__": kind.__module__})
+    auth: Auth = made("static-client", "static-secret", store=MemoryStore())
+    return auth

@@ -1,0 +1,102 @@
+"""`mediahound-auth check`: each step says what is right, or how to mend it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from commands import Shell
+
+from mediahound_auth.testing import MediaHoundServer
+
+
+def check(server: MediaHoundServer, home: Path, *options: str) -> tuple[int, dict[str, str], str]:
+    """The exit code, the steps with what was said of each, and the errors."""
+    done = Shell(home, server.environment).run("mediahound-auth", "check", *options)
+    lines = [line.split(maxsplit=2) for line in done.out.splitlines()]
+    return done.code, {step: f"{mark} {what}" for mark, step, what in lines}, done.err
+
+
+def test_what_is_right_is_said(server: MediaHoundServer, tmp_path: Path) -> None:
+    code, steps, err = check(server, tmp_path)
+    assert (code, err) == (0, "")
+    assert list(steps) == ["configuration", "reachability", "grant", "lifetime", "scope"]
+    assert all(said.startswith("ok ") for said in steps.values())
+    assert server.token_url in steps["configuration"]
+    assert "14 days (1209600 s)" in steps["lifetime"]
+    assert "public_profile" in steps["scope"]
+    assert len(server.token_requests) == 2  # the first one is without credentials
+    assert "Authorization" not in server.token_requests[0].headers
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(7200, "2 hours"), (240, "4 minutes"), (90, "90 seconds")]
+)
+def test_a_short_life_is_explained(client_id: str, tmp_path: Path, seconds: int, said: str) -> None:
+    with MediaHoundServer(client_id=client_id, lifetime=seconds) as server:
+        code, steps, _ = check(server, tmp_path)
+    assert code == 0
+    assert said in steps["lifetime"]
+    assert ("perhaps the rest" in steps["lifetime"]) is (seconds <= 300)
+
+
+def test_a_configuration_that_is_wrong_is_the_first_step(
+    server: MediaHoundServer, tmp_path: Path
+) -> None:
+    code, steps, err = check(server, tmp_path, "--token-url", "http://api.example.com/token")
+    assert (code, steps) == (2, {})
+    assert "token_url must be an https URL" in err
+
+
+def test_an_endpoint_that_cannot_be_reached_is_told(
+    server: MediaHoundServer, tmp_path: Path
+) -> None:
+    server.stop()
+    code, steps, err = check(server, tmp_path)
+    assert (code, err) == (3, "")
+    assert steps["reachability"].startswith("MEND ")
+    assert "Connection refused" in steps["reachability"]
+    assert "proxies" in steps["reachability"]
+
+
+def test_a_refused_client_is_told(server: MediaHoundServer, tmp_path: Path) -> None:
+    code, steps, err = check(server, tmp_path, "--client-auth", "client_secret_basic")
+    assert (code, err) == (1, "")
+    assert steps["grant"].startswith("MEND ")
+    assert "client_auth='client_secret_basic'" in steps["grant"]
+
+
+def test_an_endpoint_that_has_no_time_is_there(server: MediaHoundServer, tmp_path: Path) -> None:
+    server.answer_token_requests(2, status=503, headers={"Retry-After": "3600"})
+    code, steps, err = check(server, tmp_path)
+    assert (code, err) == (3, "")
+    assert steps["reachability"].startswith("ok HTTP 503")
+    assert steps["grant"].startswith("MEND ")
+    assert "has no time now" in steps["grant"]
+
+
+def test_a_scope_that_was_not_granted_is_told(server: MediaHoundServer, tmp_path: Path) -> None:
+    token = {"access_token": "a", "token_type": "bearer", "expires_in": 600, "scope": "one"}
+    server.answer_token_requests(1, status=405)
+    server.answer_token_requests(1, status=200, body=token)
+    code, steps, _ = check(server, tmp_path, "--scope", "one two")
+    assert code == 1
+    assert steps["scope"].startswith("MEND granted: one; not granted: two.")
+
+
+def test_an_endpoint_is_seen_by_it_without_what_netrc_has(
+    server: MediaHoundServer, tmp_path: Path
+) -> None:
+    (tmp_path / ".netrc").write_text("machine 127.0.0.1 login me password mine\n")
+    (tmp_path / ".netrc").chmod(0o600)
+    assert check(server, tmp_path)[0] == 0
+    assert "Authorization" not in server.token_requests[0].headers
+
+
+def test_nothing_that_is_kept_is_touched(server: MediaHoundServer, tmp_path: Path) -> None:
+    shell = Shell(tmp_path, server.environment)
+    before = shell.run("mediahound-auth", "token").out
+    kept = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    check(server, tmp_path)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == kept
+    assert shell.run("mediahound-auth", "token").out == before

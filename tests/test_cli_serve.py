@@ -1,0 +1,64 @@
+"""`mediahound-auth serve` and `demo`: a stand-in for MediaHound, from the shell."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from commands import Shell
+
+PROGRAM = "mediahound-auth"
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Shell:
+    return Shell(tmp_path, {})
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+def test_serve_prints_what_another_shell_needs_and_ends_when_told(
+    shell: Shell, end: signal.Signals
+) -> None:
+    started = shell.start(PROGRAM, "serve", "--lifetime", "60", "--fail", "1", "--drop", "1")
+    assert started.stdout is not None
+    lines = [started.stdout.readline() for _ in range(4)]
+    assert lines[-1].startswith("# A stand-in for MediaHound, at http://127.0.0.1:")
+    exports = "".join(lines)
+    done = shell.run("bash", "-euc", f"{exports}\nmediahound-auth token --json")
+    assert (done.code, done.err) == (0, "")
+    fields = json.loads(done.out)
+    assert fields["expires_at"] - time.time() < 60
+    port = lines[-1].split(":")[-1].split()[0]
+    taken = shell.run(PROGRAM, "serve", "--port", port)
+    assert (taken.code, taken.err) == (2, "mediahound-auth: --port: Address already in use\n")
+    started.send_signal(end)
+    assert started.communicate(timeout=30) == ("", "")
+    assert started.returncode == 0
+
+
+def test_serve_can_be_as_strict_as_other_servers_and_reject_all_calls(shell: Shell) -> None:
+    options = ["--form", "client_secret_post", "--no-reissue", "--reject-api-calls"]
+    started = shell.start(PROGRAM, "serve", *options)
+    assert started.stdout is not None
+    lines = [started.stdout.readline() for _ in range(4)]
+    exports, url = "".join(lines), lines[-1].split()[-3]
+    refused = shell.run("bash", "-euc", f"{exports}\nmediahound-auth token")
+    assert refused.code == 1
+    call = (
+        f"{exports}\nmediahound-auth token --client-auth client_secret_post --header"
+        f" | curl -sS -H @- {url}/1.3/search/all/Gladiator"
+    )
+    assert "invalid_token" in shell.run("bash", "-euo", "pipefail", "-c", call).out
+    started.terminate()
+    assert started.communicate(timeout=30) == ("", "")
+
+
+def test_demo_shows_the_package_at_work(shell: Shell) -> None:
+    code, out, err = shell.run(PROGRAM, "demo")
+    assert (code, err) == (0, "")
+    assert "the first call fetches a token" in out
+    assert "invalid_client" in out
+    assert "MyClientSecret" not in out

@@ -1,0 +1,178 @@
+"""A hostile network on the way to the API: see hostile.py.
+
+Whatever it does to a call, the call ends as it would with a header that somebody has set by hand,
+and the token is neither lost nor doubled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+import requests
+import trio
+from hostile import ALL, HostileNetwork
+
+from mediahound_auth.httpx import MediaHoundAuth as HttpxAuth
+from mediahound_auth.requests import MediaHoundAuth as RequestsAuth
+from mediahound_auth.testing import MediaHoundServer, static_auth
+
+# Beyond all time-outs, for busy machines: who is not back by then hangs.
+pytestmark = pytest.mark.timeout(60)
+
+TIMEOUT = 0.6  # seconds
+LIBRARIES = ["requests", "httpx", "asyncio", "trio"]
+
+
+@pytest.fixture
+def network(server: MediaHoundServer) -> Iterator[HostileNetwork]:
+    with HostileNetwork(server.url) as network:
+        yield network
+
+
+@pytest.fixture(params=LIBRARIES)
+def library(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def outcomes(
+    library: str, url: str, auth: Any, n: int = 1, between: Callable[[], None] = lambda: None
+) -> list[Any]:
+    """How `n` calls of one session or client end: in a status and a body, or in which error."""
+    found: list[Any] = []
+    if library == "requests":
+        with requests.Session() as session:
+            session.auth = auth
+            for _ in range(n):
+                try:
+                    reply = session.post(url, data=b"Gladiator", timeout=TIMEOUT)
+                    found.append((reply.status_code, reply.content))
+                except requests.RequestException as error:
+                    found.append(type(error))
+                between()
+        return found
+    if library == "httpx":
+        with httpx.Client(auth=auth, timeout=TIMEOUT) as client:
+            for _ in range(n):
+                try:
+                    answer = client.post(url, content=b"Gladiator")
+                    found.append((answer.status_code, answer.content))
+                except httpx.RequestError as error:
+                    found.append(type(error))
+                between()
+        return found
+
+    async def main() -> None:
+        async with httpx.AsyncClient(auth=auth, timeout=TIMEOUT) as client:
+            for _ in range(n):
+                try:
+                    answer = await client.post(url, content=b"Gladiator")
+                    found.append((answer.status_code, answer.content))
+                except httpx.RequestError as error:
+                    found.append(type(error))
+                between()
+
+    if library == "asyncio":
+        asyncio.run(main())
+    else:
+        trio.run(main)
+    return found
+
+
+def auth_for(library: str, server: MediaHoundServer, *origins: str) -> RequestsAuth | HttpxAuth:
+    kind = RequestsAuth if library == "requests" else HttpxAuth
+    return kind(**server.credentials, origins=origins)
+
+
+# On trio, httpx leaves the body of a request that was reset to the garbage collector.
+@pytest.mark.filterwarnings("ignore:Exception ignored in. <async_gen:pytest.PytestWarning")
+@pytest.mark.parametrize("fault", ALL)
+def test_a_call_ends_as_it_would_without_us_and_the_next_one_succeeds(
+    server: MediaHoundServer, network: HostileNetwork, library: str, fault: str
+) -> None:
+    auth = auth_for(library, server, network.url)
+    token = auth.token()
+    url = f"{network.url}/status/200"
+    network.break_down(fault)
+    by_hand = outcomes(library, url, static_auth(token.access_token))
+    with_us = outcomes(library, url, auth)
+    if fault.startswith("reset") and fault.endswith("request"):
+        # In which error a reset ends depends on how far the client has come when it arrives.
+        assert [issubclass(outcome, OSError | httpx.TransportError) for outcome in with_us] == [
+            True
+        ]
+    else:
+        assert with_us == by_hand
+    network.heal()
+    assert outcomes(library, url, auth, 2) == [(200, b'{"status": 200}')] * 2
+    assert auth.token() == token
+    assert len(server.token_requests) == 1
+
+
+@pytest.mark.parametrize(
+    "fault", ["reset during the answer", "stops in the middle", "Content-Length too long"]
+)
+def test_a_fault_in_a_replay_is_the_caller_s_as_any_other(
+    server: MediaHoundServer, network: HostileNetwork, library: str, fault: str
+) -> None:
+    auth = auth_for(library, server, network.url)
+    first = auth.token()
+    server.revoke_tokens()
+    network.plan("", fault)  # the 401 comes through
+    [outcome] = outcomes(library, f"{network.url}/status/200", auth)
+    assert isinstance(outcome, type), outcome
+    assert outcomes(library, f"{network.url}/status/200", auth)[0][0] == 200
+    assert auth.token().access_token != first.access_token
+    assert len(server.token_requests) == 2
+
+
+def test_a_connection_that_is_closed_between_calls_costs_nothing(
+    server: MediaHoundServer, network: HostileNetwork, library: str
+) -> None:
+    network.break_down("closed after the answer")
+    auth = auth_for(library, server, network.url)
+    url = f"{network.url}/status/200"
+    found = outcomes(library, url, auth, 5, between=network.wait_until_closed)
+    assert [status for status, _ in found] == [200] * 5
+    assert len(server.token_requests) == 1
+
+
+def test_a_name_that_cannot_be_resolved_ends_as_it_would_without_us(
+    server: MediaHoundServer, library: str
+) -> None:
+    url = "https://api.mediahound.invalid"
+    auth = auth_for(library, server, url)
+    token = auth.token()
+    by_hand = outcomes(library, f"{url}/status/200", static_auth(token.access_token))
+    assert outcomes(library, f"{url}/status/200", auth) == by_hand
+    assert isinstance(by_hand[0], type)
+    assert outcomes(library, f"{server.url}/status/200", auth)[0][0] == 200
+    assert auth.token() == token
+    assert len(server.token_requests) == 1
+
+
+@pytest.mark.parametrize("fault", ["refused", "reset during the answer", "stops in the middle"])
+def test_a_401_is_the_caller_s_while_the_token_endpoint_cannot_be_reached(
+    server: MediaHoundServer, network: HostileNetwork, library: str, fault: str
+) -> None:
+    kind = RequestsAuth if library == "requests" else HttpxAuth
+    options: dict[str, Any] = {
+        **server.credentials,
+        "token_url": server.token_url.replace(server.url, network.url),
+        "origins": [server.url],
+    }
+    auth, patient = kind(**options, timeout=TIMEOUT), kind(**options, timeout=20)
+    url = f"{server.url}/status/200"
+    first = patient.token()
+    server.revoke_tokens()
+    network.break_down(fault)
+    [(status, _)] = outcomes(library, url, auth)
+    assert status == 401
+    network.heal()
+    renewed = patient.renew()
+    assert renewed.access_token != first.access_token
+    assert outcomes(library, url, auth) == [(200, b'{"status": 200}')]
+    assert len({call.headers["Authorization"] for call in server.api_calls}) == 2

@@ -1,0 +1,106 @@
+"""What is sent with a token, whatever the URL: the same scheme, host and port, as others read them.
+
+The auth objects have short ways for the origins that are allowed, and those are asked here, too:
+each decides about a request as its library prepared it. The parsers are urllib3's and httpx's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import httpx2
+import pytest
+import requests
+from hypothesis import HealthCheck, example, given, settings
+from test_origins import TRICKY, URLS, as_httpx_reads_it, as_urllib3_reads_it, prepared
+
+import mediahound_auth.httpx
+import mediahound_auth.httpx2
+import mediahound_auth.requests
+from mediahound_auth.testing import MediaHoundServer
+
+pytestmark = pytest.mark.once
+
+Place = tuple[str, str, int]
+# Whether a URL is sent with a token, and where to; None if the library does not send it at all.
+Decision = Callable[[str, str], tuple[bool, Place] | None]
+
+
+def by_requests(server: MediaHoundServer) -> Decision:
+    def decide(origin: str, url: str) -> tuple[bool, Place] | None:
+        auth = mediahound_auth.requests.MediaHoundAuth(**server.credentials, origins=[origin])
+        try:
+            sent = requests.Request("GET", url, auth=auth).prepare()
+        except requests.RequestException:
+            return None
+        return "Authorization" in sent.headers, as_urllib3_reads_it(str(sent.url))
+
+    return decide
+
+
+def by_httpx(server: MediaHoundServer, library: Any, kind: Any) -> Decision:
+    def decide(origin: str, url: str) -> tuple[bool, Place] | None:
+        try:
+            request = library.Request("GET", url)
+        except (library.InvalidURL, ValueError):  # idna's error for https://xn-- is of the latter
+            return None
+        flow = kind(**server.credentials, origins=[origin]).sync_auth_flow(request)
+        carried = "Authorization" in next(flow).headers
+        flow.close()
+        if request.url.scheme not in ("http", "https") or not request.url.raw_host:
+            assert not carried
+            return None
+        return carried, as_httpx_reads_it(request.url)
+
+    return decide
+
+
+@pytest.fixture(params=["requests", "httpx", "httpx2"])
+def decision(request: pytest.FixtureRequest, server: MediaHoundServer) -> Decision:
+    if request.param == "requests":
+        return by_requests(server)
+    if request.param == "httpx":
+        return by_httpx(server, httpx, mediahound_auth.httpx.MediaHoundAuth)
+    return by_httpx(server, httpx2, mediahound_auth.httpx2.MediaHoundAuth)
+
+
+def origin_in(url: str) -> str:
+    """The origin of a URL from test_origins.py, as `origins=` takes it: https, and nothing else."""
+    _, host, port = as_urllib3_reads_it(prepared(url))  # http is refused but to this machine
+    return f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
+
+
+WITHOUT_LIMITS = settings(deadline=None, suppress_health_check=list(HealthCheck))
+
+
+@WITHOUT_LIMITS
+@given(allowed=URLS, url=URLS)
+@example(allowed="https://one.example", url="https://ONE.example:443/x/@two.example")
+@example(allowed="https://one.example:80", url="http://one.example")
+@example(allowed="https://one.example:8443", url="https://one.example:8443")
+@example(allowed="https://[::1]", url="https://[::1]:443/x")
+@example(allowed="https://one.example:0", url="https://one.example")
+@example(allowed="https://one.example:0", url="https://one.example:0")
+def test_a_token_goes_along_to_the_same_scheme_host_and_port_and_nowhere_else(
+    decision: Decision, allowed: str, url: str
+) -> None:
+    origin = origin_in(allowed)
+    for asked in (url, origin, f"{origin}/x"):
+        decided = decision(origin, asked)
+        if decided is not None:
+            carried, place = decided
+            assert carried is (place == as_urllib3_reads_it(origin)), (origin, asked)
+
+
+@WITHOUT_LIMITS
+@given(url=TRICKY)
+@example(url="https://evil.example\\@api.example")
+@example(url="https://evil.example\t@api.example")
+@example(url="https://api.example@evil.example/")
+def test_no_text_sends_a_token_to_a_host_that_was_not_allowed(decision: Decision, url: str) -> None:
+    decided = decision("https://api.example", url)
+    if decided is not None:
+        carried, place = decided
+        assert not carried or place == ("https", "api.example", 443)

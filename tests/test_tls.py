@@ -1,0 +1,176 @@
+"""TLS at the token endpoint and at the API: who is trusted, and what is said of who is not."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import ssl
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import requests
+import trustme
+
+from mediahound_auth import MediaHoundAuthError, TokenEndpointUnavailable
+from mediahound_auth.httpx import MediaHoundAuth as HttpxAuth
+from mediahound_auth.requests import MediaHoundAuth as RequestsAuth
+from mediahound_auth.testing import MediaHoundServer
+
+Start = Callable[..., MediaHoundServer]
+LIBRARIES = ["requests", "httpx", "async httpx"]
+NOW, DAY = datetime.datetime.now(datetime.UTC), datetime.timedelta(1)
+CERTIFICATES: dict[str, dict[str, Any]] = {
+    "wrong host": {"name": "elsewhere.example"},
+    "expired": {
+        "not_before": NOW - datetime.timedelta(3),
+        "not_after": NOW - datetime.timedelta(1),
+    },
+    "unknown CA": {},
+}
+WHY = {"wrong host": "localhost", "expired": "expired", "unknown CA": "certificate"}
+
+
+@pytest.fixture(scope="module")
+def ca() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def ca_file(ca: trustme.CA, tmp_path: Path) -> str:
+    ca.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    return str(tmp_path / "ca.pem")
+
+
+@pytest.fixture
+def start(client_id: str) -> Iterator[Start]:
+    """Starts a server, with TLS if there is a CA."""
+    with ExitStack() as stack:
+
+        def start(ca: trustme.CA | None, name: str = "localhost", **life: Any) -> MediaHoundServer:
+            context = None
+            if ca is not None:
+                context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+                ca.issue_cert(name, **life).configure_cert(context)
+            server = MediaHoundServer(client_id=client_id, ssl_context=context)
+            return stack.enter_context(server)
+
+        yield start
+
+
+def call(
+    library: str,
+    ca_file: str,
+    endpoint: MediaHoundServer,
+    api: MediaHoundServer,
+    client_file: str | None = None,
+) -> int:
+    """The status of a call to `api`, with a token from `endpoint`, trusting the CA in `ca_file`.
+
+    `client_file` is the client's own certificate, for both.
+    """
+    url = f"{api.url}/1.3/search/all/Gladiator"
+    options: dict[str, Any] = {**endpoint.credentials, "origins": [api.url], "timeout": 5}
+    if library == "requests":
+        with requests.Session() as session:
+            session.verify, session.cert = ca_file, client_file
+            session.auth = RequestsAuth(**options, session=session)
+            return session.get(url, timeout=20).status_code
+    context = ssl.create_default_context(cafile=ca_file)
+    if client_file:
+        context.load_cert_chain(client_file)
+    with httpx.Client(verify=context) as client:
+        auth = HttpxAuth(**options, client=client)
+        if library == "httpx":
+            return client.get(url, auth=auth).status_code
+
+        async def main() -> int:
+            async with httpx.AsyncClient(verify=context, auth=auth) as client:
+                return (await client.get(url)).status_code
+
+        return asyncio.run(main())
+
+
+def is_live(endpoint: MediaHoundServer, ca_file: str, authorization: str) -> bool:
+    """Whether the token in `authorization` is one of `endpoint`'s."""
+    url, headers = f"{endpoint.url}/status/200", {"Authorization": authorization}
+    return requests.get(url, headers=headers, verify=ca_file, timeout=20).status_code == 200
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize("where", ["both", "token endpoint", "API"])
+def test_tls_at_both_or_at_one_of_them(
+    library: str, start: Start, ca: trustme.CA, ca_file: str, where: str
+) -> None:
+    endpoint = start(ca if where != "API" else None)
+    api = endpoint if where == "both" else start(ca if where == "API" else None)
+    if api is not endpoint:
+        api.answer_api_calls(1, status=200)  # it does not know the token of another server
+    assert call(library, ca_file, endpoint, api) == 200
+    assert len(endpoint.token_requests) == 1
+    [arrived] = api.api_calls
+    assert is_live(endpoint, ca_file, arrived.headers["Authorization"])
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize("wrong", CERTIFICATES)
+def test_an_endpoint_that_cannot_prove_who_it_is_gets_no_secret_and_is_asked_once(
+    library: str, start: Start, ca: trustme.CA, ca_file: str, wrong: str
+) -> None:
+    endpoint = start(trustme.CA() if wrong == "unknown CA" else ca, **CERTIFICATES[wrong])
+    with pytest.raises(TokenEndpointUnavailable, match=WHY[wrong]) as caught:
+        call(library, ca_file, endpoint, endpoint)
+    assert caught.value.transient is False
+    assert endpoint.token_requests == []
+    base = requests.RequestException if library == "requests" else httpx.RequestError
+    assert isinstance(caught.value, base)
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize("wrong", CERTIFICATES)
+def test_an_api_that_cannot_prove_who_it_is_gets_no_token_and_is_the_library_s_error(
+    library: str, start: Start, ca: trustme.CA, ca_file: str, wrong: str
+) -> None:
+    endpoint = start(ca)
+    api = start(trustme.CA() if wrong == "unknown CA" else ca, **CERTIFICATES[wrong])
+    error = requests.exceptions.SSLError if library == "requests" else httpx.ConnectError
+    with pytest.raises(error):
+        call(library, ca_file, endpoint, api)
+    assert api.api_calls == []
+    assert len(endpoint.token_requests) == 1
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_mutual_tls_at_both_needs_nothing_but_the_caller_s_own_session_or_client(
+    library: str, client_id: str, ca: trustme.CA, ca_file: str, tmp_path: Path
+) -> None:
+    pem = str(tmp_path / "client.pem")
+    ca.issue_cert("client@example.org").private_key_and_cert_chain_pem.write_to_path(pem)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ca.issue_cert("localhost").configure_cert(context)
+    ca.configure_trust(context)
+    context.verify_mode = ssl.CERT_REQUIRED
+    with MediaHoundServer(client_id=client_id, ssl_context=context) as server:
+        assert call(library, ca_file, server, server, pem) == 200
+        assert (len(server.token_requests), len(server.api_calls)) == (1, 1)
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_an_api_that_wants_a_certificate_and_gets_none_is_the_library_s_error(
+    library: str, start: Start, client_id: str, ca: trustme.CA, ca_file: str
+) -> None:
+    endpoint = start(ca)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ca.issue_cert("localhost").configure_cert(context)
+    ca.configure_trust(context)
+    context.verify_mode = ssl.CERT_REQUIRED
+    with MediaHoundServer(client_id=client_id, ssl_context=context) as api:
+        # On asyncio, httpx lets this one of ssl's own errors through.
+        with pytest.raises((OSError, httpx.RequestError)) as caught:
+            call(library, ca_file, endpoint, api)
+        assert not isinstance(caught.value, MediaHoundAuthError)
+        assert api.api_calls == []
+    assert len(endpoint.token_requests) == 1

@@ -1,0 +1,113 @@
+"""Log records and metrics of calls, stores and origins: those of docs/guides/watching.md."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from watched import ALWAYS, WHO, Records, counted, metric_reader, recording, search
+
+from mediahound_auth import MemoryStore, Token
+from mediahound_auth.httpx import MediaHoundAuth as HttpxAuth
+from mediahound_auth.requests import MediaHoundAuth
+from mediahound_auth.stores import FileStore
+from mediahound_auth.testing import MediaHoundServer
+
+
+@pytest.fixture
+def records() -> Iterator[Records]:
+    with recording() as records:
+        yield records
+
+
+@pytest.fixture
+def reader() -> InMemoryMetricReader:
+    return metric_reader()
+
+
+@pytest.mark.parametrize("library", ["requests", "httpx", "httpx async"])
+@pytest.mark.parametrize(
+    ("status", "outcome"), [(None, "accepted"), (401, "rejected"), (500, "unclear")]
+)
+def test_a_replay_is_told_and_counted(
+    server: MediaHoundServer,
+    records: Records,
+    reader: InMemoryMetricReader,
+    library: str,
+    status: int | None,
+    outcome: str,
+) -> None:
+    auth, same = MediaHoundAuth(**server.credentials), HttpxAuth(**server.credentials)
+    auth.token()
+    server.revoke_tokens()
+    server.answer_api_calls(1, status=401)
+    if status:
+        server.answer_api_calls(1, status=status)
+    url = f"{server.url}/1.3/search/all/Alien"
+
+    async def call() -> int:
+        async with httpx.AsyncClient(auth=same) as client:
+            return (await client.get(url)).status_code
+
+    if library == "requests":
+        got = search(server, auth)
+    else:
+        got = asyncio.run(call()) if "async" in library else httpx.get(url, auth=same).status_code
+    assert got == (status or 200)
+    [replay] = records.of("replay")
+    assert replay.keys() == ALWAYS | WHO
+    assert replay["outcome"] == outcome
+    assert counted(reader, server.client_id)["replays", outcome] == 1
+
+
+class Broken(MemoryStore):
+    """A store that can be told to fail."""
+
+    broken = True
+
+    def load(self, key: str) -> Token | None:
+        if self.broken:
+            raise ConnectionError("no route to it")
+        return super().load(key)
+
+    def discard(self, key: str) -> None:
+        if self.broken:
+            raise ConnectionError("no route to it")
+        super().discard(key)
+
+
+def test_an_outage_of_the_store_is_told_when_it_begins_and_ends(
+    server: MediaHoundServer, records: Records, reader: InMemoryMetricReader
+) -> None:
+    store = Broken()
+    auth = MediaHoundAuth(**server.credentials, store=store)
+    auth.token()
+    auth.forget()
+    auth.token()
+    store.broken = False
+    auth.renew()
+    failed, recovered = records.of("store", 2)
+    assert failed.keys() == ALWAYS | WHO | {"operation"}
+    assert (failed["outcome"], failed["operation"]) == ("failed", "load")
+    assert recovered["outcome"] == "recovered"
+    assert counted(reader, server.client_id)["store_failures", "load"] == 2
+    assert counted(reader, server.client_id)["store_failures", "discard"] == 1
+
+
+def test_an_exposed_folder_and_a_foreign_origin_are_told(
+    server: MediaHoundServer, records: Records, tmp_path: Path
+) -> None:
+    tmp_path.chmod(0o755)
+    auth = MediaHoundAuth(**server.credentials, store=FileStore(tmp_path))
+    with MediaHoundServer() as elsewhere:
+        search(elsewhere, auth)
+        [refused] = records.of("origin")
+        assert refused.keys() == ALWAYS | WHO | {"origin"}
+        assert (refused["outcome"], refused["origin"]) == ("refused", elsewhere.url)
+    auth.token()
+    [exposed] = records.of("store")
+    assert exposed == {"event": "store", "outcome": "exposed"}
