@@ -13,6 +13,8 @@ from benchmarks.simulation import BUDGET, Tally
 from mediahound_auth.lifecycle import State
 from mediahound_auth.token import Token
 
+pytestmark = pytest.mark.once
+
 WORKERS = 320
 STORES = {ALONE: 320, HOSTS: 10, FLEET: 1}
 SEEDS = (1, 2, 3)

@@ -1,0 +1,1 @@
+"""How the documentation's diagrams, tables and plots are made; conf.py calls all of it."""

@@ -1,0 +1,174 @@
+"""The documentation site: `make docs`. Diagrams, tables and plots are made anew each time."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import sys
+from pathlib import Path
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util import logging
+
+HERE = Path(__file__).parent
+GENERATED = HERE / "_generated"
+sys.path.insert(0, str(HERE.parent))
+
+from docs import diagram, fleets, links, results, rooms  # noqa: E402
+from mediahound_auth import __version__, errors  # noqa: E402
+
+project = "mediahound-auth"
+author = "The mediahound-auth developers"
+copyright = author
+version = release = __version__
+
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx_copybutton",
+]
+exclude_patterns = ["_build", "_generated"]
+nitpicky = True
+
+html_theme = "furo"
+html_title = f"{project} {version}"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_show_sphinx = False
+html_copy_source = False
+html_theme_options = {
+    "light_css_variables": {"color-brand-primary": "#0b5cad", "color-brand-content": "#0b5cad"},
+    "dark_css_variables": {"color-brand-primary": "#6cb2f7", "color-brand-content": "#6cb2f7"},
+}
+
+myst_enable_extensions = ["attrs_block", "colon_fence"]
+myst_heading_anchors = 3
+copybutton_prompt_text = "$ "
+copybutton_exclude = ".linenos, .gp, .go"
+
+# Docstrings say `name` where reStructuredText would want ``name``.
+default_role = "code"
+napoleon_numpy_docstring = False
+napoleon_use_ivar = True
+autodoc_member_order = "bysource"
+autodoc_default_options = {"members": True, "undoc-members": True}
+autodoc_typehints = "signature"
+autodoc_typehints_format = "short"
+maximum_signature_line_length = 80
+python_use_unqualified_type_names = True
+add_module_names = False
+toc_object_entries_show_parents = "hide"
+
+# What other projects document. Nothing here is asked of the network, so no link leads there.
+OTHERS = "collections contextlib email httpx httpx2 os redis requests requests_oauthlib ssl typing"
+nitpick_ignore_regex = [(r"py:.*", rf"({'|'.join(OTHERS.split())})\..*")]
+# Type variables.
+nitpick_ignore = [
+    ("py:class", f"mediahound_auth.testing.static.{name}") for name in ("Auth", "Request")
+]
+
+ERRORS = "|".join(errors.__all__)
+COLON = "\0"
+
+log = logging.getLogger(__name__)
+
+
+def generate(_: Sphinx) -> None:
+    """Make what the pages include."""
+    GENERATED.mkdir(exist_ok=True)
+    made = {
+        "life.html": diagram.picture(),
+        "life.md": diagram.table(),
+        "rooms.html": rooms.picture(),
+        "rooms.md": rooms.table(),
+    }
+    made |= {f"{name}.md": text for name, text in results.pages().items()}
+    made |= {f"{name}.md": text for name, text in fleets.pages(GENERATED).items()}
+    for name, text in made.items():
+        file = GENERATED / name
+        if not file.exists() or file.read_text("utf-8") != text:
+            file.write_text(text, "utf-8")
+
+
+def without_colons(
+    _: Sphinx, what: str, __: str, ___: object, ____: object, lines: list[str]
+) -> None:
+    """Keep napoleon from taking what a property says up to a colon for its type."""
+    if what == "property":
+        lines[:] = [line.replace(":", COLON) for line in lines]
+
+
+def as_restructured_text(
+    _: Sphinx, what: str, name: str, __: object, ___: object, lines: list[str]
+) -> None:
+    """Say in reStructuredText what our docstrings say, and ask for one where there is none."""
+    if what not in ("attribute", "data") and not any(line.strip() for line in lines):
+        log.warning("%s has no docstring", name)
+    text = "\n".join(lines).replace(COLON, ":")
+    text = re.sub(r'("https?://[^"]+")', r"``\1``", text)  # an example is no link
+    text = re.sub(rf"^:raises ({ERRORS}):", r":raises ~mediahound_auth.\1:", text, flags=re.M)
+    lines[:] = text.split("\n")
+
+
+def in_words(
+    _: Sphinx, what: str, name: str, __: object, ___: object, signature: str | None, returns: str
+) -> tuple[str | None, str]:
+    """Show types that users know in place of aliases, and errors without what makes them."""
+    if what == "exception":
+        return signature and "", ""
+    library = name.split(".")[1]
+    for alias, known in {
+        "~mediahound_auth.flow.Client": f"{library}.Client",
+        "str | Client": "str | ~redis.Redis | ~redis.RedisCluster",
+        "EncryptionKey": "str | bytes | ~collections.abc.Sequence[str | bytes]",
+        "<built-in function time>": "time.time",
+    }.items():
+        signature = signature and signature.replace(alias, known)
+    return signature, returns
+
+
+def with_places_to_break(_: Sphinx, page: nodes.document, __: str) -> None:
+    """Let long names be broken between words, and be copied without what allows it."""
+    long: list[nodes.Element] = [*page.findall(nodes.title)]
+    for cell in page.findall(nodes.entry):
+        long += cell.findall(nodes.literal)
+    for name in long:
+        words = re.split(r"(?<=\w_)(?=\w)|(?<=::)|(?<=auth\.)", name.astext())
+        if len(words) > 1 and len(name) == 1:
+            name.clear()
+            for word in words:
+                name += [nodes.Text(word), nodes.raw("", "<wbr>", format="html")]
+
+
+def without_bare_attributes(
+    _: Sphinx, __: str, ___: str, member: object, ____: bool, _____: object
+) -> bool | None:
+    """Leave out what a class's docstring has under Attributes already."""
+    return None if callable(member) or isinstance(member, property) else True
+
+
+def check(app: Sphinx, error: Exception | None) -> None:
+    """Warn of public names that no page shows, and of links that lead nowhere."""
+    if error is None and app.builder.format == "html":
+        domain = app.env.domains.python_domain
+        for module in domain.modules:
+            public = importlib.import_module(module)
+            for name in public.__all__:
+                inner = f"{getattr(getattr(public, name), '__module__', module)}.{name}"
+                if not {f"{module}.{name}", inner} & set(domain.objects):
+                    log.warning("no page shows %s.%s", module, name)
+        for page, href in links.broken(Path(app.outdir)):
+            log.warning("%s: the link %r leads nowhere", page, href)
+
+
+def setup(app: Sphinx) -> None:
+    """What Sphinx calls."""
+    app.connect("builder-inited", generate)
+    app.connect("autodoc-process-docstring", without_colons, priority=400)
+    app.connect("autodoc-process-docstring", as_restructured_text)
+    app.connect("autodoc-process-signature", in_words)
+    app.connect("autodoc-skip-member", without_bare_attributes)
+    app.connect("doctree-resolved", with_places_to_break)
+    app.connect("build-finished", check)

@@ -1,0 +1,254 @@
+"""The state diagram of a token's life, drawn from what lifecycle.py does: it cannot drift.
+
+Every situation that the rules can lead to is visited, a move at a time, as source.py makes them:
+time passes, a call comes, an API answers 401, what was asked for arrives or fails. Which phase a
+situation is in is told by what the rules say of it, and an arrow is drawn where a move leads from
+one phase to another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import Enum
+from typing import NamedTuple
+
+from docs.svg import Arrow, Box, drawing
+from mediahound_auth.errors import TokenEndpointUnavailable
+from mediahound_auth.lifecycle import State, Step
+from mediahound_auth.token import Token
+
+LIFE = 1000.0  # seconds that a token lives here
+MARGIN = 300.0  # the defaults of MediaHoundAuth
+BUDGET = 30.0
+DEEPEST = 13  # moves from the beginning; with more, no further arrow comes up
+DOWN = TokenEndpointUnavailable("the endpoint is down")
+COME_BACK_LATER = TokenEndpointUnavailable("the endpoint is down", retry_after=100.0)
+
+
+class Phase(Enum):
+    """What a token is, by what callers do with it."""
+
+    ABSENT = "absent or expired"
+    FRESH = "fresh"
+    AGEING = "ageing"
+    RENEWING = "renewing"
+    REISSUED = "reissued"
+    DOUBTED = "doubted"
+    FAILING = "failing"
+
+
+class Asking(Enum):
+    """Why a renewal is under way."""
+
+    NOT = ""
+    EARLY = "early"
+    NEEDED = "needed"
+    REJECTED = "401"
+
+
+class Situation(NamedTuple):
+    """What is known of a token at a moment, and whether another one has been asked for."""
+
+    state: State
+    now: float
+    asking: Asking = Asking.NOT
+
+
+class Move(NamedTuple):
+    """An arrow: what happens, and the phases before and after."""
+
+    before: Phase
+    what: str
+    after: Phase
+
+
+def phase(state: State, now: float) -> Phase:
+    """Which phase that is, by what the rules have callers do."""
+    step = state.step(now)
+    if step is Step.RENEW:
+        return Phase.ABSENT
+    if step is Step.GIVE_UP:
+        return Phase.FAILING
+    if step is Step.USE_AND_RENEW:
+        return Phase.AGEING
+    assert state.token is not None
+    if now >= state.ages_at:
+        return Phase.RENEWING
+    forgiven = state._replace(retry_at=now)  # of a failure, which has a 401 given up on, too
+    if state.doubts and forgiven.step_after_401(state.token.access_token, now) is Step.GIVE_UP:
+        return Phase.DOUBTED
+    return Phase.REISSUED if state.token.reissued else Phase.FRESH
+
+
+def moves() -> set[Move]:
+    """All that change the phase, in all situations that can be."""
+    found: set[Move] = set()
+    seen: set[Situation] = set()
+    reached = [Situation(State(), 0.0)]
+    for _ in range(DEEPEST):
+        following: dict[Situation, Situation] = {}
+        for situation in reached:
+            before = phase(situation.state, situation.now)
+            for what, then in _following(situation):
+                after = phase(then.state, then.now)
+                if after is not before:
+                    found.add(Move(before, what, after))
+                following[_essence(then)] = then
+        reached = [then for essence, then in following.items() if essence not in seen]
+        seen.update(following)
+    return found
+
+
+def _following(situation: Situation) -> Iterator[tuple[str, Situation]]:
+    state, now, asking = situation
+    if (moment := _next(state, now)) is not None:
+        # Whoever asks early has BUDGET seconds; if nothing has come by then, another one may ask.
+        over = asking is Asking.EARLY and phase(state, moment) is Phase.AGEING
+        yield "time", Situation(state, moment, Asking.NOT if over else asking)
+    if asking is Asking.NOT:
+        yield from _calls(state, now)
+    else:
+        yield from _outcomes(state, now, asking)
+
+
+def _next(state: State, now: float) -> float | None:
+    """The next moment at which another rule may hold."""
+    doubts = [state.doubted_at + wait for wait in (1, 2, 4, 8, 16, 32, 60)]
+    moments = [state.renew_at, state.ages_at, state.retry_at, *doubts]
+    if state.token:
+        moments.append(state.token.expires_at)
+    return min((moment for moment in moments if moment > now), default=None)
+
+
+def _calls(state: State, now: float) -> Iterator[tuple[str, Situation]]:
+    """A call comes, or is answered."""
+    step = state.step(now)
+    if step is Step.USE_AND_RENEW:
+        yield "call", Situation(state.renewing(now, BUDGET), now, Asking.EARLY)
+    elif step is Step.RENEW:
+        yield "call", Situation(state, now, Asking.NEEDED)
+    if state.token is None:
+        return
+    access_token = state.token.access_token
+    if state.step_after_401(access_token, now) is Step.RENEW:
+        yield "401", Situation(state, now, Asking.REJECTED)
+    for replayed in (True, False):
+        yield "accepted", Situation(state.was_accepted(access_token, replayed=replayed), now)
+
+
+def _outcomes(state: State, now: float, asking: Asking) -> Iterator[tuple[str, Situation]]:
+    """What was asked for arrives, or does not."""
+    why = "401, " if asking is Asking.REJECTED else ""
+    doubtful = asking is Asking.REJECTED
+    arrivals = {"new token": Token(f"token-of-{now}", now + LIFE, now)}
+    if state.token:
+        # The endpoint rounds down what is left of a life: an expired one may have a second left.
+        left = max(state.token.expires_at, now + 1)
+        arrivals["same token"] = Token(state.token.access_token, left, now)
+    for what, token in arrivals.items():
+        then = state.obtained(token, now, margin=MARGIN, jitter=0.0, doubtful=doubtful)
+        yield why + what, Situation(then, now)
+    for error in (DOWN, COME_BACK_LATER):
+        waited_for = asking is not Asking.EARLY
+        yield (
+            f"{why}failure",
+            Situation(state.failed(error, now, jitter=0.0, waited_for=waited_for), now),
+        )
+
+
+def _essence(situation: Situation) -> Situation:
+    """The same for all situations that differ in when they happen and in the token's name only."""
+    state, now, asking = situation
+    since = {
+        name: round(getattr(state, name) - now, 3)
+        for name in ("renew_at", "ages_at", "failed_at", "retry_at", "doubted_at")
+    }
+    token = state.token and Token(
+        "token", state.token.expires_at - now, state.token.requested_at - now, None,
+        state.token.reissued,
+    )  # fmt: skip
+    failure = state.failure and DOWN
+    state = state._replace(token=token, authorization="", failure=failure, **since)
+    return Situation(state, 0.0, asking)
+
+
+# Where each phase stands, and what callers do in it.
+LAYOUT = {
+    Phase.FRESH: (250, 50, "used"),
+    Phase.AGEING: (72, 175, "used, renewal is due"),
+    Phase.RENEWING: (72, 440, "used, nobody waits"),
+    Phase.REISSUED: (250, 575, "used until it expires"),
+    Phase.ABSENT: (250, 300, "calls wait for one"),
+    Phase.DOUBTED: (434, 170, "used, a 401 is yours"),
+    Phase.FAILING: (434, 440, "the same error"),
+}
+WIDTH = 136  # of a box
+LIVE = (Phase.FRESH, Phase.AGEING, Phase.RENEWING, Phase.REISSUED)
+# How far an arrow's middle is from the straight line, and where its label stands on it.
+BENT = {
+    (Phase.ABSENT, Phase.FRESH): (0, 0.4),
+    (Phase.AGEING, Phase.RENEWING): (-30, 0.5),
+    (Phase.RENEWING, Phase.AGEING): (-10, 0.5),
+    (Phase.RENEWING, Phase.FRESH): (0, 0.68),
+    (Phase.RENEWING, Phase.FAILING): (0, 0.2),
+    (Phase.ABSENT, Phase.REISSUED): (-34, 0.6),
+    (Phase.REISSUED, Phase.ABSENT): (-18, 0.3),
+    (Phase.ABSENT, Phase.DOUBTED): (-30, 0.42),
+    (Phase.DOUBTED, Phase.ABSENT): (-24, 0.4),
+    (Phase.ABSENT, Phase.FAILING): (-20, 0.4),
+    (Phase.FAILING, Phase.ABSENT): (-26, 0.72),
+    (Phase.DOUBTED, Phase.REISSUED): (22, 0.7),
+}
+
+
+def arrows() -> dict[tuple[Phase, Phase], list[str]]:
+    """The arrows between two phases each, and all that can happen along them."""
+    order = list(Phase)
+    between: dict[tuple[Phase, Phase], list[str]] = {}
+    for before, what, after in sorted(
+        moves(), key=lambda move: (order.index(move.before), order.index(move.after), move.what)
+    ):
+        between.setdefault((before, after), []).append(what)
+    return between
+
+
+def picture() -> str:
+    """The diagram, as SVG."""
+    boxes = {
+        phase: Box(phase.name.lower(), [phase.value, what], x, y, width=WIDTH)
+        for phase, (x, y, what) in LAYOUT.items()
+    }
+    between = arrows()
+    drawn, extra = [], []
+    # What can happen in the same way to every live token is drawn once.
+    shared = {tuple(between.get((one, Phase.DOUBTED), ())) for one in LIVE}
+    if len(shared) == 1:
+        live = ["fresh, ageing,", "renewing or reissued"]
+        extra = [Box("live", live, 434, 42, WIDTH, 42, quiet=True)]
+        drawn = [Arrow(extra[0], boxes[Phase.DOUBTED], _label(list(shared.pop())), at=0.45)]
+        for one in LIVE:
+            del between[one, Phase.DOUBTED]
+    for (before, after), what in between.items():
+        bend, at = BENT.get((before, after), (0, 0.5))
+        arrow = Arrow(boxes[before], boxes[after], _label(what), bend, at, what == ["time"])
+        drawn.append(arrow)
+    title = "The phases of a token's life, and what leads from one to another"
+    return drawing(506, 620, title, [*extra, *boxes.values()], drawn)
+
+
+def _label(what: list[str]) -> str:
+    lines = list(what)
+    for why in ("", "401, "):
+        if {f"{why}new token", f"{why}same token"} <= set(lines):
+            lines = [line for line in lines if line != f"{why}same token"]
+            lines[lines.index(f"{why}new token")] = f"{why}any token"
+    return "\n".join(lines)
+
+
+def table() -> str:
+    """All that leads from one phase to another, as Markdown."""
+    rows = [
+        f"| {before.value} | {'; '.join(what)} | {after.value} |"
+        for (before, after), what in arrows().items()
+    ]
+    return "\n".join(["| from | what happens | to |", "| --- | --- | --- |", *rows, ""])
