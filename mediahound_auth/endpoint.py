@@ -41,18 +41,21 @@ def ask(grant: Grant, send: Sender, flight: Flight, secret: Secret, state: State
         flight.trouble = error
         return worth_another(error, attempt.next_wait, flight.remaining)
 
-    for attempt in stamina.retry_context(
-        on=on,
-        attempts=None,
-        timeout=None,
-        wait_initial=FIRST_BACK_OFF,
-        wait_max=LONGEST_BACK_OFF,
-        wait_jitter=BACK_OFF_JITTER,
-    ):
+    attempts = iter(
+        stamina.retry_context(
+            on=on,
+            attempts=None,
+            timeout=None,
+            wait_initial=FIRST_BACK_OFF,
+            wait_max=LONGEST_BACK_OFF,
+            wait_jitter=BACK_OFF_JITTER,
+        )
+    )
+    while True:  # the last attempt raises
+        attempt = next(attempts)
         with attempt:
             flight.attempts += 1
             return _ask_once(grant, send, flight, secret, state)
-    raise AssertionError("stamina returns or raises")  # pragma: no cover
 
 
 def _ask_once(grant: Grant, send: Sender, flight: Flight, secret: Secret, state: State) -> Token:

@@ -30,6 +30,7 @@ from mediahound_auth import (
 )
 from mediahound_auth.httpx import MediaHoundAuth as HttpxAuth
 from mediahound_auth.requests import MediaHoundAuth, _Hook
+from mediahound_auth.sending import read_bounded
 from mediahound_auth.stores import FileStore, file
 from mediahound_auth.testing import MediaHoundServer
 
@@ -171,6 +172,13 @@ def test_a_request_prepared_without_cookies_is_sent_again(server: MediaHoundServ
     request.prepare_auth(auth)
     with requests.Session() as session:
         assert session.send(request, timeout=10).status_code == 200
+
+
+def test_an_answer_that_is_not_whole_in_time_is_none() -> None:
+    chunks = iter([b"half ", b"the answer"])
+    with pytest.raises(TimeoutError):
+        read_bounded(chunks, time.monotonic() - 1)
+    assert list(chunks) == [b"the answer"], "nobody has waited for the rest"
 
 
 # The source
