@@ -22,19 +22,22 @@ OURS = "mediahound-auth"
 STATIC = "static header"
 
 
-class Queue(httpx.AsyncHTTPTransport):
-    """Lets few requests at a time into httpcore's pool.
+class Queue(httpx.AsyncBaseTransport):
+    """Lets few requests at a time into httpcore's pool, behind a transport of httpx or httpx2.
 
     Left alone with a thousand, it spends half a minute on deciding whose turn it is.
     """
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, transport: Any) -> None:
+        self._transport = transport
         self._room = asyncio.Semaphore(20)
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+    async def handle_async_request(self, request: Any) -> Any:
         async with self._room:
-            return await super().handle_async_request(request)
+            return await self._transport.handle_async_request(request)
+
+    async def aclose(self) -> None:
+        await self._transport.aclose()
 
 
 class Contender(NamedTuple):
@@ -67,7 +70,8 @@ class Contender(NamedTuple):
             if self.is_session:
                 return made
             if self.kind == "httpx async":
-                return httpx.AsyncClient(auth=made, timeout=PATIENCE, transport=Queue())
+                queue = Queue(httpx.AsyncHTTPTransport())
+                return httpx.AsyncClient(auth=made, timeout=PATIENCE, transport=queue)
             return httpx.Client(auth=made, timeout=PATIENCE)
         session = made if self.is_session else requests.Session()
         session.mount("http://", HTTPAdapter(pool_maxsize=100))

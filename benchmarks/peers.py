@@ -114,6 +114,7 @@ def _httpx_auth() -> Iterator[Contender]:
 
 
 def _authlib_httpx() -> Iterator[Contender]:
+    import httpx2  # on which Authlib builds its clients where it is installed
     from authlib.integrations.httpx_client import AsyncOAuth2Client, OAuth2Client  # type: ignore[import-untyped]
 
     async def fetch(client: Any) -> None:
@@ -123,7 +124,8 @@ def _authlib_httpx() -> Iterator[Contender]:
         return OAuth2Client(*credentials, **options, timeout=PATIENCE)
 
     def asynchronous(*credentials: str, **options: str) -> Any:
-        return AsyncOAuth2Client(*credentials, **options, timeout=PATIENCE, transport=Queue())
+        queue = Queue(httpx2.AsyncHTTPTransport())
+        return AsyncOAuth2Client(*credentials, **options, timeout=PATIENCE, transport=queue)
 
     name, module = _named("Authlib"), "authlib.integrations.httpx_client"
     yield Contender(

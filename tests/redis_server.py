@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -16,6 +14,7 @@ from typing import Self
 
 import pytest
 import redis
+from commands import installed
 
 
 class RedisServer:
@@ -27,7 +26,7 @@ class RedisServer:
     """
 
     def __init__(self, *options: str) -> None:
-        self._executable = executable()
+        self._executable = installed("redis-server")
         self._options = options
         self._folder = tempfile.TemporaryDirectory(prefix="redis-")
         self._process: subprocess.Popen[bytes] | None = None
@@ -105,17 +104,6 @@ def answers(client: redis.Redis) -> bool:
         return bool(client.ping())
     except redis.ConnectionError:
         return False
-
-
-def executable() -> str:
-    """redis-server's path; without it, tests are skipped, but fail where CI is to run them all."""
-    path = shutil.which("redis-server")
-    if path is not None:
-        return path
-    message = "redis-server is missing: apt-get install redis-server"
-    if os.environ.get("CI", "").lower() in ("true", "1"):
-        pytest.fail(message)
-    pytest.skip(message)
 
 
 def free_port() -> int:

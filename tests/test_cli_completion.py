@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from commands import Shell, Terminal
+from commands import Shell, Terminal, installed
 
 from mediahound_auth.testing import MediaHoundServer
 
@@ -30,6 +30,38 @@ def test_bash_completes_at_tab_once_it_is_installed(shell: Shell) -> None:
     terminal.see("--client-auth client_secret_post ")
     terminal.type("\x15exit\n")
     assert terminal.end().code == 0
+
+
+def test_zsh_completes_at_tab_once_it_is_installed(shell: Shell) -> None:
+    installed("zsh")
+    done = shell.run("zsh", "-c", "mediahound-auth --install-completion; true")
+    assert "zsh completion installed" in done.out
+    terminal = Terminal(shell, "zsh", "-i")
+    terminal.see("$ ")
+    terminal.type("mediahound-auth fo\t")
+    terminal.see("\a")  # by the first Tab of a shell, typer's script is loaded and no more
+    terminal.type("\t")
+    terminal.see("rget ")
+    terminal.type("--client-s\t")
+    terminal.see("--client-secret-file ")
+    terminal.type("\x15exit\n")
+    assert terminal.end().code == 0
+
+
+def test_fish_completes_once_it_is_installed(shell: Shell) -> None:
+    installed("fish")
+    done = shell.run("fish", "-c", "mediahound-auth --install-completion; true")
+    assert "fish completion installed" in done.out
+
+    def completed(line: str) -> list[str]:
+        shown = shell.run("fish", "-c", f"complete -C '{line}'").out
+        return [choice.partition("\t")[0] for choice in shown.splitlines()]
+
+    assert completed("mediahound-auth fo") == ["forget"]
+    assert completed("mediahound-auth forget --client-s") == ["--client-secret-file"]
+    assert completed("mediahound-auth token --client-auth client_secret_p") == [
+        "client_secret_post"
+    ]
 
 
 def test_bash_completes_with_what_is_shown(shell: Shell) -> None:

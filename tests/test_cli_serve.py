@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from commands import Shell
+from commands import Shell, installed
 
 PROGRAM = "mediahound-auth"
 
@@ -40,6 +40,7 @@ def test_serve_prints_what_another_shell_needs_and_ends_when_told(
 
 
 def test_serve_can_be_as_strict_as_other_servers_and_reject_all_calls(shell: Shell) -> None:
+    installed("curl")
     options = ["--form", "client_secret_post", "--no-reissue", "--reject-api-calls"]
     started = shell.start(PROGRAM, "serve", *options)
     assert started.stdout is not None

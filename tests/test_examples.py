@@ -9,10 +9,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from redis_server import executable
+from commands import installed
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 SCRIPTS = sorted(path.name for path in EXAMPLES.glob("*.py") if path.name != "where.py")
+
+# What an example needs that pip does not bring.
+PROGRAMS = {"hosts_sharing_redis.py": "redis-server", "from_the_shell.py": "curl"}
 
 
 def run(script: str) -> str:
@@ -34,8 +37,8 @@ def test_there_is_one_example_for_each_way_of_use() -> None:
 
 @pytest.mark.parametrize("script", [name for name in SCRIPTS if name != "quickstart.py"])
 def test_the_example_gets_its_answers(script: str) -> None:
-    if script == "hosts_sharing_redis.py":
-        executable()  # skips where there is no redis-server
+    if program := PROGRAMS.get(script):
+        installed(program)
     printed = run(script)
     assert "Gladiator" in printed or "200" in printed
 

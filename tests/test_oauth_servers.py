@@ -25,6 +25,9 @@ from mediahound_auth.httpx import MediaHoundAuth as HttpxAuth
 from mediahound_auth.requests import MediaHoundAuth as RequestsAuth
 from mediahound_auth.testing import MediaHoundServer
 
+# These servers bring libraries of their own along, which those we can do with may be too old for.
+pytestmark = pytest.mark.once
+
 FORMS = get_args(ClientAuth)
 SERVERS = ["django-oauth-toolkit", "authlib"]
 ODD = [
