@@ -32,7 +32,9 @@ def serving(**options: Any) -> Iterator[MediaHoundServer]:
     It takes the Basic header and nothing else, because that is what all contenders can send.
     """
     client_id = f"client-{uuid.uuid4()}"
-    with MediaHoundServer(client_id=client_id, form="client_secret_basic", **options) as server:
+    with MediaHoundServer(
+        client_id=client_id, client_auth="client_secret_basic", **options
+    ) as server:
         yield server
 
 

@@ -5,7 +5,7 @@ import requests
 from mediahound_auth.requests import MediaHoundAuth
 from mediahound_auth.testing import MediaHoundServer
 
-with MediaHoundServer(form="client_secret_basic") as server:  # most servers are like that
+with MediaHoundServer(client_auth="client_secret_basic") as server:  # most servers are like that
     auth = MediaHoundAuth(
         server.client_id,
         server.client_secret,

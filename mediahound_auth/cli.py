@@ -26,9 +26,9 @@ from mediahound_auth.errors import (
 )
 from mediahound_auth.options import (
     PROGRAM,
+    ClientAuth,
+    ClientAuthOption,
     ClientId,
-    Form,
-    FormOption,
     Scope,
     SecretFile,
     Timeout,
@@ -74,7 +74,7 @@ def token(
     client_secret_file: SecretFile = None,
     token_url: TokenUrl = None,
     scope: Scope = None,
-    client_auth: FormOption = Form.mediahound,
+    client_auth: ClientAuthOption = ClientAuth.mediahound,
     timeout: Timeout = 30.0,
     header: Annotated[bool, typer.Option("--header", help="Print the whole header line.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print all fields, as JSON.")] = False,
@@ -99,7 +99,7 @@ def check(
     client_secret_file: SecretFile = None,
     token_url: TokenUrl = None,
     scope: Scope = None,
-    client_auth: FormOption = Form.mediahound,
+    client_auth: ClientAuthOption = ClientAuth.mediahound,
     timeout: Timeout = 30.0,
 ) -> None:
     """Ask for a token step by step, and say what is right or how to mend it."""
@@ -119,7 +119,7 @@ def forget(
     client_secret_file: SecretFile = None,
     token_url: TokenUrl = None,
     scope: Scope = None,
-    client_auth: FormOption = Form.mediahound,
+    client_auth: ClientAuthOption = ClientAuth.mediahound,
 ) -> None:
     """Drop the token that is kept for this client."""
     auth = auth_of(client_id, client_secret_file, token_url, scope, client_auth, 30.0)
@@ -135,9 +135,9 @@ def serve(
     reissue: Annotated[
         bool, typer.Option(help="Hand the same token out until it has expired, as MediaHound does.")
     ] = True,
-    form: Annotated[Form, typer.Option(help="The client authentication to demand.")] = (
-        Form.mediahound
-    ),
+    client_auth: Annotated[
+        ClientAuth, typer.Option("--client-auth", help="How the client has to authenticate.")
+    ] = ClientAuth.mediahound,
     token_delay: Annotated[
         float, typer.Option(help="Seconds before each answer of the token endpoint.", min=0)
     ] = 0.0,
@@ -153,7 +153,9 @@ def serve(
     from mediahound_auth.serve import serve
     from mediahound_auth.testing import MediaHoundServer
 
-    server = MediaHoundServer(port=port, lifetime=lifetime, reissue=reissue, form=form.value)
+    server = MediaHoundServer(
+        port=port, lifetime=lifetime, reissue=reissue, client_auth=client_auth.value
+    )
     server.token_delay, server.reject_api_calls = token_delay, reject_api_calls
     if fail:
         server.answer_token_requests(fail, status=503)

@@ -21,7 +21,7 @@ from mediahound_auth.token import Token
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-__all__ = ["Flight", "Plan", "drive", "drive_async"]
+__all__ = ["THREAD_START", "Flight", "Plan", "drive", "drive_async"]
 
 T = TypeVar("T")
 

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PROGRAM",
+    "ClientAuth",
+    "ClientAuthOption",
     "ClientId",
-    "Form",
-    "FormOption",
     "Scope",
     "SecretFile",
     "Timeout",
@@ -29,7 +29,7 @@ __all__ = [
 PROGRAM = "mediahound-auth"
 
 
-class Form(StrEnum):
+class ClientAuth(StrEnum):
     """How a client authenticates: grant.py's `ClientAuth`, as typer wants it."""
 
     mediahound = "mediahound"
@@ -63,7 +63,9 @@ Scope = Annotated[
         metavar="SCOPES",
     ),
 ]
-FormOption = Annotated[Form, typer.Option("--client-auth", help="How the client authenticates.")]
+ClientAuthOption = Annotated[
+    ClientAuth, typer.Option("--client-auth", help="How the client authenticates.")
+]
 Timeout = Annotated[
     float, typer.Option(help="Seconds that getting a token may take.", metavar="SECONDS")
 ]
@@ -74,7 +76,7 @@ def auth_of(
     secret_file: str | None,
     token_url: str | None,
     scope: str | None,
-    form: Form,
+    client_auth: ClientAuth,
     timeout: float,
     *,
     store: Store | None = None,
@@ -95,7 +97,7 @@ def auth_of(
         _secret(secret_file),
         token_url=token_url,
         scope=scope,
-        client_auth=form.value,
+        client_auth=client_auth.value,
         timeout=timeout,
         store=store or FileStore(),
     )

@@ -14,6 +14,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from mediahound_auth import events
+from mediahound_auth.flight import THREAD_START
 from mediahound_auth.grant import Grant
 from mediahound_auth.stores import MemoryStore, Store
 from mediahound_auth.token import Token
@@ -57,7 +58,7 @@ class Visit:
 
     All operations run in one thread, since locks may be bound to the one that took them: a thread
     of the visit's own, which can be left behind should the store hang. A store in memory does
-    neither, and is used directly.
+    neither, and is used directly; so is any, where threads never run (see flight.py).
     """
 
     def __init__(self, store: Store, key: str, health: Health) -> None:
@@ -69,6 +70,8 @@ class Visit:
         self._direct = type(store) is MemoryStore
         self._tasks: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._claimed = threading.Lock()
+        self._begun = threading.Event()
         self._over = False
 
     def __enter__(self) -> Self:
@@ -137,16 +140,27 @@ class Visit:
     def _in_thread(self, task: Callable[[], T], timeout: float) -> T:
         from concurrent.futures import Future
 
+        if self._thread is None and not self._launched():
+            self._direct = True
+            return task()
         future: Future[T] = Future()
-        if self._thread is None:
-            self._thread = threading.Thread(
-                target=self._work, name="mediahound-auth store", daemon=True
-            )
-            self._thread.start()
         self._tasks.put(lambda: _run(task, future))
         return future.result(timeout)
 
+    def _launched(self) -> bool:
+        """Start the thread; False if there is none to be had, or it does not begin."""
+        self._thread = threading.Thread(
+            target=self._work, name="mediahound-auth store", daemon=True
+        )
+        with suppress(RuntimeError):
+            self._thread.start()
+            self._begun.wait(THREAD_START)
+        return not self._claimed.acquire(blocking=False)
+
     def _work(self) -> None:
+        if not self._claimed.acquire(blocking=False):
+            return
+        self._begun.set()
         while task := self._tasks.get():
             task()
 

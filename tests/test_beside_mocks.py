@@ -78,6 +78,13 @@ def test_a_fixed_token_as_a_real_auth_object_is_the_same_whatever_is_done(kind: 
     assert static_auth("another", kind).token().access_token == "another"
 
 
+def test_what_no_header_can_carry_is_no_fixed_token() -> None:
+    with pytest.raises(ValueError, match="printable ASCII"):
+        static_auth("two words")
+    with pytest.raises(ValueError, match="printable ASCII"):
+        static_auth("two words", RequestsAuth)
+
+
 def test_a_fixed_token_as_a_real_auth_object_with_responses() -> None:
     auth = static_auth("fixed", RequestsAuth)
     with responses.RequestsMock() as mock:

@@ -35,6 +35,27 @@ def test_token_prints_a_live_access_token_and_nothing_else(
     assert shell.run(PROGRAM, "token", "--header").out == f"Authorization: Bearer {out}"
 
 
+# Of structlog, if there is one, stamina takes no more than this; it prints to standard output.
+STRUCTLOG = """
+class Logger:
+    def warning(self, *words, **fields):
+        print(*words, fields)
+
+def get_logger(*_):
+    return Logger()
+"""
+
+
+def test_token_prints_nothing_else_either_when_it_has_to_ask_again_beside_structlog(
+    shell: Shell, server: MediaHoundServer, tmp_path: Path
+) -> None:
+    (tmp_path / "structlog.py").write_text(STRUCTLOG)
+    server.answer_token_requests(1, status=503)
+    code, out, err = shell.run(PROGRAM, "token", PYTHONPATH=str(tmp_path))
+    assert (code, out.count("\n"), err) == (0, 1, "")
+    assert len(server.token_requests) == 2
+
+
 def test_token_prints_all_fields_as_json(shell: Shell) -> None:
     fields = json.loads(shell.run(PROGRAM, "token", "--json").out)
     assert fields["token_type"] == "Bearer"
@@ -80,7 +101,7 @@ def test_options_say_what_the_environment_says(
         del shell.environment[name]
     given = ["--client-id", client_id, "--token-url", server.token_url, "--scope", "public_profile"]
     form = ["--client-auth", "client_secret_basic", "--timeout", "20"]
-    with MediaHoundServer(client_id=client_id, form="client_secret_basic") as strict:
+    with MediaHoundServer(client_id=client_id, client_auth="client_secret_basic") as strict:
         options = [strict.token_url if word == server.token_url else word for word in given]
         assert shell.run(PROGRAM, "token", *options, *form).code == 0
     assert shell.run(PROGRAM, "token", *given).code == 0
@@ -116,7 +137,7 @@ def test_a_store_that_fails_is_told_and_costs_no_token(shell: Shell, tmp_path: P
         (["token", "--timeout", "-1"], "timeout"),
         (["token", "--client-auth", "digest"], "client_secret_basic"),
         (["token", "--token-url", "http://api.example.com/token"], "https"),
-        (["serve", "--form", "digest"], "client_secret_basic"),
+        (["serve", "--client-auth", "digest"], "client_secret_basic"),
     ],
 )
 def test_a_wrong_command_is_told_in_a_line_that_shows_no_secret(

@@ -41,7 +41,7 @@ def test_serve_prints_what_another_shell_needs_and_ends_when_told(
 
 def test_serve_can_be_as_strict_as_other_servers_and_reject_all_calls(shell: Shell) -> None:
     installed("curl")
-    options = ["--form", "client_secret_post", "--no-reissue", "--reject-api-calls"]
+    options = ["--client-auth", "client_secret_post", "--no-reissue", "--reject-api-calls"]
     started = shell.start(PROGRAM, "serve", *options)
     assert started.stdout is not None
     lines = [started.stdout.readline() for _ in range(4)]

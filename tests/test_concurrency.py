@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -17,8 +18,10 @@ import pytest
 import requests
 
 import mediahound_auth as mh
+from mediahound_auth import visit
 from mediahound_auth.httpx import MediaHoundAuth as HttpxAuth
 from mediahound_auth.requests import MediaHoundAuth as RequestsAuth
+from mediahound_auth.stores import FileStore
 from mediahound_auth.testing import MediaHoundServer
 
 THREADS = 64
@@ -278,6 +281,17 @@ def test_where_threads_do_not_run_the_caller_gets_its_token_by_itself(
 ) -> None:
     with library(server) as (_, call):
         assert call("GET", f"{server.url}/status/200").status_code == 200
+    assert len(server.token_requests) == 1
+
+
+@pytest.mark.usefixtures("no_threads")
+def test_where_threads_do_not_run_a_store_is_used_all_the_same(
+    server: MediaHoundServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(visit, "THREAD_START", 0.01)
+    for _ in range(2):  # as in two processes: each store is a new one
+        store = FileStore(tmp_path / "tokens")
+        assert HttpxAuth(**server.credentials, store=store).token().access_token
     assert len(server.token_requests) == 1
 
 

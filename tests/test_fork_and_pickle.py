@@ -192,7 +192,7 @@ def test_what_was_pickled_or_copied_works_and_shares_the_token(
 def test_it_has_all_the_settings_of_the_original(
     kind: type[Auth], again: Again, client_id: str
 ) -> None:
-    with MediaHoundServer(client_id=client_id, form="client_secret_post") as server:
+    with MediaHoundServer(client_id=client_id, client_auth="client_secret_post") as server:
         options: Any = {"scope": "public_profile", "client_auth": "client_secret_post"}
         assert again(kind(**server.credentials, **options)).token().scope == "public_profile"
         twin = again(kind(**server.credentials, **options, timeout=0.3))

@@ -176,7 +176,7 @@ def test_a_client_may_be_held_to_one_form(
 def test_a_server_that_forbids_two_ways_at_once_is_told_in_words(
     library: str, client_id: str, strict_form: ClientAuth
 ) -> None:
-    with MediaHoundServer(client_id=client_id, form=strict_form) as strict:
+    with MediaHoundServer(client_id=client_id, client_auth=strict_form) as strict:
         auth = auth_for(library, **strict.credentials)
         with pytest.raises(TokenRequestError) as caught:
             call(library, auth, f"{strict.url}/1.3/search/all/Gladiator")

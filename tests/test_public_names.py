@@ -30,7 +30,7 @@ PUBLIC = {
     "mediahound_auth.oauth2session": {"MediaHoundSession"},
     "mediahound_auth.stores": {"FileStore", "MemoryStore", "RedisStore", "Store"},
     "mediahound_auth.testing": {
-        "ClientAuthForm",
+        "ClientAuth",
         "Credentials",
         "Hold",
         "MediaHoundServer",

@@ -158,7 +158,9 @@ class TestForms:
     SECRET = "s:é/%41&="
 
     def make(self, form: Any) -> MediaHoundServer:
-        return MediaHoundServer(client_id=self.CLIENT_ID, client_secret=self.SECRET, form=form)
+        return MediaHoundServer(
+            client_id=self.CLIENT_ID, client_secret=self.SECRET, client_auth=form
+        )
 
     def test_mediahound_encodes_nothing_before_base64(self) -> None:
         form = {
@@ -196,7 +198,7 @@ class TestForms:
         assert (reply.status, reply.json["error"]) == (400, "invalid_request")
 
     def test_an_unknown_form_is_an_error(self) -> None:
-        with pytest.raises(ValueError, match="form must be one of"):
+        with pytest.raises(ValueError, match="client_auth must be one of"):
             self.make("private_key_jwt")
 
 

@@ -20,7 +20,7 @@ import requests
 import mediahound_auth.httpx
 import mediahound_auth.requests
 from mediahound_auth import MemoryStore
-from mediahound_auth.testing import ClientAuthForm, MediaHoundServer
+from mediahound_auth.testing import ClientAuth, MediaHoundServer
 
 # MediaHound's own example.
 CLIENT_ID, CLIENT_SECRET = "MyClientId", "MyClientSecret"
@@ -72,10 +72,12 @@ def names(lines: list[bytes]) -> set[str]:
 
 
 def token_request_as_sent(
-    call: Call, form: ClientAuthForm, client_id: str, client_secret: str, **options: str
+    call: Call, form: ClientAuth, client_id: str, client_secret: str, **options: str
 ) -> tuple[list[bytes], bytes]:
     """The head, in lines, and the body of the one token request that a call causes."""
-    with MediaHoundServer(client_id=client_id, client_secret=client_secret, form=form) as server:
+    with MediaHoundServer(
+        client_id=client_id, client_secret=client_secret, client_auth=form
+    ) as server:
         credentials = {**server.credentials, "client_auth": form, **options}
         assert call(f"{server.url}/1.3/search/all/Gladiator", credentials) == 200
         [request] = server.token_requests
@@ -119,16 +121,14 @@ AWKWARD_ID, AWKWARD_SECRET = "Zoë's client & co", "p%ss:wörd+/= 雪"
     ids=["mediahound: raw UTF-8", "client_secret_basic: form-urlencoded"],
 )
 def test_awkward_characters_in_the_header_are_encoded_as_the_form_of_authentication_wants(
-    call: Call, form: ClientAuthForm, userinfo: str
+    call: Call, form: ClientAuth, userinfo: str
 ) -> None:
     lines, _ = token_request_as_sent(call, form, AWKWARD_ID, AWKWARD_SECRET)
     assert b"Authorization: Basic " + base64.b64encode(userinfo.encode()) in lines
 
 
 @pytest.mark.parametrize("form", ["mediahound", "client_secret_post"])
-def test_awkward_characters_in_the_body_are_percent_encoded(
-    call: Call, form: ClientAuthForm
-) -> None:
+def test_awkward_characters_in_the_body_are_percent_encoded(call: Call, form: ClientAuth) -> None:
     _, body = token_request_as_sent(call, form, AWKWARD_ID, AWKWARD_SECRET)
     assert body.isascii()
     assert parse_qsl(body.decode(), strict_parsing=True) == [
@@ -139,7 +139,7 @@ def test_awkward_characters_in_the_body_are_percent_encoded(
 
 
 @pytest.mark.parametrize("form", ["mediahound", "client_secret_basic", "client_secret_post"])
-def test_a_scope_is_asked_for_in_the_body(call: Call, form: ClientAuthForm) -> None:
+def test_a_scope_is_asked_for_in_the_body(call: Call, form: ClientAuth) -> None:
     _, body = token_request_as_sent(call, form, CLIENT_ID, CLIENT_SECRET, scope="public_profile")
     assert ("scope", "public_profile") in parse_qsl(body.decode(), strict_parsing=True)
 

@@ -12,14 +12,14 @@ with MediaHoundServer() as server:
 ```
 """
 
+from mediahound_auth.grant import ClientAuth
 from mediahound_auth.testing.contract import StoreContract
-from mediahound_auth.testing.provider import ClientAuthForm
 from mediahound_auth.testing.server import Credentials, MediaHoundServer
 from mediahound_auth.testing.static import static_auth
 from mediahound_auth.testing.traffic import Hold, ReceivedRequest
 
 __all__ = [
-    "ClientAuthForm",
+    "ClientAuth",
     "Credentials",
     "Hold",
     "MediaHoundServer",

@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import SimpleNamespace
-from typing import Literal, get_args
+from typing import get_args
 from urllib.parse import unquote_plus
 
 from oauthlib.common import Request
@@ -25,9 +25,8 @@ from oauthlib.oauth2 import (
     RequestValidator,
 )
 
+from mediahound_auth.grant import ClientAuth
 from mediahound_auth.testing.traffic import Answer, ReceivedRequest
-
-ClientAuthForm = Literal["mediahound", "client_secret_basic", "client_secret_post"]
 
 
 @dataclass(slots=True)
@@ -110,27 +109,27 @@ class _ClientCheck(RequestValidator):  # type: ignore[misc]
     """Verifies one client in one form of client authentication."""
 
     def __init__(
-        self, client_id: str, client_secret: str, scopes: list[str], form: ClientAuthForm
+        self, client_id: str, client_secret: str, scopes: list[str], client_auth: ClientAuth
     ) -> None:
         self._client_id = client_id
         self._client_secret = client_secret
         self._scopes = scopes
-        self._form = form
+        self._client_auth = client_auth
 
     def authenticate_client(self, request: Request, *_args: object, **_kwargs: object) -> bool:
         header = request.headers.get("Authorization")
-        if self._form == "client_secret_post" and header is not None:
+        if self._client_auth == "client_secret_post" and header is not None:
             raise InvalidRequestError("The client must authenticate in the body only")
-        if self._form == "client_secret_basic" and request.client_secret is not None:
+        if self._client_auth == "client_secret_basic" and request.client_secret is not None:
             raise InvalidRequestError("The client must authenticate in the header only")
         if {"client_id", "client_secret"} & set(request.duplicate_params):
             raise InvalidRequestError("Duplicate client_id or client_secret parameter")
         # & and not `and`: a wrong id takes as long as a wrong secret.
         known = request.client_id is None or _same(request.client_id, self._client_id)
-        if self._form != "client_secret_basic":
+        if self._client_auth != "client_secret_basic":
             known &= request.client_id is not None
             known &= _same(request.client_secret, self._client_secret)
-        if self._form != "client_secret_post":
+        if self._client_auth != "client_secret_post":
             known &= self._header_is_right(header or "")
         if not known:
             raise InvalidClientError("Bad client credentials")
@@ -145,7 +144,7 @@ class _ClientCheck(RequestValidator):  # type: ignore[misc]
             return False
         if scheme.lower() != "basic":
             return False
-        if self._form == "mediahound":
+        if self._client_auth == "mediahound":
             return _same(given, f"{self._client_id}:{self._client_secret}")
         given_id, _, given_secret = given.partition(":")
         return (
@@ -178,15 +177,16 @@ class AuthorizationServer:
         client_id: str,
         client_secret: str,
         scope: str,
-        form: ClientAuthForm,
+        client_auth: ClientAuth,
         issuer: TokenIssuer,
     ) -> None:
-        """Serve one client, which has to authenticate in this form."""
-        if form not in get_args(ClientAuthForm):
-            raise ValueError(f"form must be one of {get_args(ClientAuthForm)}, not {form!r}")
+        """Serve one client, which has to authenticate in this way."""
+        if client_auth not in get_args(ClientAuth):
+            choices = get_args(ClientAuth)
+            raise ValueError(f"client_auth must be one of {choices}, not {client_auth!r}")
         self._issuer = issuer
         self._oauthlib = BackendApplicationServer(
-            _ClientCheck(client_id, client_secret, scope.split(), form)
+            _ClientCheck(client_id, client_secret, scope.split(), client_auth)
         )
         self._oauthlib.credentials_grant.register_token_modifier(self._issue)
 

@@ -15,9 +15,10 @@ from types import TracebackType
 from typing import Self, TypedDict
 from urllib.parse import urlsplit
 
+from mediahound_auth.grant import ClientAuth
 from mediahound_auth.testing import api
 from mediahound_auth.testing.listener import Listener
-from mediahound_auth.testing.provider import AuthorizationServer, ClientAuthForm, TokenIssuer
+from mediahound_auth.testing.provider import AuthorizationServer, TokenIssuer
 from mediahound_auth.testing.traffic import Answer, Hold, ReceivedRequest, Traffic
 
 TOKEN_PATH = "/1.3/security/oauth/token"
@@ -57,7 +58,7 @@ class MediaHoundServer:
         lifetime: float = 1_209_600,
         reissue: bool = True,
         scope: str = "public_profile",
-        form: ClientAuthForm = "mediahound",
+        client_auth: ClientAuth = "mediahound",
         ssl_context: ssl.SSLContext | None = None,
         clock: Callable[[], float] = time.time,
         port: int = 0,
@@ -73,13 +74,14 @@ class MediaHoundServer:
                 older ones live on until they expire.
             scope: the scopes of the client, separated by blanks: what it gets without asking, and
                 all that it may ask for.
-            form: the client authentication it demands; every other form is refused.
+            client_auth: how the client has to authenticate, as for MediaHoundAuth; nothing else
+                will do.
             ssl_context: serve TLS with this context, whose certificate is for "localhost".
             clock: the time in seconds.
             port: the port to listen on; 0 takes one that is free.
 
         Raises:
-            ValueError: there is no such form.
+            ValueError: there is no such way of authenticating.
         """
         self.client_id = client_id
         self.client_secret = client_secret
@@ -92,7 +94,7 @@ class MediaHoundServer:
             client_id=client_id,
             client_secret=client_secret,
             scope=scope,
-            form=form,
+            client_auth=client_auth,
             issuer=self._issuer,
         )
         self._token_traffic = Traffic()

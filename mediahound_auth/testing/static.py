@@ -9,6 +9,7 @@ from typing import Any, TypeVar, overload
 from mediahound_auth.auth import BearerAuth
 from mediahound_auth.grant import TokenRequest, TokenResponse
 from mediahound_auth.stores import MemoryStore
+from mediahound_auth.token import Token
 
 __all__ = ["static_auth"]
 
@@ -41,7 +42,11 @@ def static_auth(
             `token()`. You get a real one, which sends the token to MediaHound's origin only and
             shares it with nobody. Nothing is sent for it: whenever it asks for a token, it has
             this one again, and so an API's 401 comes back as it is.
+
+    Raises:
+        ValueError: `access_token` is not printable ASCII without blanks.
     """
+    Token(access_token, 0, 0)  # which checks it
     if kind is not None:
         return _always(access_token, kind)
 
