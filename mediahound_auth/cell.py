@@ -8,21 +8,30 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from weakref import WeakKeyDictionary
 
+from mediahound_auth.errors import MediaHoundAuthError
 from mediahound_auth.flight import Flight
 from mediahound_auth.grant import Grant
 from mediahound_auth.lifecycle import State
 from mediahound_auth.origins import Origin
 from mediahound_auth.stores import Store
+from mediahound_auth.token import Token
 from mediahound_auth.visit import Health
 
 __all__ = ["Cell", "cell_of", "guard"]
 
 # Reentrant, because a signal handler may make a call of its own in the thread that holds it.
 guard: threading.RLock = threading.RLock()
+# Seconds for which nobody holds it who does not wait for somebody else.
+MOMENT = 0.2
 
 _cells: WeakKeyDictionary[Store, dict[Grant, Cell]] = WeakKeyDictionary()
+# Of stores that are equal if they reach the same, and so may be made anew for each call: what is
+# known outlives them.
+_lasting: dict[Store, dict[Grant, Cell]] = {}
+MOST_LASTING = 100
 
 if hasattr(os, "register_at_fork"):
     # So that a child starts with the lock free and nothing half done.
@@ -56,6 +65,28 @@ class Cell:
         self.state: State = state
         self.live: tuple[float, str, bool] = (state.renew_at, state.authorization, state.doubts > 0)
 
+    def settle(
+        self, flight: Flight, outcome: Token | MediaHoundAuthError, after: Callable[[State], State]
+    ) -> bool:
+        """Take on what comes `after` this outcome; True for whoever has to land `flight` with it.
+
+        A failure that comes too late changes nothing, nor does what comes of a flight that another
+        one has replaced.
+        """
+        at_once = guard.acquire(timeout=MOMENT)
+        first = flight.settle()
+        if not at_once:
+            # Its holder waits for this very flight, in a signal handler.
+            if first:
+                flight.land(outcome)
+            guard.acquire()
+        try:
+            if self.flight is flight and (first or isinstance(outcome, Token)):
+                self.become(after(self.state))
+        finally:
+            guard.release()
+        return first and at_once
+
 
 def cell_of(store: Store, grant: Grant) -> Cell:
     """The cell that all share who have an equal grant and keep its token in the same store."""
@@ -64,6 +95,12 @@ def cell_of(store: Store, grant: Grant) -> Cell:
         return Cell(grant)
     with guard:
         try:
-            return _cells.setdefault(store, {}).setdefault(grant, Cell(grant))
+            if type(store).__eq__ is object.__eq__:
+                cells = _cells.setdefault(store, {})
+            else:
+                cells = _lasting.setdefault(store, {})
+                if len(_lasting) > MOST_LASTING:
+                    del _lasting[next(iter(_lasting))]
+            return cells.setdefault(grant, Cell(grant))
         except TypeError:  # a store of the user's own that has no hash or no weak references
             return Cell(grant)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Callable
 from types import TracebackType
 
@@ -81,10 +82,11 @@ def unforeseen(
 ) -> TokenRequestError:
     """What to raise for an `error` that nobody has foreseen, as a transport of the user's own may.
 
-    It is the cause, unless its text shows `secret`.
+    It is the cause, unless `secret` shows in its text, or in that of an error behind it.
     """
     wrapped = TokenRequestError(f"the token request to {grant.host} failed: {type(error).__name__}")
-    if secret is None or not grant.private(secret, []).search(f"{error} {error!r}"):
+    text = f"{error!r} {''.join(traceback.format_exception(error))}"
+    if secret is None or not grant.private(secret, []).search(text):
         wrapped.__cause__ = error.with_traceback(_beyond_us(error.__traceback__))
     return wrapped
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache
@@ -79,10 +80,9 @@ def token_requested(
     _log(logging.DEBUG, message, arguments, "token_request", outcome, grant, fields)
 
 
-def renewed(
-    grant: Grant, flight: Flight, token: Token, expires_in: float, *, found: bool = False
-) -> None:
-    """A renewal has brought `token`, good for `expires_in` seconds, or `found` it in the store."""
+def renewed(grant: Grant, flight: Flight, token: Token, *, found: bool = False) -> None:
+    """A renewal has brought `token`, or `found` it in the store."""
+    expires_in = token.expires_at - time.time()
     outcome = "found" if found else _outcome(token)
     message = "token from %s, good for %.0f s"
     arguments = ("the store" if found else "the token endpoint", expires_in)

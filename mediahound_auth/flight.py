@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Generator
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mediahound_auth.errors import MediaHoundAuthError
@@ -58,7 +59,7 @@ class Flight:
         self.waited_for = False
         self.attempts = 0
         self.trouble: MediaHoundAuthError | None = None
-        self._work = work
+        self._work: Callable[[Flight], None] | None = work
         self._started = time.monotonic()
         self._deadline = self._started + budget
         self._begin_by = self._started + min(THREAD_START, budget)
@@ -102,13 +103,20 @@ class Flight:
                 # None is to be had, at interpreter shutdown for one: whoever waits does the work.
                 self._begin_by = time.monotonic()
 
+    def extend(self, budget: float) -> None:
+        """Let it take `budget` seconds in all, if that is more than it has."""
+        self._deadline = max(self._deadline, self._started + budget)
+
     def run(self) -> None:
         """Do the work here, unless somebody has begun it."""
-        if self._claimed.acquire(blocking=False):
-            self._work(self)
+        work = self._work
+        if work and self._claimed.acquire(blocking=False):
+            # Let go of: it may hold a session, or a store, and the last flight is remembered.
+            self._work = None
+            work(self)
 
     def settle(self) -> bool:
-        """Claim the right to land it; True for the first who does, who must do so at once."""
+        """Claim the right to land it; True for the first who does, who must do so."""
         return self._settled.acquire(blocking=False)
 
     def land(self, outcome: Token | MediaHoundAuthError) -> None:
@@ -119,10 +127,10 @@ class Flight:
             self._outcome.set_exception(outcome)
 
     def outcome(self) -> Token | MediaHoundAuthError:
-        """What it landed with, or is just landing with."""
-        error = self._outcome.exception()
+        """What it has landed with."""
+        error = self._outcome.exception(0)
         if error is None:
-            return self._outcome.result()
+            return self._outcome.result(0)
         assert isinstance(error, MediaHoundAuthError)
         return error
 
@@ -143,15 +151,21 @@ class Flight:
         loop = _native(current_token())
         soon: Callable[[Callable[[], object]], object]
         soon = getattr(loop, "run_sync_soon", None) or loop.call_soon_threadsafe
+        # Emptied below, since a future keeps its callbacks, and those would keep the loop.
+        wakers = [partial(soon, landed.set)]
 
         def wake(_: object) -> None:
-            with suppress(RuntimeError):  # the loop has closed: nobody waits there any more
-                soon(landed.set)
+            for call in wakers:
+                with suppress(RuntimeError):  # the loop has closed: nobody waits there any more
+                    call()
 
         self._outcome.add_done_callback(wake)
         self.launch()
-        with anyio.move_on_after(min(most, self.remaining)):
-            await landed.wait()
+        try:
+            with anyio.move_on_after(min(most, self.remaining)):
+                await landed.wait()
+        finally:
+            wakers.clear()
 
     def _landed_by(self, moment: float) -> bool:
         with suppress(TimeoutError):

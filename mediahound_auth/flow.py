@@ -114,6 +114,7 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
             return
         renew_at, authorization, doubtful = self._cell.live
         if time() >= renew_at:
+            authorization = ""  # no old token is in a frame that may raise
             authorization = drive(self._authorization(request))
         request.headers["Authorization"] = authorization
         start = None if type(request.stream) is self._bytes_stream else _position(request)
@@ -122,6 +123,8 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
             if doubtful:
                 self._answered(response)
             return
+        if self._transport is not None:
+            response.read()  # or the token request may wait for its connection
         if drive(self._remedy(response, start)):
             response = yield response.request
             self._answered(response, replayed=True)
@@ -134,6 +137,7 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
             return
         renew_at, authorization, doubtful = self._cell.live
         if time() >= renew_at:
+            authorization = ""  # no old token is in a frame that may raise
             authorization = await drive_async(self._authorization(request))
         request.headers["Authorization"] = authorization
         start = None if type(request.stream) is self._bytes_stream else _position(request)
@@ -223,7 +227,7 @@ def _position(request: Any) -> int | None:
     body = _body(request)
     if hasattr(body, "__aiter__") or not hasattr(body, "tell"):
         return None
-    with suppress(OSError):
+    with suppress(OSError, ValueError):
         return int(body.tell())
     return None
 
@@ -234,7 +238,7 @@ def _rewind(request: Any, start: int | None) -> bool:
     if isinstance(body, bytes | list | tuple):
         return True
     if start is not None:
-        with suppress(OSError, AttributeError):
+        with suppress(OSError, AttributeError, ValueError):  # the last: it has been closed
             body.seek(start)
             return True
         return False

@@ -157,13 +157,18 @@ class Grant(NamedTuple):
         try:
             fields = json_object(response.body)
             if 200 <= response.status < 300 and fields.get("error") is None:
-                return self._read(fields, sent_at, self.private(secret, known))
+                return self._read(fields, sent_at, self._private(fields, secret, known))
             why = "it is neither a token nor an OAuth error"
         except ValueError as error:
             # Its text is one of those below; none of them quotes the answer.
             why = str(error)
-        private = self.private(secret, [*known, fields.get("access_token")])
+        private = self._private(fields, secret, known)
         raise self._refusal(response, fields, why, sent_at, private)
+
+    def _private(
+        self, fields: Mapping[str, object], secret: str, known: Iterable[str]
+    ) -> re.Pattern[str]:
+        return self.private(secret, [*known, fields.get("access_token")])
 
     def private(self, secret: str, tokens: Iterable[object]) -> re.Pattern[str]:
         """What finds, in any text, what must not be shown: an answer may echo all that was sent."""

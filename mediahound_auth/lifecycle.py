@@ -6,9 +6,9 @@ Rule 1: everything that decides *when* a token is used, asked for or given up on
 
 **Ageing.** From `renew_at` to its expiry every caller goes on using it, and one of them starts a
 renewal that nobody waits for. `renew_at` is the expiry less a margin (at most a fifth of the life),
-less jitter, so that a fleet does not move in step. Starting a renewal moves `renew_at` on by the
-time that renewal may take, and a failure by a growing wait: so the ones who go on using the token
-are on the fast path again, and a renewal that vanishes is started anew.
+of which chance takes off up to half, so that a fleet does not move in step. Starting a renewal
+moves `renew_at` on by the time that renewal may take, and a failure by a growing wait: so the ones
+who go on using the token are on the fast path again, and a renewal that vanishes is started anew.
 
 **Reissued.** A renewal that brings the same token back shows that this endpoint hands it out until
 it has expired (Spring's `DefaultTokenServices` does, and so MediaHound). Asking early is pointless
@@ -32,10 +32,11 @@ into the store now and then, and after about half of the budget asks without the
 
 **Failing.** A failure is remembered. Who needs a token while it is recent gets the same failure
 at once, for a time that doubles with each failure in a row and is never shorter than what the
-endpoint asked for with `Retry-After`. A failure in the background holds back the next background
-renewal only: when the token expires meanwhile, a caller may ask again, unless the endpoint said
-not to. A refusal holds for the secret that was refused: where secrets are rotated, the one to use
-is looked up again after a second, and only another one is sent before the time is up.
+endpoint asked for with `Retry-After` (an hour at most). A failure in the background holds back the
+next background renewal only: when the token expires meanwhile, a caller may ask again, unless the
+endpoint said not to. A refusal holds for the secret that was refused: where secrets are rotated,
+the one to use is looked up again after a second, and only another one is sent before the time is
+up.
 
 **Clocks.** `now` is Unix time and comes in as an argument, because expiries are shared between
 machines; a life is counted from when its request was sent. A wait only holds between its two ends,

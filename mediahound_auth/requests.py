@@ -131,6 +131,7 @@ class MediaHoundAuth(BearerAuth, AuthBase):
         if url and (url.startswith(self._prefixes) or self._allows(url)):
             renew_at, authorization, _ = self._cell.live
             if time() >= renew_at:
+                authorization = ""  # no old token is in a frame that may raise
                 authorization = drive(self._authorization(request))
             try:
                 # What CaseInsensitiveDict does itself, less the call: a quarter of the whole.
@@ -155,7 +156,10 @@ class MediaHoundAuth(BearerAuth, AuthBase):
         rejected = _carried(request)
         if not rejected or not self._allows(request.url or ""):
             return response
+        if self._transport is not None:
+            _drain(response)  # or the token request may wait for its connection
         token = drive(source.replacement(rejected))
+        del rejected  # no token is in a frame that may raise
         # A response that no transport adapter made (one from a cache, say) has no connection.
         if token is None or not hasattr(response, "connection") or not _rewind(request):
             return response
@@ -191,7 +195,8 @@ class MediaHoundAuth(BearerAuth, AuthBase):
         try:
             adapter = session.get_adapter(request.url)
             with adapter.send(prepared, timeout=timeout, **settings) as response:
-                body = read_bounded(response.iter_content(1 << 16), deadline)
+                # In small pieces: urllib3 waits for a whole one, however slowly it drips.
+                body = read_bounded(response.iter_content(16), deadline)
                 response._content = body
                 return self._received(response)
         except OSError as error:  # all of requests' errors are
@@ -239,19 +244,24 @@ def _carried(request: requests.PreparedRequest) -> str:
 
 def _rewind(request: requests.PreparedRequest) -> bool:
     """Put the body back to its start; False if it cannot be sent again."""
-    if request.body is None or isinstance(request.body, str | bytes):
+    if request.body is None or isinstance(request.body, str | bytes | bytearray):
         return True
     try:
         rewind_body(request)
-    except UnrewindableBodyError:
+    except (UnrewindableBodyError, ValueError):  # the latter: it has been closed
         return False
     return True
 
 
+def _drain(response: requests.Response) -> None:
+    """Read the body, so that its connection can be used again."""
+    with suppress(ChunkedEncodingError, ContentDecodingError, RuntimeError):
+        _ = response.content
+
+
 def _replay(response: requests.Response, token: Token, kwargs: dict[str, Any]) -> requests.Response:
     """Send the request of `response` again with `token`, as HTTPDigestAuth does."""
-    with suppress(ChunkedEncodingError, ContentDecodingError, RuntimeError):
-        _ = response.content  # read, so that its connection can be used again
+    _drain(response)
     response.close()
     request = response.request
     # The history keeps what was sent. The request itself gets the new token, because requests

@@ -102,10 +102,14 @@ class TokenSource:
         Raises:
             MediaHoundAuthError: it gave none.
         """
-        with guard:
-            flight = self._join(waited_for=True, ask=True)
-        yield flight, self.settings.timeout
-        return self._landed(flight)
+        while True:
+            with guard:
+                flight = self._join(waited_for=True, ask=True)
+            yield flight, self.settings.timeout
+            token = self._landed(flight)
+            if flight.ask or flight.attempts:
+                return token
+            # It was started for another reason, and has found the token in the store.
 
     def forget(self) -> None:
         """Drop the token, here and in the store, and the memory of failures.
@@ -121,8 +125,7 @@ class TokenSource:
         except ConfigurationError as error:
             raise again(error, self._kinds)  # noqa: B904  # it brings the cause along
         if callable(self.settings.grant.client_secret):
-            grant = self.settings.grant._replace(client_secret=secret)
-            TokenSource(self.settings._replace(grant=grant), self._send, {}).forget()
+            self._by(secret).forget()
             return
         with self._visit(secret) as visit:
             visit.discard()
@@ -131,7 +134,7 @@ class TokenSource:
         """Use `token`, which somebody else has kept, if it is better than what is at hand."""
         with guard:
             if self.cell.state.prefers(token, None, time.time()):
-                self._take_on(token)
+                self.cell.become(self._with(token, self.cell.state))
 
     def answered(self, access_token: str, status: int, *, replayed: bool = False) -> None:
         """Tell with which HTTP status an API answered a request that carried `access_token`.
@@ -167,14 +170,16 @@ class TokenSource:
             flight = Flight(self._fly, self.settings.timeout, rejected=rejected, ask=ask)
             self.cell.flight = flight
         flight.waited_for |= waited_for
+        flight.extend(self.settings.timeout)
         return flight
 
     def _landed(self, flight: Flight) -> Token:
         if not flight.landed:
             error = out_of_time(self.settings.grant, flight, self.settings.timeout)
-            if flight.remaining:  # it is somebody else's, who has more time
+            if not flight.remaining:
+                self._failed(flight, error)
+            if not flight.landed:  # it has more time than this caller, or is about to land
                 raise again(error, self._kinds)
-            self._failed(flight, error)
         outcome = flight.outcome()
         if isinstance(outcome, Token):
             return outcome
@@ -213,16 +218,14 @@ class TokenSource:
                 return
             token = ask(grant, self._send, flight, secret, self.cell.state)
             if self.cell.flight is flight:  # not so after forget(), or when a later one took over
-                visit.save(token)
+                visit.save(token, instead_of=flight.rejected)
+                if self.cell.flight is not flight:
+                    visit.discard()
             self._obtained(flight, token, asked=True)
 
     def _fetch_by(self, secret: Secret, flight: Flight) -> None:
         """Have what the source for this secret has, which all who got the same secret share."""
-        source = self._resolved
-        if source is None or source.settings.grant.client_secret != secret:
-            grant = self.settings.grant._replace(client_secret=secret)
-            source = TokenSource(self.settings._replace(grant=grant), self._send, {})
-            self._resolved = source
+        source = self._by(secret)
         token: Token | None
         try:
             if flight.ask:
@@ -240,21 +243,26 @@ class TokenSource:
             # A renewal in the background, theirs as this is ours: nobody waits, so this one may.
             behind.wait(flight.remaining)
             token = source.cell.state.token or token
-        with guard:
-            if self.cell.flight is flight:
-                self.cell.become(source.cell.state)
-            first = flight.settle()
-        if first:
+        if self.cell.settle(flight, token, lambda _: source.cell.state):
             flight.land(token)
 
+    def _by(self, secret: Secret) -> TokenSource:
+        """The source for this secret."""
+        source = self._resolved
+        if source is None or source.settings.grant.client_secret != secret:
+            grant = self.settings.grant._replace(client_secret=secret)
+            source = TokenSource(self.settings._replace(grant=grant), self._send, {})
+            self._resolved = source
+        return source
+
     def _visit(self, secret: Secret) -> Visit:
-        return Visit(self.settings.used_store, self.settings.grant.key(secret), self.cell.health)
+        key, budget = self.settings.grant.key(secret), self.settings.timeout
+        return Visit(self.settings.used_store, key, self.cell.health, budget)
 
     def _better(self, visit: Visit, flight: Flight) -> Token | None:
         found = None if flight.ask else visit.load()
-        if found and self.cell.state.prefers(found, flight.rejected, time.time()):
-            return found
-        return None
+        better = found and self.cell.state.prefers(found, flight.rejected, time.time())
+        return found if better else None
 
     def _better_while_locking(self, visit: Visit, flight: Flight) -> Token | None:
         # Looking in between, callers need not pass the lock one by one when the token has come.
@@ -267,34 +275,26 @@ class TokenSource:
                 return found
 
     def _obtained(self, flight: Flight, token: Token, *, asked: bool = False) -> None:
-        with guard:
-            if self.cell.flight is flight:
-                self._take_on(token, doubtful=asked and flight.rejected is not None)
-            first = flight.settle()
-        if first:
+        doubtful = asked and flight.rejected is not None
+        if self.cell.settle(flight, token, lambda state: self._with(token, state, doubtful)):
             flight.land(token)
-        expires_in = token.expires_at - time.time()
-        events.renewed(self.settings.grant, flight, token, expires_in, found=not asked)
+        events.renewed(self.settings.grant, flight, token, found=not asked)
 
-    def _take_on(self, token: Token, *, doubtful: bool = False) -> None:
-        """Have `token` for the current one; called with `guard` held."""
+    def _with(self, token: Token, state: State, doubtful: bool = False) -> State:
         margin, jitter = self.settings.renew_margin, random.random()
-        state = self.cell.state
-        state = state.obtained(token, time.time(), margin=margin, jitter=jitter, doubtful=doubtful)
-        self.cell.become(state)
+        return state.obtained(token, time.time(), margin=margin, jitter=jitter, doubtful=doubtful)
 
     def _failed(self, flight: Flight, error: MediaHoundAuthError, *, told: bool = False) -> None:
         # Without its traceback: the frames hold the secret, and some tools print what frames hold.
         error = again(error, {})
-        with guard:
-            first = flight.settle()
-            if first and self.cell.flight is flight:
-                now, jitter = time.time(), random.random()
-                state = self.cell.state.failed(
-                    error, now, jitter=jitter, waited_for=flight.waited_for, rotating=told
-                )
-                self.cell.become(state)
-        if first and not told:
-            events.renewal_failed(self.settings.grant, flight, error)
-        if first:
-            flight.land(error)
+
+        def after(state: State) -> State:
+            now, jitter, waited_for = time.time(), random.random(), flight.waited_for
+            return state.failed(error, now, jitter=jitter, waited_for=waited_for, rotating=told)
+
+        if self.cell.settle(flight, error, after):
+            try:
+                if not told:
+                    events.renewal_failed(self.settings.grant, flight, error)
+            finally:
+                flight.land(error)

@@ -28,6 +28,8 @@ T = TypeVar("T")
 
 # Seconds that one operation may take; a lock may take as long as it is waited for besides.
 STORE_TIMEOUT = 2.0
+# Of the time budget, likewise: the rest is for the endpoint.
+STORE_SHARE = 0.25
 
 
 class Health:
@@ -56,12 +58,15 @@ class Health:
 class Visit:
     """A context manager: the store under one key, for the time of one renewal.
 
+    `budget` is that renewal's time budget in seconds, of which a store may take a share.
+
     All operations run in one thread, since locks may be bound to the one that took them: a thread
     of the visit's own, which can be left behind should the store hang. A store in memory does
     neither, and is used directly; so is any, where threads never run (see flight.py).
     """
 
-    def __init__(self, store: Store, key: str, health: Health) -> None:
+    def __init__(self, store: Store, key: str, health: Health, budget: float) -> None:
+        self._longest = min(STORE_TIMEOUT, STORE_SHARE * budget)
         self._store = store
         self._key = key
         self._health = health
@@ -99,8 +104,16 @@ class Visit:
 
         return self._do("load", load)
 
-    def save(self, token: Token) -> None:
-        """Put `token` into the store."""
+    def save(self, token: Token, *, instead_of: str | None) -> None:
+        """Put `token` into the store.
+
+        The access token `instead_of` is known to be dead: it does not stand against it, even if it
+        claims to have been requested later, by a clock that is fast.
+        """
+        if instead_of is not None and token.access_token != instead_of:
+            kept = self.load()
+            if kept and kept.access_token == instead_of:
+                self.discard()
         self._do("save", lambda: self._store.save(self._key, token))
 
     def discard(self) -> None:
@@ -131,7 +144,7 @@ class Visit:
         if self._over:
             return None
         try:
-            return task() if self._direct else self._in_thread(task, patience + STORE_TIMEOUT)
+            return task() if self._direct else self._in_thread(task, patience + self._longest)
         except Exception as error:
             self._over = True
             self._health.failed(operation, error)

@@ -5,7 +5,7 @@ stands in a ```bash block. MediaHound is a stand-in on loopback, with its creden
 environment: `https://api.mediahound.com` in the code becomes its address, and so does every host
 below `example.com`. Two things a page can say where readers do not see them, in HTML comments:
 
-    <!-- server: {"form": "client_secret_basic"} -->    options of MediaHoundServer, as JSON
+    <!-- server: {"client_auth": "client_secret_basic"} -->    options of MediaHoundServer, as JSON
     <!-- a whole ```python block: what the page's code needs, and readers have anyway -->
 
 Lines that would install something, or run this project's Makefile, are not run: that they name

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -152,6 +153,28 @@ def test_a_file_that_cannot_go_back_is_not_sent_again(server: MediaHoundServer) 
     reply = httpx.post(f"{server.url}/echo", content=Pipe(b"Gladiator"), auth=auth)
     assert reply.status_code == 401
     assert len(server.api_calls) == 1
+
+
+class ClosesItself(io.BytesIO):
+    """A file as some libraries have it: read to its end, it is closed."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        octets = super().read(size)
+        if not octets:
+            self.close()
+        return octets
+
+
+@pytest.mark.parametrize("library", [requests, httpx])
+def test_a_file_that_is_closed_by_then_is_not_sent_again(
+    library: Any, server: MediaHoundServer
+) -> None:
+    auth = (MediaHoundAuth if library is requests else HttpxAuth)(**server.credentials)
+    auth.token()
+    server.revoke_tokens()
+    body = {"data" if library is requests else "content": ClosesItself(b"Gladiator")}
+    assert library.post(f"{server.url}/echo", auth=auth, **body).status_code == 401
+    assert library.post(f"{server.url}/echo", auth=auth).status_code == 200
 
 
 def test_a_hook_out_of_a_pickle_does_nothing() -> None:

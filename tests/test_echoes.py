@@ -93,6 +93,13 @@ def test_a_token_does_not_show_what_its_scope_echoes(echo: str) -> None:
     assert_shows_no_trace(outcome)
 
 
+def test_a_token_does_not_show_itself_in_its_scope() -> None:
+    fields = {"access_token": "n3w-t0ken", "scope": "public n3w-t0ken", "expires_in": 60}
+    token = read(TokenResponse(200, {}, json.dumps(fields).encode()))
+    assert isinstance(token, Token)
+    assert token.scope == "public ***"
+
+
 @pytest.mark.parametrize("status", [200, 400, 500])
 def test_an_error_does_not_repeat_a_token_that_came_with_it(status: int) -> None:
     said = {"error": "t0k3n", "error_description": "no t0k3n", "access_token": "t0k3n"}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -137,7 +138,7 @@ def test_a_renewal_in_the_background_that_fails_leaves_the_old_token_in_use(
     assert ask(auth) == token
     flight = auth._cell.flight
     assert flight is not None
-    flight.wait(10)
+    assert flight._landed_by(time.monotonic() + 20)
     assert isinstance(flight.outcome(), TokenRequestError)
     assert ask(auth) == token
     network.heal()

@@ -29,14 +29,14 @@ def test_a_visit_that_ends_well_during_an_outage_does_not_end_the_outage(
 ) -> None:
     caplog.set_level(logging.INFO, "mediahound_auth")
     health = Health(Grant("id", "secret", "https://localhost/token"))
-    with Visit(MemoryStore(), "key", health) as begun_before:
+    with Visit(MemoryStore(), "key", health, 30) as begun_before:
         begun_before.load()
-        with Visit(Gone(), "key", health) as during:
+        with Visit(Gone(), "key", health, 30) as during:
             assert during.load() is None
-    with Visit(Gone(), "key", health) as during:
+    with Visit(Gone(), "key", health, 30) as during:
         assert during.load() is None
     assert [record.levelname for record in caplog.records] == ["WARNING"]
-    with Visit(MemoryStore(), "key", health) as during:
+    with Visit(MemoryStore(), "key", health, 30) as during:
         during.load()
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
 
@@ -55,12 +55,13 @@ def test_where_threads_do_not_run_the_store_is_used_all_the_same(
     monkeypatch.setattr(threading.Thread, "start", start)
     monkeypatch.setattr(visit, "THREAD_START", 0.01)
     store, token = Elsewhere(), Token("t0ken", time.time() + 60, time.time())
-    with Visit(store, "key", Health(Grant("id", "secret", "https://localhost/token"))) as during:
+    health = Health(Grant("id", "secret", "https://localhost/token"))
+    with Visit(store, "key", health, 30) as during:
         assert during.load() is None
         assert during.lock(5)
         [thread] = started
         thread.run()  # at last: there is nothing left for it to do
-        during.save(token)
+        during.save(token, instead_of=None)
         assert during.load() == token
     assert store.load("key") == token
     with store.lock("key", 0):
