@@ -21,11 +21,11 @@ ROW, COLUMN = 62, 116
 WIDTH, HEIGHT = 110, 30  # of a box
 # Which column a room stands in; what is not here stands where its layer names it.
 COLUMNS = {
-    "cli": 1.5, "check": 0, "demo": 1, "httpie": 2, "oauth2session": 3,
-    "requests": 1, "httpx": 2, "httpx2": 3, "flow": 1.55, "auth": 1, "sending": 4,
-    "source": 2, "cell": 1, "endpoint": 3, "visit": 1.5, "settings": 2.6,
-    "stores": 2.2, "flight": 1.5, "grant": 3, "answer": 3,
-    "lifecycle": 0, "origins": 4, "token": 2.2,
+    "cli": 1.5, "check": 0, "demo": 1, "options": 2, "serve": 3, "httpie": 4, "oauth2session": 5,
+    "requests": 2.5, "httpx": 3.6, "httpx2": 4.7, "flow": 4.15, "auth": 2.5, "sending": 4.7,
+    "source": 2.5, "cell": 1.5, "endpoint": 3.5, "visit": 2, "settings": 3, "stores": 2.5,
+    "flight": 1.2, "terminal": 0, "grant": 3.5, "answer": 3.5, "lifecycle": 1, "origins": 4.7,
+    "token": 2.5,
 }  # fmt: skip
 
 
@@ -95,9 +95,10 @@ def picture() -> str:
             x, y = 57 + COLUMNS.get(room, place) * COLUMN, 20 + row * ROW
             boxes[room] = Box(room, name, x, y, WIDTH, HEIGHT, marked=room in pure())
     drawn = [Arrow(boxes[room], boxes[imported]) for room, imported in sorted(arrows())]
+    width = max(box.x for box in boxes.values()) + 57
     height = max(box.y for box in boxes.values()) + 20
     title = "The rooms, and which imports which"
-    return drawing(4 * COLUMN + 114, height, title, boxes.values(), drawn)
+    return drawing(width, height, title, boxes.values(), drawn)
 
 
 def table() -> str:

@@ -1,3 +1,5 @@
+"""What all tests have: a server and a client that nobody has used, and no environment."""
+
 from __future__ import annotations
 
 import signal
