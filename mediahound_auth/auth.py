@@ -83,13 +83,22 @@ class BearerAuth:
     def renew(self) -> Token:
         """Ask the token endpoint now, and return what it gives: perhaps the same token once more.
 
+        Blocks for at most `timeout` seconds.
+
         Raises:
             MediaHoundAuthError: it gave none; the token at hand stays in use.
         """
         return drive(self._source.renewed())
 
     def forget(self) -> None:
-        """Drop the token, here and in the store. The next call asks for another one."""
+        """Drop the token, here and in the store. The next call asks for another one.
+
+        Blocks for as long as the store takes, for two seconds at most if that does not answer.
+
+        Raises:
+            ConfigurationError: the client_secret callable failed; also the HTTP library's base
+                error.
+        """
         self._source.forget()
 
     def _authorization(self, request: object) -> Plan[str]:

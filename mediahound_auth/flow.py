@@ -103,7 +103,12 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
         return await drive_async(self._source.renewed())
 
     async def aforget(self) -> None:
-        """`forget()` for a task, on asyncio or trio: a store may take its time."""
+        """`forget()` for a task, on asyncio or trio: a store may take its time.
+
+        Raises:
+            ConfigurationError: the client_secret callable failed; also the HTTP library's base
+                error.
+        """
         await to_thread.run_sync(self._source.forget)
 
     def sync_auth_flow(self, request: Request) -> Generator[Request, Response, None]:

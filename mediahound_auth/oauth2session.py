@@ -131,6 +131,9 @@ class MediaHoundSession(OAuth2Session):  # type: ignore[misc]  # requests-oauthl
 
         Setting it gives one that was kept elsewhere; it is used if it is live and newer than what
         is at hand. Setting it to {} forgets the token, here and in the store.
+
+        Raises:
+            ConfigurationError: what it is set to is no such dict.
         """
         known = self._bearer and self._bearer._cell.state.token
         return _as_dict(known) if known else {}

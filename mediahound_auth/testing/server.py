@@ -158,7 +158,13 @@ class MediaHoundServer:
 
     @property
     def url(self) -> str:
-        """The origin, "http://127.0.0.1:PORT", or "https://localhost:PORT" with TLS."""
+        """The origin, "http://127.0.0.1:PORT", or "https://localhost:PORT" with TLS.
+
+        Like all that follows from it, it is there once the server has been started.
+
+        Raises:
+            RuntimeError: it has not been started.
+        """
         if self._url is None:
             raise RuntimeError("a MediaHoundServer has no address before it is started")
         return self._url
@@ -206,6 +212,9 @@ class MediaHoundServer:
 
         Plans, drops included, queue up in the order they are made. `n` may be math.inf: until the
         next plan is made. 0 clears all plans for token requests. A mapping as body is sent as JSON.
+
+        Raises:
+            ValueError: `n` is neither a whole number nor math.inf.
         """
         self._token_traffic.plan(n, Answer.of(status, body, headers or {}))
 
@@ -229,11 +238,19 @@ class MediaHoundServer:
         self._api_traffic.plan(n, "drop")
 
     def hold_token_requests(self) -> AbstractContextManager[Hold]:
-        """Record token requests without answering them, until the block ends or `Hold.release`."""
+        """Record token requests without answering them, until the block ends or `Hold.release`.
+
+        Raises:
+            RuntimeError: they are being held already, or the server has been stopped.
+        """
         return self._token_traffic.hold()
 
     def hold_api_calls(self) -> AbstractContextManager[Hold]:
-        """Record API calls without answering them, until the block ends or `Hold.release`."""
+        """Record API calls without answering them, until the block ends or `Hold.release`.
+
+        Raises:
+            RuntimeError: they are being held already, or the server has been stopped.
+        """
         return self._api_traffic.hold()
 
     def _answer(self, request: ReceivedRequest) -> Answer | None:

@@ -93,7 +93,7 @@ class Hold:
             self._released = True
             self._changed.notify_all()
 
-    def detain(self) -> None:
+    def _detain(self) -> None:
         """Block the calling thread until `release`; return at once after it."""
         with self._changed:
             if not self._released:
@@ -145,7 +145,7 @@ class Traffic:
                     self._plans.appendleft((left - 1, planned))
             hold = self._hold
         if hold is not None:
-            hold.detain()
+            hold._detain()
         return planned
 
     @contextmanager
