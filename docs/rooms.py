@@ -21,7 +21,8 @@ ROW, COLUMN = 62, 116
 WIDTH, HEIGHT = 110, 30  # of a box
 # Which column a room stands in; what is not here stands where its layer names it.
 COLUMNS = {
-    "cli": 1.5, "check": 0, "demo": 1, "options": 2, "serve": 3, "httpie": 4, "oauth2session": 5,
+    "cli": 1.5, "check": 0, "demo": 1, "serve": 2, "httpie": 3.4, "oauth2session": 4.7,
+    "options": 1, "oauth2token": 4.7,
     "requests": 2.5, "httpx": 3.6, "httpx2": 4.7, "flow": 4.15, "auth": 2.5, "sending": 4.7,
     "source": 2.5, "cell": 1.5, "endpoint": 3.5, "visit": 2, "settings": 3, "stores": 2.5,
     "flight": 1.2, "terminal": 0, "grant": 3.5, "answer": 3.5, "lifecycle": 1, "origins": 4.7,

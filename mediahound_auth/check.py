@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import requests
 
+from mediahound_auth.answer import LONGEST_LIFE
 from mediahound_auth.errors import MediaHoundAuthError, TokenEndpointUnavailable
+from mediahound_auth.options import as_options
 from mediahound_auth.requests import MediaHoundAuth
 from mediahound_auth.sending import unreachable
 
@@ -22,17 +24,20 @@ def check(auth: MediaHoundAuth) -> int:
     try:
         status = _reach(grant.token_url, settings.timeout)
     except TokenEndpointUnavailable as error:
-        _say(False, "reachability", f"{error}. Check token_url, proxies and certificates")
+        _say(False, "reachability", f"{error}. Check --token-url, proxies and certificates")
         return 3
-    _say(True, "reachability", f"HTTP {status} to a request without credentials: it is there")
+    found = "it is there" if 400 <= status < 500 and status != 404 else "something is there"
+    _say(True, "reachability", f"HTTP {status} to a request without credentials: {found}")
     try:
         token = auth.renew()
     except MediaHoundAuthError as error:
-        _say(False, "grant", str(error))
+        _say(False, "grant", as_options(str(error)))
         return 3 if isinstance(error, TokenEndpointUnavailable) else 1
     _say(True, "grant", f"{grant.host} gave an access token, by client_auth={grant.client_auth!r}")
     life = token.expires_at - token.requested_at
     rest = "" if life > SHORT else ": perhaps the rest of a token that the endpoint hands out again"
+    if life == LONGEST_LIFE:
+        rest = ", or the endpoint has not said"
     _say(True, "lifetime", f"{_in_words(life)} ({life:.0f} s){rest}")
     refused = set(grant.scope.split()) - set((token.scope or "").split())
     granted = f"granted: {token.scope or 'nothing was said'}"

@@ -17,7 +17,8 @@ from mediahound_auth.extras import missing
 try:
     import typer
 except ModuleNotFoundError as _error:
-    sys.exit(str(missing(_error, "mediahound-auth", "cli", "typer")))
+    print(missing(_error, "mediahound-auth", "cli", "typer"), file=sys.stderr)
+    sys.exit(2)
 
 from mediahound_auth.errors import (
     ConfigurationError,
@@ -33,6 +34,7 @@ from mediahound_auth.options import (
     SecretFile,
     Timeout,
     TokenUrl,
+    as_options,
     auth_of,
 )
 from mediahound_auth.version import __version__
@@ -80,6 +82,8 @@ def token(
     json: Annotated[bool, typer.Option("--json", help="Print all fields, as JSON.")] = False,
 ) -> None:
     """Print a live access token, and nothing else."""
+    if header and json:
+        raise ConfigurationError("--header or --json, not both")
     auth = auth_of(client_id, client_secret_file, token_url, scope, client_auth, timeout)
     live = _live(auth, timeout)
     if json:
@@ -102,7 +106,7 @@ def check(
     client_auth: ClientAuthOption = ClientAuth.mediahound,
     timeout: Timeout = 30.0,
 ) -> None:
-    """Ask for a token step by step, and say what is right or how to mend it."""
+    """Ask for a token step by step, and say how to mend what fails."""
     from mediahound_auth.stores import MemoryStore
 
     # A store of its own: what is asked is the endpoint, and no token that others use is touched.
@@ -153,9 +157,12 @@ def serve(
     from mediahound_auth.serve import serve
     from mediahound_auth.testing import MediaHoundServer
 
-    server = MediaHoundServer(
-        port=port, lifetime=lifetime, reissue=reissue, client_auth=client_auth.value
-    )
+    try:
+        server = MediaHoundServer(
+            port=port, lifetime=lifetime, reissue=reissue, client_auth=client_auth.value
+        )
+    except ValueError as error:
+        raise ConfigurationError(f"--{error}") from None
     server.token_delay, server.reject_api_calls = token_delay, reject_api_calls
     if fail:
         server.answer_token_requests(fail, status=503)
@@ -177,19 +184,22 @@ def main() -> NoReturn:
     try:
         code = app(prog_name=PROGRAM, standalone_mode=False) or 0
         print(end="", flush=True)
+        if sys.stdout is None:
+            raise OSError("standard output is closed")
     except ConfigurationError as error:
         code = 2
-        _say(_as_options(str(error)))
+        _say(as_options(str(error)))
     except MediaHoundAuthError as error:
         code = 3 if isinstance(error, TokenEndpointUnavailable) else 1
-        _say(str(error))
+        _say(as_options(str(error)))
     except ModuleNotFoundError as error:
         code = 2
         _say(str(error))
     except OSError as error:
         code = 1
         # Nothing can be written; and Python must not find that out once more at its exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if sys.stdout is not None:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if not isinstance(error, BrokenPipeError):
             _say(error.strerror or str(error))
     except (typer.Abort, KeyboardInterrupt):
@@ -205,15 +215,12 @@ def main() -> NoReturn:
 
 
 def _usage(message: str) -> str:
+    # What was given may be a secret.
     if "unexpected extra argument" in message:
-        return "this command takes options only; see --help"  # what it got may be a secret
+        return "this command takes options only; see --help"
+    if message.startswith("No such command"):
+        return "no such command; see --help"
     return message
-
-
-def _as_options(message: str) -> str:
-    """The same, with options by the names that they have here."""
-    message = message.replace("pass client_secret=", "pass --client-secret-file")
-    return message.replace("pass client_id=", "pass --client-id")
 
 
 def _say(message: str) -> None:

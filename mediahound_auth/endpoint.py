@@ -8,7 +8,7 @@ from collections.abc import Callable
 from types import TracebackType
 
 from mediahound_auth import events
-from mediahound_auth.errors import TokenEndpointUnavailable, TokenRequestError
+from mediahound_auth.errors import ConfigurationError, TokenEndpointUnavailable, TokenRequestError
 from mediahound_auth.flight import Flight
 from mediahound_auth.grant import Grant, Secret, TokenRequest, TokenResponse
 from mediahound_auth.lifecycle import (
@@ -34,10 +34,13 @@ def ask(grant: Grant, send: Sender, flight: Flight, secret: Secret, state: State
 
     Raises:
         TokenRequestError: there is none to be had.
+        ConfigurationError: a hook of the user's own has made something else of the request.
     """
     import stamina
 
     def on(error: Exception) -> bool | float:
+        if isinstance(error, ConfigurationError):
+            return False
         assert isinstance(error, TokenRequestError)
         flight.trouble = error
         return worth_another(error, attempt.next_wait, flight.remaining)
@@ -67,6 +70,8 @@ def _ask_once(grant: Grant, send: Sender, flight: Flight, secret: Secret, state:
         response = send(grant.request(secret), flight.remaining)
         token = grant.token(response, sent_at=sent_at, secret=secret, known=known)
         result = state.recognised(token)
+    except ConfigurationError:
+        raise  # a hook of the user's own; nothing was sent
     except TokenRequestError as error:
         result = error
     except Exception as error:

@@ -64,6 +64,17 @@ OUTCOMES: Mapping[type[MediaHoundAuthError], str] = {
     TokenEndpointUnavailable: "unavailable",
 }
 
+# Units and descriptions.
+METRICS: Mapping[str, tuple[str, str]] = {
+    "token_requests": ("{request}", "Requests to the token endpoint, each attempt of a renewal"),
+    "token_request.duration": ("s", "How long they took"),
+    "background_renewals": ("{renewal}", "Renewals that nobody waited for"),
+    "replays": ("{request}", "Requests that got a 401 and were sent again with another token"),
+    "store_failures": ("{failure}", "Operations that a token store did not do"),
+}
+# Seconds: what OpenTelemetry's conventions advise for HTTP requests. Its own begin at 5.
+BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
+
 
 def token_requested(
     grant: Grant, attempt: int, result: Token | MediaHoundAuthError, duration: float
@@ -203,7 +214,8 @@ def _who(grant: Grant | None) -> dict[str, str]:
 def _counter(name: str) -> Counter:
     from opentelemetry.metrics import get_meter
 
-    return get_meter("mediahound_auth", __version__).create_counter(f"mediahound_auth.{name}")
+    meter = get_meter("mediahound_auth", __version__)
+    return meter.create_counter(f"mediahound_auth.{name}", *METRICS[name])
 
 
 @cache
@@ -211,4 +223,6 @@ def _histogram(name: str) -> Histogram:
     from opentelemetry.metrics import get_meter
 
     meter = get_meter("mediahound_auth", __version__)
-    return meter.create_histogram(f"mediahound_auth.{name}", "s")
+    return meter.create_histogram(
+        f"mediahound_auth.{name}", *METRICS[name], explicit_bucket_boundaries_advisory=BUCKETS
+    )

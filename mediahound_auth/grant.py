@@ -44,6 +44,13 @@ __all__ = ["LONGEST_ANSWER", "ClientAuth", "Grant", "Secret", "TokenRequest", "T
 ClientAuth = Literal["mediahound", "client_secret_basic", "client_secret_post"]
 
 
+# What to do about an OAuth error (RFC 6749 §5.2).
+_REMEDIES = {
+    "invalid_scope": ". Ask for other scopes with scope=, or for none",
+    "unsupported_grant_type": ". It does not have the client-credentials grant: check token_url",
+}
+
+
 class Secret(str):
     """A client secret. As a str it is itself; its repr, which tools print of frames, is a mask."""
 
@@ -237,6 +244,7 @@ class Grant(NamedTuple):
             message = (
                 f"the token endpoint {self.host} gave client {self.client_id!r} no token: {said}"
             )
+            message += _REMEDIES.get(error, "")
             if error == "invalid_request":
                 # RFC 6749 §5.2: that is what more than one way of authentication is answered with.
                 others = [repr(form) for form in get_args(ClientAuth) if form != self.client_auth]

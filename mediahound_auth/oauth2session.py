@@ -22,17 +22,14 @@ except ModuleNotFoundError as _error:
     raise missing(_error, __name__, "requests-oauthlib", "requests_oauthlib") from None
 import requests
 
-from mediahound_auth.answer import lifetime, scope_of
 from mediahound_auth.auth import masked
 from mediahound_auth.cell import guard
 from mediahound_auth.grant import ClientAuth, TokenRequest, TokenResponse
+from mediahound_auth.oauth2token import TokenDict, as_dict, of_dict
 from mediahound_auth.requests import ConfigurationError, MediaHoundAuth
 from mediahound_auth.stores import Store
-from mediahound_auth.token import Token
 
 __all__ = ["MediaHoundSession"]
-
-TokenDict = dict[str, object]
 
 
 class _Auth(MediaHoundAuth):
@@ -78,7 +75,8 @@ class MediaHoundSession(OAuth2Session):  # type: ignore[misc]  # requests-oauthl
         store: where the token waits between calls; else in memory, shared by the process.
         renew_margin: seconds before the expiry at which renewal in the background begins.
         timeout: seconds that getting one token may take, retries included.
-        token: one that was kept elsewhere, as `token_updater` got it; used if it is still live.
+        token: one that was kept elsewhere, as `token_updater` got it; used if it is still live, and
+            newer than the one at hand, if there is one.
         token_updater: called with each new token, a dict, after the first request that had it.
 
     Raises:
@@ -101,6 +99,8 @@ class MediaHoundSession(OAuth2Session):  # type: ignore[misc]  # requests-oauthl
         token_updater: Callable[[TokenDict], object] | None = None,
     ) -> None:
         client_secret = masked(client_secret)
+        if token_updater is not None and not callable(token_updater):
+            raise ConfigurationError("token_updater must be a callable, which gets a dict")
         self._bearer: MediaHoundAuth | None = None
         self._told: object = None
         self._teller = 0
@@ -122,30 +122,37 @@ class MediaHoundSession(OAuth2Session):  # type: ignore[misc]  # requests-oauthl
         super().__init__(client=client, scope=scopes, token_updater=token_updater)
         self._bearer = auth
         self.auth: Any = auth
-        if token:
-            self.token = token
+        if not _is_none(token):
+            # One that does not tell its age is taken for older than what others have got.
+            self._use(token, issued=0.0)
 
     @property
     def token(self) -> TokenDict:
         """The token at hand, live or not, as requests-oauthlib has it; {} if there is none.
 
-        Setting it gives one that was kept elsewhere; it is used if it is live and newer than what
-        is at hand. Setting it to {} forgets the token, here and in the store.
+        It is an oauthlib `OAuth2Token`: a dict with access_token, token_type, expires_in,
+        expires_at and scope. Setting it gives one that was kept elsewhere; it is used if it is live
+        and not known to be older than what is at hand. Setting it to {} forgets the token, here and
+        in the store.
 
         Raises:
             ConfigurationError: what it is set to is no such dict.
         """
         known = self._bearer and self._bearer._cell.state.token
-        return _as_dict(known) if known else {}
+        return as_dict(known) if known else {}
 
     @token.setter
     def token(self, value: Mapping[str, object] | None) -> None:
         if self._bearer is None:
             return  # OAuth2Session's constructor, which has none to give
-        if not value:
+        if _is_none(value):
             self._bearer.forget()
             return
-        token = _of_dict(value)
+        self._use(value, issued=time.time())
+
+    def _use(self, value: object, *, issued: float) -> None:
+        assert self._bearer is not None
+        token = of_dict(value, issued=issued)
         self._told = token.access_token
         self._bearer._source.adopt(token)
 
@@ -156,7 +163,7 @@ class MediaHoundSession(OAuth2Session):  # type: ignore[misc]  # requests-oauthl
         return access_token if isinstance(access_token, str) else None
 
     @access_token.setter
-    def access_token(self, value: str) -> None:
+    def access_token(self, value: str | None) -> None:
         self.token = {"access_token": value}
 
     @access_token.deleter
@@ -196,7 +203,7 @@ class MediaHoundSession(OAuth2Session):  # type: ignore[misc]  # requests-oauthl
         assert self._bearer is not None
         token = self._bearer.renew()
         self._tell()
-        return _as_dict(token)
+        return as_dict(token)
 
     # OAuth2Session's own method would refuse http, add its token to everything, and log it.
     def request(  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -220,7 +227,10 @@ class MediaHoundSession(OAuth2Session):  # type: ignore[misc]  # requests-oauthl
             kwargs["auth"] = _as_it_is if auth is self._bearer else auth
         else:
             kwargs["auth"] = auth or self._bearer
-            for hook in list(self.compliance_hook["protected_request"]):
+            hooks = list(self.compliance_hook["protected_request"])
+            if hooks and self._bearer is not None and kwargs["auth"] is self._bearer:
+                self._bearer.token()  # they may look at it
+            for hook in hooks:
                 url, headers, data = hook(url, headers, data)
         return requests.Session.request(self, method, url, data=data, headers=headers, **kwargs)
 
@@ -253,9 +263,16 @@ class MediaHoundSession(OAuth2Session):  # type: ignore[misc]  # requests-oauthl
 
     def __getstate__(self) -> NoReturn:
         raise TypeError(
-            "a MediaHoundSession cannot be pickled, as no OAuth2Session can; "
+            "a MediaHoundSession cannot be copied or pickled, as no OAuth2Session can; "
             "a requests.Session with auth=MediaHoundAuth(...) can"
         )
+
+
+def _is_none(value: object) -> bool:
+    """Whether this stands for no token: {}, or what `access_token = None` comes to."""
+    if isinstance(value, Mapping) and "access_token" in value:
+        return value["access_token"] in (None, "")
+    return not value
 
 
 def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -273,28 +290,3 @@ def _changed(request: TokenRequest, hooks: list[Callable[..., Any]]) -> TokenReq
             "change the URL, since token_url= says where the client secret goes"
         )
     return TokenRequest(url, headers, kwargs["data"])  # of which requests makes the body
-
-
-def _as_dict(token: Token) -> TokenDict:
-    return {
-        "access_token": token.access_token,
-        "token_type": "Bearer",
-        "expires_in": round(token.expires_at - time.time()),
-        "expires_at": token.expires_at,
-        "scope": (token.scope or "").split(),
-    }
-
-
-def _of_dict(value: Mapping[str, object]) -> Token:
-    try:
-        now, expires_at = time.time(), value.get("expires_at")
-        if isinstance(expires_at, bool) or not isinstance(expires_at, int | float):
-            expires_at = now + lifetime(value.get("expires_in"))
-        scope = scope_of(value.get("scope")) or None
-        return Token(str(value["access_token"]), float(expires_at), min(now, expires_at), scope)
-    except (KeyError, ValueError):
-        # Without the cause, whose text may be the token's.
-        raise ConfigurationError(
-            "token must be a dict with an access_token and, as numbers of seconds, expires_at or "
-            "expires_in"
-        ) from None

@@ -23,10 +23,24 @@ __all__ = [
     "SecretFile",
     "Timeout",
     "TokenUrl",
+    "as_options",
     "auth_of",
 ]
 
 PROGRAM = "mediahound-auth"
+
+# What messages call an option, and what it is called here.
+OPTIONS = {
+    "client_secret=": "--client-secret-file",
+    "client_id=": "--client-id",
+    "client_auth=": "--client-auth ",
+    "scope=": "--scope",
+    "token_url": "--token-url",
+    "timeout must": "--timeout must",
+}
+
+# Octets of a file, beyond which it is not one that holds a secret.
+LONGEST_SECRET = 65_536
 
 
 class ClientAuth(StrEnum):
@@ -103,6 +117,13 @@ def auth_of(
     )
 
 
+def as_options(message: str) -> str:
+    """The same, with options by the names that they have here."""
+    for name, option in OPTIONS.items():
+        message = message.replace(name, option)
+    return message
+
+
 def _secret(path: str | None) -> str | None:
     """The client secret from where it is said to be; None leaves it to the environment."""
     wanted = path == "-" or not (path or os.environ.get("MEDIAHOUND_CLIENT_SECRET"))
@@ -112,11 +133,14 @@ def _secret(path: str | None) -> str | None:
         return None
     try:
         with open(0 if path == "-" else path, "rb", closefd=path != "-") as file:
-            secret = file.read().decode("utf-8-sig").rstrip("\r\n")
+            secret = file.read(LONGEST_SECRET + 1).decode("utf-8-sig").rstrip("\r\n")
     except OSError as error:
-        raise ConfigurationError(f"--client-secret-file: {error.strerror}: {path}") from None
+        # Without the path: it may be the secret itself.
+        raise ConfigurationError(f"--client-secret-file: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise ConfigurationError(f"--client-secret-file: {path} is not UTF-8") from None
+        raise ConfigurationError("--client-secret-file: what is in there is not UTF-8") from None
     if not secret:
-        raise ConfigurationError(f"--client-secret-file: {path} is empty")
+        raise ConfigurationError("--client-secret-file: it is empty")
+    if len(secret) > LONGEST_SECRET:
+        raise ConfigurationError("--client-secret-file: what is in there is too long for a secret")
     return secret

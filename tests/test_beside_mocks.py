@@ -17,6 +17,7 @@ from pytest_httpx import HTTPXMock
 
 from mediahound_auth.httpx import MediaHoundAuth as HttpxAuth
 from mediahound_auth.httpx2 import MediaHoundAuth as Httpx2Auth
+from mediahound_auth.oauth2session import MediaHoundSession
 from mediahound_auth.requests import MediaHoundAuth as RequestsAuth
 from mediahound_auth.settings import DEFAULT_TOKEN_URL
 from mediahound_auth.testing import MediaHoundServer, static_auth
@@ -83,6 +84,9 @@ def test_what_no_header_can_carry_is_no_fixed_token() -> None:
         static_auth("two words")
     with pytest.raises(ValueError, match="printable ASCII"):
         static_auth("two words", RequestsAuth)
+    session: Any = MediaHoundSession
+    with pytest.raises(TypeError, match="as its auth"):
+        static_auth("token", session)
 
 
 def test_a_fixed_token_as_a_real_auth_object_with_responses() -> None:

@@ -132,7 +132,9 @@ def test_a_store_that_fails_is_told_and_costs_no_token(shell: Shell, tmp_path: P
         (["token", "--client-secret", "TopSecret"], "No such option"),
         (["token", "--client-secret=TopSecret"], "No such option"),
         (["token", "TopSecret"], "options only"),
-        (["tokens"], "No such command"),
+        (["TopSecret"], "no such command"),
+        (["token", "--header", "--json"], "not both"),
+        (["serve", "--lifetime", "inf"], "--lifetime must be a number of seconds"),
         (["token", "--timeout", "soon"], "--timeout"),
         (["token", "--timeout", "-1"], "timeout"),
         (["token", "--client-auth", "digest"], "client_secret_basic"),
@@ -201,7 +203,8 @@ def test_who_stops_reading_is_no_error(shell: Shell) -> None:
 def test_a_token_that_cannot_be_written_is_told_in_a_line(shell: Shell) -> None:
     code, _, err = shell.run("bash", "-c", "mediahound-auth token > /dev/full")
     assert (code, err) == (1, "mediahound-auth: No space left on device\n")
-    assert shell.run("bash", "-c", "mediahound-auth token >&-") == (0, "", "")
+    code, _, err = shell.run("bash", "-c", "mediahound-auth token >&-")
+    assert (code, err) == (1, "mediahound-auth: standard output is closed\n")
 
 
 def test_without_a_command_there_is_help_that_names_the_exit_codes(shell: Shell) -> None:
@@ -224,7 +227,7 @@ def test_it_begins_light(shell: Shell) -> None:
 def test_without_typer_it_says_what_to_install(shell: Shell) -> None:
     code = "import sys; sys.modules['typer'] = None; import mediahound_auth.cli"
     done = shell.run(sys.executable, "-c", code)
-    assert done.code == 1
+    assert done.code == 2
     assert done.err == "mediahound-auth needs typer: pip install 'mediahound-auth[cli]'\n"
 
 

@@ -45,7 +45,7 @@ def test_a_configuration_that_is_wrong_is_the_first_step(
 ) -> None:
     code, steps, err = check(server, tmp_path, "--token-url", "http://api.example.com/token")
     assert (code, steps) == (2, {})
-    assert "token_url must be an https URL" in err
+    assert "--token-url must be an https URL" in err
 
 
 def test_an_endpoint_that_cannot_be_reached_is_told(
@@ -63,7 +63,7 @@ def test_a_refused_client_is_told(server: MediaHoundServer, tmp_path: Path) -> N
     code, steps, err = check(server, tmp_path, "--client-auth", "client_secret_basic")
     assert (code, err) == (1, "")
     assert steps["grant"].startswith("MEND ")
-    assert "client_auth='client_secret_basic'" in steps["grant"]
+    assert "--client-auth 'client_secret_basic'" in steps["grant"]
 
 
 def test_an_endpoint_that_has_no_time_is_there(server: MediaHoundServer, tmp_path: Path) -> None:

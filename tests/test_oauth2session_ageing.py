@@ -53,7 +53,8 @@ def test_an_expired_token_is_replaced_once_and_no_thread_sees_a_token_expired_er
     session = MediaHoundSession(**server.credentials, token_updater=told.append)
     first = session.fetch_token()["access_token"]
     clock.advance(LIFETIME + 1)
-    assert session.token["expires_in"] == -1
+    assert session.token["expires_in"] == LIFETIME
+    assert session.token["expires_at"] == clock.now - 1
     start = threading.Barrier(16)
 
     def call(_: int) -> int:

@@ -43,8 +43,18 @@ PUBLIC = {
 WITH_AN_EXTRA = {"FileStore", "RedisStore"}
 INNER = {
     *("answer", "auth", "cell", "check", "cli", "demo", "endpoint", "errors", "events", "extras"),
-    *("flight", "flow", "grant", "httpie", "lifecycle", "options", "origins", "pytest_plugin"),
-    *("sending", "serve", "settings", "source", "terminal", "token", "version", "visit"),
+    *("flight", "flow", "grant", "httpie", "lifecycle", "oauth2token", "options", "origins"),
+    *(
+        "pytest_plugin",
+        "sending",
+        "serve",
+        "settings",
+        "source",
+        "terminal",
+        "token",
+        "version",
+        "visit",
+    ),
 }
 OPTIONS = [
     *("client_id", "client_secret", "token_url", "scope", "client_auth", "origins", "store"),

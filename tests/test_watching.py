@@ -11,7 +11,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.metrics.export import HistogramDataPoint, InMemoryMetricReader
 from watched import ALWAYS, WHO, Records, counted, metric_reader, recording, search
 
 from mediahound_auth import TokenRequestError, events
@@ -56,6 +56,19 @@ def test_a_first_token_is_a_token_request_and_a_renewal(
         ("token_requests", "issued"): 1,
         ("token_request.duration", "issued"): 1,
     }
+
+
+def test_metrics_say_what_they_are_and_durations_are_told_apart(
+    server: MediaHoundServer, reader: InMemoryMetricReader
+) -> None:
+    search(server, MediaHoundAuth(**server.credentials))
+    data = reader.get_metrics_data()
+    assert data is not None
+    metrics = {m.name: m for r in data.resource_metrics for s in r.scope_metrics for m in s.metrics}
+    assert all(metric.unit and metric.description for metric in metrics.values())
+    [point, *_] = metrics["mediahound_auth.token_request.duration"].data.data_points
+    assert isinstance(point, HistogramDataPoint)
+    assert tuple(point.explicit_bounds) == events.BUCKETS
 
 
 def test_calls_with_a_live_token_log_and_count_nothing(
@@ -215,4 +228,4 @@ def test_the_example_of_the_page_is_a_format_that_every_record_fills(records: Re
     [pattern] = re.findall(r'Formatter\("(.*)"\)', code)
     events.store_exposed(Path("/some/folder"), 0o755)
     text = logging.Formatter(pattern).format(records.all[-1])
-    assert " store exposed None None others could access /some/folder" in text
+    assert " store exposed None others could access /some/folder" in text

@@ -87,7 +87,8 @@ def test_what_is_no_token_answer_is_told_why(status: int, body: Any, why: str) -
             {},
             {"error": "invalid_scope"},
             TokenRequestError,
-            "the token endpoint api.example.com gave client 'MyClientId' no token: invalid_scope",
+            "the token endpoint api.example.com gave client 'MyClientId' no token: invalid_scope. "
+            "Ask for other scopes with scope=, or for none",
         ),
         (
             400,

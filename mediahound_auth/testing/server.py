@@ -6,6 +6,7 @@ tokens that MediaHound does, remembers what it was sent byte for byte, and fails
 
 from __future__ import annotations
 
+import math
 import ssl
 import threading
 import time
@@ -81,8 +82,10 @@ class MediaHoundServer:
             port: the port to listen on; 0 takes one that is free.
 
         Raises:
-            ValueError: there is no such way of authenticating.
+            ValueError: there is no such way of authenticating, or no such lifetime.
         """
+        if not 0 <= lifetime < math.inf:
+            raise ValueError(f"lifetime must be a number of seconds, not {lifetime!r}")
         self.client_id = client_id
         self.client_secret = client_secret
         self.scope = scope

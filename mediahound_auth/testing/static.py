@@ -45,9 +45,15 @@ def static_auth(
 
     Raises:
         ValueError: `access_token` is not printable ASCII without blanks.
+        TypeError: `kind` is no MediaHoundAuth.
     """
     Token(access_token, 0, 0)  # which checks it
     if kind is not None:
+        if not (isinstance(kind, type) and issubclass(kind, BearerAuth)):
+            raise TypeError(
+                "kind must be the MediaHoundAuth of an HTTP library; "
+                "a session takes static_auth(...) as its auth"
+            )
         return _always(access_token, kind)
 
     def attach(request: Request) -> Request:
