@@ -127,7 +127,7 @@ def _authlib_httpx() -> Iterator[Contender]:
         queue = Queue(httpx2.AsyncHTTPTransport())
         return AsyncOAuth2Client(*credentials, **options, timeout=PATIENCE, transport=queue)
 
-    name, module = _named("Authlib"), "authlib.integrations.httpx_client"
+    name, module = f"{_named('Authlib')} on httpx2", "authlib.integrations.httpx_client"
     yield Contender(
         name,
         "httpx",
