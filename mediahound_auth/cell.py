@@ -25,7 +25,7 @@ __all__ = ["Cell", "cell_of", "guard"]
 # Reentrant, because a signal handler may make a call of its own in the thread that holds it.
 guard: threading.RLock = threading.RLock()
 # Seconds for which nobody holds it who does not wait for somebody else.
-MOMENT = 0.2
+MOMENT = 1.0
 
 _cells: WeakKeyDictionary[Store, dict[Grant, Cell]] = WeakKeyDictionary()
 # Of stores that are equal if they reach the same, and so may be made anew for each call: what is
@@ -75,17 +75,16 @@ class Cell:
         """
         at_once = guard.acquire(timeout=MOMENT)
         first = flight.settle()
+        if first and not at_once:
+            flight.land(outcome)  # its holder waits for this very flight, in a signal handler
         if not at_once:
-            # Its holder waits for this very flight, in a signal handler.
-            if first:
-                flight.land(outcome)
             guard.acquire()
         try:
             if self.flight is flight and (first or isinstance(outcome, Token)):
                 self.become(after(self.state))
         finally:
             guard.release()
-        return first and at_once
+        return first
 
 
 def cell_of(store: Store, grant: Grant) -> Cell:

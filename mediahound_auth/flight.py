@@ -120,7 +120,9 @@ class Flight:
         return self._settled.acquire(blocking=False)
 
     def land(self, outcome: Token | MediaHoundAuthError) -> None:
-        """Give everybody who waits the outcome."""
+        """Give everybody who waits the outcome, unless they have it."""
+        if self.landed:
+            return
         if isinstance(outcome, Token):
             self._outcome.set_result(outcome)
         else:

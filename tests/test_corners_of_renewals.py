@@ -7,6 +7,7 @@ import runpy
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -15,7 +16,7 @@ from mediahound_auth.endpoint import out_of_time
 from mediahound_auth.flight import Flight
 from mediahound_auth.grant import Grant
 from mediahound_auth.requests import MediaHoundAuth
-from mediahound_auth.stores import MemoryStore
+from mediahound_auth.stores import FileStore, MemoryStore
 from mediahound_auth.testing import MediaHoundServer
 
 
@@ -57,6 +58,23 @@ def test_where_there_is_no_fork_cells_are_shared_as_well(monkeypatch: pytest.Mon
     elsewhere = runpy.run_path(str(cell.__file__))
     store, grant = MemoryStore(), Grant("MyClientId", "s3cret", "https://api.example.com/token")
     assert elsewhere["cell_of"](store, grant) is elsewhere["cell_of"](store, grant)
+
+
+def test_what_is_known_outlives_stores_that_are_made_anew_but_not_all_that_ever_were(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(cell, "_lasting", {})
+    monkeypatch.setattr(cell, "MOST_LASTING", 2)
+    grant = Grant("MyClientId", "s3cret", "https://api.example.com/token")
+
+    def known(folder: str) -> cell.Cell:
+        return cell.cell_of(FileStore(tmp_path / folder), grant)
+
+    first, second = known("1"), known("2")
+    assert (known("1"), known("2")) == (first, second)
+    third = known("3")
+    assert (known("2"), known("3")) == (second, third)
+    assert known("1") is not first
 
 
 def test_a_token_that_arrives_after_forget_is_for_those_who_waited_and_nobody_else(
