@@ -25,10 +25,12 @@ before the next one: that many seconds, or that many calls that were accepted wi
 (Accepted calls alone must not wipe the slate: one forbidden resource among many good ones would
 cost a token request per visit.) Until then the 401 is the caller's.
 
-**Asking.** Within one renewal, a transient failure (no connection, no answer, 429, 5xx) is tried
-again after a back-off, or after what `Retry-After` asks for, as long as that ends within the time
-budget; any other failure ends the renewal. Where a store is shared, who finds its lock taken looks
-into the store now and then, and after about half of the budget asks without the lock.
+**Asking.** A renewal's time budget is the longest that anybody who waits for it has, counted from
+its start; an operation of a store may take a share of it (visit.py). A transient failure (no
+connection, no answer, 429, 5xx) is tried again after a back-off, or after what `Retry-After` asks
+for, as long as that ends within the time budget; any other failure ends the renewal. Where a store
+is shared, who finds its lock taken looks into the store now and then, and after about half of the
+budget asks without the lock.
 
 **Failing.** A failure is remembered. Who needs a token while it is recent gets the same failure
 at once, for a time that doubles with each failure in a row and is never shorter than what the

@@ -10,7 +10,6 @@ import pickle
 import sys
 import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ import httpx
 import pytest
 import requests
 from cryptography.fernet import Fernet
+from test_ageing import eventually
 
 import mediahound_auth.stores
 from mediahound_auth import (
@@ -34,13 +34,6 @@ from mediahound_auth.requests import MediaHoundAuth, _Hook
 from mediahound_auth.sending import read_bounded
 from mediahound_auth.stores import FileStore, file
 from mediahound_auth.testing import MediaHoundServer
-
-
-def eventually(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 def a_token() -> Token:

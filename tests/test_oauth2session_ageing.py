@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import test_ageing
 from test_ageing import AGEING, LIFETIME, Clock, eventually
+from test_oauth2session import search
 
 from mediahound_auth.oauth2session import MediaHoundSession
 from mediahound_auth.requests import MediaHoundAuth
@@ -19,11 +20,6 @@ clock = test_ageing.clock
 server = test_ageing.server
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork() here")
-
-
-def search(session: MediaHoundSession, server: MediaHoundServer) -> int:
-    url = f"{server.url}/1.3/search/all/Gladiator"
-    return int(session.get(url, timeout=10).status_code)
 
 
 def test_an_ageing_token_is_renewed_in_the_background_and_told_with_the_next_request(

@@ -8,15 +8,11 @@ from urllib.parse import urlencode
 
 import pytest
 import requests
+from test_oauth2session import search
 
 from mediahound_auth import ConfigurationError
 from mediahound_auth.oauth2session import MediaHoundSession
 from mediahound_auth.testing import MediaHoundServer
-
-
-def search(session: MediaHoundSession, server: MediaHoundServer) -> int:
-    url = f"{server.url}/1.3/search/all/Gladiator"
-    return int(session.get(url, timeout=10).status_code)
 
 
 def test_protected_request_hooks_change_what_is_sent(server: MediaHoundServer) -> None:

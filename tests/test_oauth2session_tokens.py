@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from test_oauth2session import search
 
 from mediahound_auth import ConfigurationError
 from mediahound_auth.oauth2session import MediaHoundSession
@@ -16,11 +17,6 @@ from mediahound_auth.requests import MediaHoundAuth
 from mediahound_auth.testing import MediaHoundServer
 
 Told = list[dict[str, object]]
-
-
-def search(session: MediaHoundSession, server: MediaHoundServer) -> int:
-    url = f"{server.url}/1.3/search/all/Gladiator"
-    return int(session.get(url, timeout=10).status_code)
 
 
 def test_the_updater_is_told_each_new_token_once_whoever_brought_it(
