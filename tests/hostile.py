@@ -17,6 +17,8 @@ from itertools import chain, repeat
 from types import TracebackType
 from typing import Self
 
+import ports
+
 LENGTH = re.compile(rb"(?i)\r\ncontent-length: *(\d+)")
 RST = struct.pack("ii", 1, 0)
 
@@ -89,8 +91,9 @@ class HostileNetwork:
     def __init__(self, server_url: str) -> None:
         host, _, port = server_url.removeprefix("http://").partition(":")
         self._server = (host, int(port))
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self._address = self._listener.getsockname()
+        self._port = ports.held()
+        self._address = self._port.getsockname()
+        self._listener = socket.create_server(self._address)
         self._plans: list[str] = []
         self._for_ever = ""
         self._open: set[socket.socket] = set()
@@ -142,6 +145,7 @@ class HostileNetwork:
     ) -> None:
         self._over.set()
         self._stop_listening()
+        self._port.close()
         self.disconnect()
 
     def _stop_listening(self) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import ports
 import pytest
 import redis
 from commands import installed
@@ -30,7 +31,8 @@ class RedisServer:
         self._options = options
         self._folder = tempfile.TemporaryDirectory(prefix="redis-")
         self._process: subprocess.Popen[bytes] | None = None
-        self.port = free_port()
+        self._held = ports.held()
+        self.port: int = self._held.getsockname()[1]
         self.url = f"redis://127.0.0.1:{self.port}/0"
 
     def start(self) -> Self:
@@ -95,6 +97,7 @@ class RedisServer:
         traceback: TracebackType | None,
     ) -> None:
         self.kill()
+        self._held.close()
         self._folder.cleanup()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import ports
 import pytest
 from commands import Shell
 
@@ -52,7 +53,8 @@ def test_an_endpoint_that_cannot_be_reached_is_told(
     server: MediaHoundServer, tmp_path: Path
 ) -> None:
     server.stop()
-    code, steps, err = check(server, tmp_path)
+    with ports.held(int(server.url.rpartition(":")[2])):
+        code, steps, err = check(server, tmp_path)
     assert (code, err) == (3, "")
     assert steps["reachability"].startswith("MEND ")
     assert "Connection refused" in steps["reachability"]

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
 import httpx
+import ports
 import pytest
 import trustme
 
@@ -182,7 +183,8 @@ def test_httpxs_own_error_is_the_cause_where_there_was_no_answer(
     hasty: MediaHoundAuth, server: MediaHoundServer
 ) -> None:
     server.stop()
-    with pytest.raises(mh.TokenEndpointUnavailable) as caught:
+    number = int(server.url.rpartition(":")[2])
+    with ports.held(number), pytest.raises(mh.TokenEndpointUnavailable) as caught:
         auth_of_the_client(hasty, f"{server.url}/status/200")
     assert isinstance(caught.value.__cause__, httpx.ConnectError)
 
