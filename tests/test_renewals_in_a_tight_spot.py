@@ -147,6 +147,9 @@ def test_an_event_loop_is_not_kept_beyond_its_end(server: MediaHoundServer) -> N
         return weakref.ref(asyncio.get_running_loop())
 
     loop = asyncio.run(main())
+    # It has woken the tasks, and may still be on its way back from the loop's own method.
+    assert auth._cell.flight and auth._cell.flight._thread
+    auth._cell.flight._thread.join(20)
     gc.collect()
     assert loop() is None
 
