@@ -115,6 +115,11 @@ class Flight:
             self._work = None
             work(self)
 
+    @property
+    def settled(self) -> bool:
+        """Whether its outcome is known, and taken note of: it lands with it presently."""
+        return self._settled.locked()
+
     def settle(self) -> bool:
         """Claim the right to land it; True for the first who does, who must do so."""
         return self._settled.acquire(blocking=False)

@@ -166,7 +166,7 @@ class TokenSource:
         self, *, waited_for: bool = False, rejected: str | None = None, ask: bool = False
     ) -> Flight:
         flight = self.cell.flight
-        if flight is None or not flight.under_way:
+        if flight is None or flight.settled or not flight.under_way:
             flight = Flight(self._fly, self.settings.timeout, rejected=rejected, ask=ask)
             self.cell.flight = flight
         flight.waited_for |= waited_for

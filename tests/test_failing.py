@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import math
 import socket
 import threading
@@ -16,14 +15,15 @@ from typing import Any
 import httpx
 import pytest
 import requests
-import stamina
-from stamina.instrumentation import RetryDetails, set_on_retry_hooks
+import test_ageing
+from test_ageing import Clock
 
 import mediahound_auth as mh
 from mediahound_auth.httpx import MediaHoundAuth as HttpxAuth
 from mediahound_auth.requests import MediaHoundAuth as RequestsAuth
 from mediahound_auth.testing import MediaHoundServer
 
+clock = test_ageing.clock  # a fixture
 Kind = type[RequestsAuth] | type[HttpxAuth]
 BOTH = pytest.mark.parametrize("kind", [RequestsAuth, HttpxAuth], ids=["requests", "httpx"])
 OWN_ERROR = {RequestsAuth: requests.RequestException, HttpxAuth: httpx.RequestError}
@@ -142,7 +142,7 @@ def test_an_endpoint_that_drips_does_not_exceed_the_budget(
 @pytest.mark.parametrize("anew", [False, True], ids=["one auth object", "one for each call"])
 @pytest.mark.parametrize("rotating", [False, True], ids=["secret", "callable"])
 def test_100_calls_with_a_wrong_secret_cost_four_token_requests_at_most(
-    anew: bool, rotating: bool, server: MediaHoundServer
+    anew: bool, rotating: bool, server: MediaHoundServer, clock: Clock
 ) -> None:
     secret = (lambda: "wrong") if rotating else "wrong"
     auth = RequestsAuth(server.client_id, secret, token_url=server.token_url)
@@ -151,6 +151,7 @@ def test_100_calls_with_a_wrong_secret_cost_four_token_requests_at_most(
             auth = RequestsAuth(server.client_id, secret, token_url=server.token_url)
         with pytest.raises(mh.InvalidClientError):
             call(server, auth)
+        clock.advance(0.05)
     assert len(server.token_requests) <= 4
     assert server.api_calls == []
 
@@ -159,7 +160,7 @@ def test_100_calls_with_a_wrong_secret_cost_four_token_requests_at_most(
 @pytest.mark.parametrize("rotating", [False, True], ids=["secret", "callable"])
 @pytest.mark.parametrize("reissue", [True, False], ids=["same token", "another token each time"])
 def test_100_calls_to_an_api_that_rejects_everything_cost_four_token_requests_at_most(
-    reissue: bool, rotating: bool, anew: bool, client_id: str
+    reissue: bool, rotating: bool, anew: bool, client_id: str, clock: Clock
 ) -> None:
     with MediaHoundServer(client_id=client_id, reissue=reissue) as server:
         server.reject_api_calls = True
@@ -175,6 +176,7 @@ def test_100_calls_to_an_api_that_rejects_everything_cost_four_token_requests_at
             if anew:
                 auth = RequestsAuth(client_id, secret, token_url=server.token_url)
             assert call(server, auth) == 401
+            clock.advance(0.05)
         assert len(server.token_requests) <= 4
         assert anew or len(asked) <= 4, "the secret is asked for at each token request"
 
@@ -248,53 +250,3 @@ def assert_no_secret(text: str, server: MediaHoundServer) -> None:
     assert server.client_secret not in text
     for request in server.token_requests:
         assert request.headers["Authorization"].removeprefix("Basic ") not in text
-
-
-# stamina's switches
-
-
-@pytest.fixture
-def _stamina_as_it_was() -> Iterator[None]:
-    yield
-    stamina.set_active(True)
-    stamina.set_testing(False)
-    set_on_retry_hooks(None)
-
-
-@pytest.mark.usefixtures("_stamina_as_it_was")
-@pytest.mark.parametrize(
-    ("switch", "attempts"),
-    [(lambda: stamina.set_active(False), 1), (lambda: stamina.set_testing(True, attempts=4), 4)],
-    ids=["inactive", "testing"],
-)
-def test_staminas_global_switches_work(
-    switch: Callable[[], object], attempts: int, server: MediaHoundServer
-) -> None:
-    server.answer_token_requests(math.inf, status=503)
-    switch()
-    with pytest.raises(mh.TokenEndpointUnavailable):
-        RequestsAuth(**server.credentials, timeout=5).token()
-    assert len(server.token_requests) == attempts
-
-
-@BOTH
-@pytest.mark.usefixtures("_stamina_as_it_was")
-def test_staminas_instrumentation_sees_the_retries_and_no_secret(
-    kind: Kind, server: MediaHoundServer, caplog: pytest.LogCaptureFixture
-) -> None:
-    seen: list[RetryDetails] = []
-    texts = []
-
-    def hook(details: RetryDetails) -> None:
-        seen.append(details)
-        cause = traceback.TracebackException.from_exception(details.caused_by, capture_locals=True)
-        texts.extend([repr(details), *cause.format()])
-
-    set_on_retry_hooks([hook, stamina.instrumentation.LoggingOnRetryHook])
-    caplog.set_level(logging.DEBUG)
-    server.answer_token_requests(1, status=503)
-    server.drop_token_requests(1)
-    kind(**server.credentials).token()
-    assert [details.retry_num for details in seen] == [1, 2]
-    assert "stamina.retry_scheduled" in caplog.text
-    assert_no_secret("".join([*texts, caplog.text]), server)

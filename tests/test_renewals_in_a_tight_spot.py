@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import logging
 import threading
 import time
 import traceback
 import weakref
-from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -36,65 +33,6 @@ class Apart(MemoryStore):
 
     def __eq__(self, other: object) -> bool:
         return self is other
-
-
-class Telling(logging.Handler):
-    """Does something when a renewal is said to have failed."""
-
-    def __init__(self, then: Callable[[], object]) -> None:
-        super().__init__()
-        self._then = then
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if vars(record)["event"] == "renewal" and record.levelno == logging.WARNING:
-            self._then()
-
-
-@contextmanager
-def telling(then: Callable[[], object]) -> Iterator[None]:
-    logger, handler = logging.getLogger("mediahound_auth"), Telling(then)
-    logger.addHandler(handler)
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)
-
-
-# The log
-
-
-@BOTH
-def test_a_log_that_takes_its_time_holds_up_nobody_beyond_the_budget(
-    kind: type[Any], server: MediaHoundServer
-) -> None:
-    slow = threading.Event()
-    auth = kind(**server.credentials, timeout=0.5)
-    with (
-        ThreadPoolExecutor(2) as pool,
-        server.hold_token_requests() as hold,
-        telling(lambda: slow.wait(30)),
-    ):
-        callers = [pool.submit(auth.token)]
-        hold.wait_for(1)
-        callers.append(pool.submit(auth.token))
-        done, held_up = wait(callers, 20, FIRST_COMPLETED)
-        assert (len(done), len(held_up)) == (1, 1)
-        slow.set()
-        assert {type(caller.exception(20)) for caller in callers} == {
-            auth._kinds[TokenEndpointUnavailable]
-        }
-
-
-def test_a_log_that_is_interrupted_leaves_nobody_waiting(server: MediaHoundServer) -> None:
-    def interrupt() -> None:
-        raise KeyboardInterrupt
-
-    auth = RequestsAuth(**server.credentials, timeout=0.3)
-    with server.hold_token_requests(), telling(interrupt), pytest.raises(KeyboardInterrupt):
-        auth.token()
-    flight = auth._cell.flight
-    assert flight is not None
-    assert isinstance(flight.outcome(), TokenEndpointUnavailable)
 
 
 # Who holds what
@@ -148,8 +86,10 @@ def test_an_event_loop_is_not_kept_beyond_its_end(server: MediaHoundServer) -> N
 
     loop = asyncio.run(main())
     # It has woken the tasks, and may still be on its way back from the loop's own method.
-    assert auth._cell.flight and auth._cell.flight._thread
-    auth._cell.flight._thread.join(20)
+    flight = auth._cell.flight
+    assert flight is not None
+    assert flight._thread is not None
+    flight._thread.join(20)
     gc.collect()
     assert loop() is None
 

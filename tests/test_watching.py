@@ -189,6 +189,7 @@ def test_a_token_found_in_the_store_is_a_renewal_without_a_token_request(
     server: MediaHoundServer, records: Records, tmp_path: Path
 ) -> None:
     MediaHoundAuth(**server.credentials, store=FileStore(tmp_path / "one")).token()
+    records.of("renewal")
     records.all.clear()
     shutil.copytree(tmp_path / "one", tmp_path / "two")
     store = FileStore(tmp_path / "two")  # what is in there, this process does not know yet

@@ -1,0 +1,97 @@
+"""A log that takes its time, or is interrupted, when a renewal is said to have failed."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from mediahound_auth import TokenEndpointUnavailable
+from mediahound_auth.httpx import MediaHoundAuth as HttpxAuth
+from mediahound_auth.requests import MediaHoundAuth as RequestsAuth
+from mediahound_auth.testing import MediaHoundServer
+
+BOTH = pytest.mark.parametrize("kind", [RequestsAuth, HttpxAuth])
+
+
+class Telling(logging.Handler):
+    """Does something when a renewal is said to have failed."""
+
+    def __init__(self, then: Callable[[], object]) -> None:
+        super().__init__()
+        self._then = then
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if vars(record)["event"] == "renewal" and record.levelno == logging.WARNING:
+            self._then()
+
+
+@contextmanager
+def telling(then: Callable[[], object]) -> Iterator[None]:
+    logger, handler = logging.getLogger("mediahound_auth"), Telling(then)
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+
+
+@BOTH
+def test_a_log_that_takes_its_time_holds_up_nobody_beyond_the_budget(
+    kind: type[Any], server: MediaHoundServer
+) -> None:
+    slow = threading.Event()
+    auth = kind(**server.credentials, timeout=0.5)
+    with (
+        ThreadPoolExecutor(2) as pool,
+        server.hold_token_requests() as hold,
+        telling(lambda: slow.wait(30)),
+    ):
+        callers = [pool.submit(auth.token)]
+        hold.wait_for(1)
+        callers.append(pool.submit(auth.token))
+        done, held_up = wait(callers, 20, FIRST_COMPLETED)
+        assert (len(done), len(held_up)) == (1, 1)
+        slow.set()
+        assert {type(caller.exception(20)) for caller in callers} == {
+            auth._kinds[TokenEndpointUnavailable]
+        }
+
+
+def test_a_log_that_is_interrupted_leaves_nobody_waiting(server: MediaHoundServer) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    auth = RequestsAuth(**server.credentials, timeout=0.3)
+    with server.hold_token_requests(), telling(interrupt), pytest.raises(KeyboardInterrupt):
+        auth.token()
+    flight = auth._cell.flight
+    assert flight is not None
+    assert isinstance(flight.outcome(), TokenEndpointUnavailable)
+
+
+@BOTH
+def test_who_comes_while_the_failure_of_a_renewal_in_the_background_is_logged_may_ask(
+    kind: type[Any], server: MediaHoundServer
+) -> None:
+    told, slow = threading.Event(), threading.Event()
+
+    def take_time() -> None:
+        told.set()
+        slow.wait(30)
+
+    auth = kind(**server.credentials, timeout=20)
+    token = auth.token()
+    server.answer_token_requests(1, status=400, body={"error": "bad_day"})
+    auth._cell.become(auth._cell.state._replace(renew_at=0.0))
+    with telling(take_time):
+        assert auth.token() == token
+        assert told.wait(20)
+        auth._cell.become(auth._cell.state._replace(renew_at=0.0, token=None))
+        assert auth.token() == token  # the store has it
+        slow.set()

@@ -1,0 +1,73 @@
+"""Where threads never run, as in uWSGI without `enable-threads`: who calls does the work."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+from test_concurrency import BOTH, Library
+
+import mediahound_auth as mh
+from mediahound_auth import visit
+from mediahound_auth.httpx import MediaHoundAuth as HttpxAuth
+from mediahound_auth.stores import FileStore
+from mediahound_auth.testing import MediaHoundServer
+
+
+@pytest.fixture(params=["never runs", "cannot be had"])
+def no_threads(
+    request: pytest.FixtureRequest,
+    server: MediaHoundServer,  # noqa: ARG001  # to be started before
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """From now on the only threads that start are those of the `server`'s connections."""
+    start = threading.Thread.start
+
+    def do_not(thread: threading.Thread) -> None:
+        if getattr(getattr(thread, "_target", None), "__name__", "") == "process_request_thread":
+            start(thread)
+        elif request.param == "cannot be had":
+            raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", do_not)
+
+
+@BOTH
+@pytest.mark.usefixtures("no_threads")
+def test_the_caller_gets_its_token_by_itself(library: Library, server: MediaHoundServer) -> None:
+    with library(server) as (_, call):
+        assert call("GET", f"{server.url}/status/200").status_code == 200
+    assert len(server.token_requests) == 1
+
+
+@pytest.mark.usefixtures("no_threads")
+def test_a_store_is_used_all_the_same(
+    server: MediaHoundServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(visit, "THREAD_START", 0.01)
+    for _ in range(2):  # as in two processes: each store is a new one
+        store = FileStore(tmp_path / "tokens")
+        assert HttpxAuth(**server.credentials, store=store).token().access_token
+    assert len(server.token_requests) == 1
+
+
+@pytest.mark.usefixtures("no_threads")
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_task_gets_an_answer_or_an_error_within_its_budget(
+    backend: str, server: MediaHoundServer
+) -> None:
+    auth = HttpxAuth(**server.credentials, timeout=0.3)
+
+    async def call() -> Any:
+        async with httpx.AsyncClient(auth=auth) as client:
+            try:
+                return (await client.get(f"{server.url}/status/200")).status_code
+            except httpx.RequestError as error:
+                return type(error)
+
+    outcome = anyio.run(call, backend=backend)
+    assert outcome == 200 or issubclass(outcome, mh.TokenEndpointUnavailable)
