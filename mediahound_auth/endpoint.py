@@ -58,16 +58,19 @@ def ask(grant: Grant, send: Sender, flight: Flight, secret: Secret, state: State
     while True:  # the last attempt raises
         attempt = next(attempts)
         with attempt:
-            flight.attempts += 1
             return _ask_once(grant, send, flight, secret, state)
 
 
 def _ask_once(grant: Grant, send: Sender, flight: Flight, secret: Secret, state: State) -> Token:
+    remaining = flight.remaining
+    if not remaining:  # a store or the secret's callable has taken it all
+        raise out_of_time(grant, flight, flight.budget)
+    flight.attempts += 1
     known = [state.token.access_token] if state.token else []
     sent_at, started = time.time(), time.monotonic()
     result: Token | TokenRequestError
     try:
-        response = send(grant.request(secret), flight.remaining)
+        response = send(grant.request(secret), remaining)
         token = grant.token(response, sent_at=sent_at, secret=secret, known=known)
         result = state.recognised(token)
     except ConfigurationError:

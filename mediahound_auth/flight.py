@@ -77,6 +77,11 @@ class Flight:
         return time.monotonic() - self._started
 
     @property
+    def budget(self) -> float:
+        """Seconds that it may take in all."""
+        return self._deadline - self._started
+
+    @property
     def remaining(self) -> float:
         """Seconds of the time budget that are left, 0.0 if none are."""
         return max(0.0, self._deadline - time.monotonic())

@@ -15,6 +15,7 @@ from mediahound_auth import Token, TokenEndpointUnavailable, cell
 from mediahound_auth.endpoint import out_of_time
 from mediahound_auth.flight import Flight
 from mediahound_auth.grant import Grant
+from mediahound_auth.httpx import MediaHoundAuth as HttpxAuth
 from mediahound_auth.requests import MediaHoundAuth
 from mediahound_auth.stores import FileStore, MemoryStore
 from mediahound_auth.testing import MediaHoundServer
@@ -92,6 +93,20 @@ def test_a_token_that_arrives_after_forget_is_for_those_who_waited_and_nobody_el
     assert auth._cell.state.token is None
     auth.token()
     assert len(server.token_requests) == 2
+
+
+@pytest.mark.parametrize("kind", [MediaHoundAuth, HttpxAuth], ids=["requests", "httpx"])
+def test_a_renewal_that_gets_to_work_too_late_asks_nobody(
+    kind: type[MediaHoundAuth | HttpxAuth], server: MediaHoundServer
+) -> None:
+    source = kind(**server.credentials)._source
+    flight = source._join(waited_for=True)
+    flight._deadline = flight._started
+    flight.run()
+    outcome = flight.outcome()
+    assert isinstance(outcome, TokenEndpointUnavailable)
+    assert str(outcome) == f"no answer from {source.settings.grant.host} within 0 s"
+    assert server.token_requests == []
 
 
 def test_who_runs_out_of_time_is_told_what_went_wrong_last() -> None:

@@ -38,6 +38,14 @@ class Apart(MemoryStore):
 # Who holds what
 
 
+def wait_for_its_thread(auth: RequestsAuth | HttpxAuth) -> None:
+    """It has woken who waited, and may still be on its way back from there."""
+    flight = auth._cell.flight
+    assert flight is not None
+    assert flight._thread is not None
+    flight._thread.join(20)
+
+
 @BOTH
 def test_a_call_in_the_midst_of_another_one_as_a_signal_handler_makes_it_gets_its_token(
     kind: type[Any], server: MediaHoundServer
@@ -71,8 +79,10 @@ def test_what_a_process_knows_goes_with_the_store_that_it_was_kept_for(
 ) -> None:
     store = MemoryStore()
     known = weakref.ref(store)
-    assert RequestsAuth(**server.credentials, store=store).token()
-    del store
+    auth = RequestsAuth(**server.credentials, store=store)
+    assert auth.token()
+    wait_for_its_thread(auth)
+    del store, auth
     gc.collect()
     assert known() is None
 
@@ -85,11 +95,7 @@ def test_an_event_loop_is_not_kept_beyond_its_end(server: MediaHoundServer) -> N
         return weakref.ref(asyncio.get_running_loop())
 
     loop = asyncio.run(main())
-    # It has woken the tasks, and may still be on its way back from the loop's own method.
-    flight = auth._cell.flight
-    assert flight is not None
-    assert flight._thread is not None
-    flight._thread.join(20)
+    wait_for_its_thread(auth)
     gc.collect()
     assert loop() is None
 
