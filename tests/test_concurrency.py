@@ -239,7 +239,7 @@ def test_while_a_call_is_in_flight_others_get_tokens_and_answers(
 def test_nobody_waits_longer_than_its_own_budget_for_a_request_that_somebody_else_started(
     library: Library, server: MediaHoundServer
 ) -> None:
-    with library(server, timeout=5) as (patient, _), library(server, timeout=0.3) as (hasty, _):
+    with library(server, timeout=20) as (patient, _), library(server, timeout=0.3) as (hasty, _):
         with (
             server.hold_token_requests() as hold,
             threads(1, lambda _: patient.token()) as [waiting],

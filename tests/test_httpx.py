@@ -122,7 +122,10 @@ FAILURES: dict[str, tuple[Mapping[str, Any], type[mh.TokenRequestError]]] = {
         {"status": 401, "body": {"error": "invalid_client", "error_description": "No such"}},
         mh.InvalidClientError,
     ),
-    "no time now": ({"status": 503}, mh.TokenEndpointUnavailable),
+    "no time now": (
+        {"status": 503, "headers": {"Retry-After": "600"}},
+        mh.TokenEndpointUnavailable,
+    ),
     "not a token": ({"status": 200, "body": "<html>"}, mh.InvalidTokenResponse),
     "other OAuth error": ({"status": 400, "body": {"error": "bad_day"}}, mh.TokenRequestError),
 }
@@ -135,27 +138,22 @@ def failing(request: pytest.FixtureRequest, server: MediaHoundServer) -> type[Ex
     return kind
 
 
-@pytest.fixture
-def hasty(server: MediaHoundServer) -> MediaHoundAuth:
-    return MediaHoundAuth(**server.credentials, timeout=2)
-
-
 @pytest.mark.parametrize("way", [auth_of_the_client, stream], ids=named)
 def test_a_failure_is_both_httpxs_and_ours_and_knows_the_request_that_was_to_be_sent(
-    way: Way, failing: type[Exception], hasty: MediaHoundAuth, server: MediaHoundServer
+    way: Way, failing: type[Exception], auth: MediaHoundAuth, server: MediaHoundServer
 ) -> None:
     with pytest.raises(httpx.RequestError) as caught:
-        way(hasty, f"{server.url}/status/200")
+        way(auth, f"{server.url}/status/200")
     assert isinstance(caught.value, failing)
     assert caught.value.request.url == f"{server.url}/status/200"
     assert server.api_calls == []
 
 
 async def test_an_async_failure_is_the_same(
-    failing: type[Exception], hasty: MediaHoundAuth, server: MediaHoundServer
+    failing: type[Exception], auth: MediaHoundAuth, server: MediaHoundServer
 ) -> None:
     with pytest.raises(httpx.RequestError) as caught:
-        await async_auth_of_the_client(hasty, f"{server.url}/status/200")
+        await async_auth_of_the_client(auth, f"{server.url}/status/200")
     assert isinstance(caught.value, failing)
     assert caught.value.request.url == f"{server.url}/status/200"
     assert server.api_calls == []
@@ -180,12 +178,13 @@ def test_the_endpoints_words_are_on_the_error(server: MediaHoundServer) -> None:
 
 
 def test_httpxs_own_error_is_the_cause_where_there_was_no_answer(
-    hasty: MediaHoundAuth, server: MediaHoundServer
+    server: MediaHoundServer,
 ) -> None:
+    auth = MediaHoundAuth(**server.credentials, timeout=5)
     server.stop()
     number = int(server.url.rpartition(":")[2])
     with ports.held(number), pytest.raises(mh.TokenEndpointUnavailable) as caught:
-        auth_of_the_client(hasty, f"{server.url}/status/200")
+        auth_of_the_client(auth, f"{server.url}/status/200")
     assert isinstance(caught.value.__cause__, httpx.ConnectError)
 
 

@@ -29,7 +29,7 @@ def test_when_the_holder_of_the_lock_is_killed_the_others_go_on_within_their_bud
     server: MediaHoundServer, redis_server: RedisServer
 ) -> None:
     with Fleet(workers=8) as fleet:
-        fleet.join(server, "redis", redis_server.url, timeout=8)
+        fleet.join(server, "redis", redis_server.url, timeout=20)
         with server.hold_token_requests() as hold:
             fleet.tell("call")
             fleet.wait_for("locking")

@@ -16,7 +16,13 @@ import pytest
 import requests
 from requests.adapters import HTTPAdapter
 
-from mediahound_auth import MemoryStore, Token, TokenEndpointUnavailable, TokenRequestError
+from mediahound_auth import (
+    MemoryStore,
+    Token,
+    TokenEndpointUnavailable,
+    TokenRequestError,
+    visit,
+)
 from mediahound_auth.cell import guard
 from mediahound_auth.flight import drive
 from mediahound_auth.httpx import MediaHoundAuth as HttpxAuth
@@ -105,7 +111,7 @@ def test_an_event_loop_is_not_kept_beyond_its_end(server: MediaHoundServer) -> N
 
 def test_who_joins_a_renewal_lends_it_the_time_that_he_has(server: MediaHoundServer) -> None:
     with ThreadPoolExecutor(2) as pool, server.hold_token_requests() as hold:
-        hasty = pool.submit(RequestsAuth(**server.credentials, timeout=0.5).token)
+        hasty = pool.submit(RequestsAuth(**server.credentials, timeout=2).token)
         hold.wait_for(1)
         patient = pool.submit(RequestsAuth(**server.credentials, timeout=30).token)
         assert isinstance(hasty.exception(20), TokenEndpointUnavailable)
@@ -126,10 +132,11 @@ class Hanging(Apart):
 
 
 def test_a_store_that_hangs_takes_no_more_than_its_share_of_a_short_budget(
-    server: MediaHoundServer,
+    server: MediaHoundServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(visit, "STORE_TIMEOUT", 30.0)  # any budget is short then
     store = Hanging()
-    assert RequestsAuth(**server.credentials, store=store, timeout=2).token()
+    assert RequestsAuth(**server.credentials, store=store, timeout=8).token()
     store.over.set()
 
 

@@ -177,8 +177,10 @@ def test_the_timeout_of_a_call_stays_the_caller_s_own(
     auth: MediaHoundAuth, server: MediaHoundServer, url: str
 ) -> None:
     auth.token()
-    with server.hold_api_calls(), pytest.raises(requests.ReadTimeout):
-        requests.get(url, auth=auth, timeout=0.3)
+    with server.hold_api_calls() as hold:
+        with pytest.raises(requests.ReadTimeout):
+            requests.get(url, auth=auth, timeout=0.3)
+        hold.wait_for(1)
     assert len(server.api_calls) == 1
 
 
@@ -242,7 +244,7 @@ def test_a_failed_token_request_is_an_error_of_requests_and_carries_the_request(
     server: MediaHoundServer,
     url: str,
 ) -> None:
-    server.answer_token_requests(1, **answer)
+    server.answer_token_requests(2, **answer)
     for number in range(2):  # the second time it is the remembered failure
         with pytest.raises(requests.RequestException) as caught:
             way(session, auth, f"{url}?{number}")

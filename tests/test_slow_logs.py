@@ -41,19 +41,35 @@ def telling(then: Callable[[], object]) -> Iterator[None]:
         logger.removeHandler(handler)
 
 
+@pytest.fixture
+def asked() -> threading.Event:
+    """Set when a renewal of `unanswered` is under way."""
+    return threading.Event()
+
+
+@pytest.fixture
+def unanswered(server: MediaHoundServer, asked: threading.Event) -> Iterator[dict[str, Any]]:
+    """Arguments of an auth object whose renewals do not end: who waits runs out of time."""
+    over = threading.Event()
+
+    def secret() -> str:
+        asked.set()
+        over.wait(30)
+        return server.client_secret
+
+    yield {**server.credentials, "client_secret": secret, "timeout": 0.3}
+    over.set()
+
+
 @BOTH
 def test_a_log_that_takes_its_time_holds_up_nobody_beyond_the_budget(
-    kind: type[Any], server: MediaHoundServer
+    kind: type[Any], unanswered: dict[str, Any], asked: threading.Event
 ) -> None:
     slow = threading.Event()
-    auth = kind(**server.credentials, timeout=0.5)
-    with (
-        ThreadPoolExecutor(2) as pool,
-        server.hold_token_requests() as hold,
-        telling(lambda: slow.wait(30)),
-    ):
+    auth = kind(**unanswered)
+    with ThreadPoolExecutor(2) as pool, telling(lambda: slow.wait(30)):
         callers = [pool.submit(auth.token)]
-        hold.wait_for(1)
+        assert asked.wait(20)
         callers.append(pool.submit(auth.token))
         done, held_up = wait(callers, 20, FIRST_COMPLETED)
         assert (len(done), len(held_up)) == (1, 1)
@@ -63,12 +79,12 @@ def test_a_log_that_takes_its_time_holds_up_nobody_beyond_the_budget(
         }
 
 
-def test_a_log_that_is_interrupted_leaves_nobody_waiting(server: MediaHoundServer) -> None:
+def test_a_log_that_is_interrupted_leaves_nobody_waiting(unanswered: dict[str, Any]) -> None:
     def interrupt() -> None:
         raise KeyboardInterrupt
 
-    auth = RequestsAuth(**server.credentials, timeout=0.3)
-    with server.hold_token_requests(), telling(interrupt), pytest.raises(KeyboardInterrupt):
+    auth = RequestsAuth(**unanswered)
+    with telling(interrupt), pytest.raises(KeyboardInterrupt):
         auth.token()
     flight = auth._cell.flight
     assert flight is not None
