@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 import uuid
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -42,6 +43,15 @@ def redis_server() -> Iterator[RedisServer]:
 
     with RedisServer() as server:
         yield server
+
+
+@pytest.fixture(autouse=True)
+def _no_threads_of_others() -> Iterator[None]:
+    """Renewals that a test leaves behind end before the next one, whose log they would speak in."""
+    yield
+    for thread in threading.enumerate():
+        if thread.name.startswith("mediahound-auth "):
+            thread.join(10)
 
 
 @pytest.fixture(autouse=True)

@@ -60,11 +60,12 @@ def test_callers_notice_nothing_of_a_connection_that_breaks_once(
 
 
 @BOTH
+@pytest.mark.usefixtures("clock")  # stands still, so that the failure is recent for all
 def test_an_endpoint_that_is_down_is_asked_by_one_for_all_within_one_budget(
     kind: Kind, server: MediaHoundServer
 ) -> None:
     server.answer_token_requests(math.inf, status=503)
-    auth = kind(**server.credentials, timeout=0.6)
+    auth = kind(**server.credentials, timeout=2)
     begun = threading.Barrier(64)
 
     def ask(_: int) -> BaseException:
@@ -76,11 +77,11 @@ def test_an_endpoint_that_is_down_is_asked_by_one_for_all_within_one_budget(
     with ThreadPoolExecutor(64) as pool:
         errors = list(pool.map(ask, range(64)))
     assert all(isinstance(error, OWN_ERROR[kind]) for error in errors)
-    # One at once, one after 0.1 s at the least, one 0.2 s after that.
-    assert 1 <= len(server.token_requests) <= 3
+    # At once, and 0.1 s, 0.3 s, 0.7 s and 1.5 s after that, or later.
+    assert 1 <= len(server.token_requests) <= 5
     with pytest.raises(mh.TokenEndpointUnavailable):
         auth.token()
-    assert len(server.token_requests) <= 3
+    assert len(server.token_requests) <= 5
 
 
 def test_a_retry_after_within_the_budget_is_waited_for(server: MediaHoundServer) -> None:

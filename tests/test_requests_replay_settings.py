@@ -65,7 +65,7 @@ def test_the_timeout_of_the_call_holds_for_the_replay(
     session: requests.Session, server: MediaHoundServer
 ) -> None:
     with ThreadPoolExecutor(1) as pool, server.hold_token_requests() as token_requests:
-        call = pool.submit(session.get, f"{server.url}/echo", timeout=0.3)
+        call = pool.submit(session.get, f"{server.url}/echo", timeout=2)
         token_requests.wait_for(1)
         with server.hold_api_calls() as api_calls:
             token_requests.release()

@@ -186,9 +186,10 @@ def live_through_everything(program: Program, server: MediaHoundServer, refused:
     assert len(program.errors) == 11
 
     program.auth.forget()
-    server.answer_token_requests(1, status=400, body={"error": "invalid_scope"})
+    server.answer_token_requests(2, status=400, body={"error": "invalid_scope"})
     program.get(url)
     program.get(url)  # the remembered failure
+    server.answer_token_requests(0)
     assert len(program.errors) == 13
     refused.get(url)
     refused.renew()

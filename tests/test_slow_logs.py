@@ -20,20 +20,22 @@ BOTH = pytest.mark.parametrize("kind", [RequestsAuth, HttpxAuth])
 
 
 class Telling(logging.Handler):
-    """Does something when a renewal is said to have failed."""
+    """Does something when a renewal for this client is said to have failed."""
 
-    def __init__(self, then: Callable[[], object]) -> None:
+    def __init__(self, client_id: str, then: Callable[[], object]) -> None:
         super().__init__()
+        self._which = (client_id, "renewal", logging.WARNING)
         self._then = then
 
     def emit(self, record: logging.LogRecord) -> None:
-        if vars(record)["event"] == "renewal" and record.levelno == logging.WARNING:
+        said = vars(record)
+        if (said["client_id"], said["event"], record.levelno) == self._which:
             self._then()
 
 
 @contextmanager
-def telling(then: Callable[[], object]) -> Iterator[None]:
-    logger, handler = logging.getLogger("mediahound_auth"), Telling(then)
+def telling(client_id: str, then: Callable[[], object]) -> Iterator[None]:
+    logger, handler = logging.getLogger("mediahound_auth"), Telling(client_id, then)
     logger.addHandler(handler)
     try:
         yield
@@ -63,11 +65,11 @@ def unanswered(server: MediaHoundServer, asked: threading.Event) -> Iterator[dic
 
 @BOTH
 def test_a_log_that_takes_its_time_holds_up_nobody_beyond_the_budget(
-    kind: type[Any], unanswered: dict[str, Any], asked: threading.Event
+    kind: type[Any], unanswered: dict[str, Any], asked: threading.Event, client_id: str
 ) -> None:
     slow = threading.Event()
     auth = kind(**unanswered)
-    with ThreadPoolExecutor(2) as pool, telling(lambda: slow.wait(30)):
+    with ThreadPoolExecutor(2) as pool, telling(client_id, lambda: slow.wait(30)):
         callers = [pool.submit(auth.token)]
         assert asked.wait(20)
         callers.append(pool.submit(auth.token))
@@ -79,12 +81,14 @@ def test_a_log_that_takes_its_time_holds_up_nobody_beyond_the_budget(
         }
 
 
-def test_a_log_that_is_interrupted_leaves_nobody_waiting(unanswered: dict[str, Any]) -> None:
+def test_a_log_that_is_interrupted_leaves_nobody_waiting(
+    unanswered: dict[str, Any], client_id: str
+) -> None:
     def interrupt() -> None:
         raise KeyboardInterrupt
 
     auth = RequestsAuth(**unanswered)
-    with telling(interrupt), pytest.raises(KeyboardInterrupt):
+    with telling(client_id, interrupt), pytest.raises(KeyboardInterrupt):
         auth.token()
     flight = auth._cell.flight
     assert flight is not None
@@ -105,7 +109,7 @@ def test_who_comes_while_the_failure_of_a_renewal_in_the_background_is_logged_ma
     token = auth.token()
     server.answer_token_requests(1, status=400, body={"error": "bad_day"})
     auth._cell.become(auth._cell.state._replace(renew_at=0.0))
-    with telling(take_time):
+    with telling(server.client_id, take_time):
         assert auth.token() == token
         assert told.wait(20)
         auth._cell.become(auth._cell.state._replace(renew_at=0.0, token=None))
