@@ -62,7 +62,7 @@ class Flight:
         self._work: Callable[[Flight], None] | None = work
         self._started = time.monotonic()
         self._deadline = self._started + budget
-        self._begin_by = self._started + min(THREAD_START, budget)
+        self._begin_by = self._started + min(THREAD_START, budget / 2)
         self._pid = os.getpid()
         self._thread: threading.Thread | None = None
         self._claimed = threading.Lock()
@@ -150,7 +150,7 @@ class Flight:
         """Block this thread until it has landed or its time is up, for `most` seconds at most."""
         self.launch()
         until = time.monotonic() + min(most, self.remaining)
-        if not self._landed_by(min(self._begin_by, until)):
+        if not self._landed_by(min(self._begin_by, until)) and time.monotonic() < until:
             self.run()
             self._landed_by(until)
 

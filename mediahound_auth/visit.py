@@ -167,7 +167,7 @@ class Visit:
         )
         with suppress(RuntimeError):
             self._thread.start()
-            self._begun.wait(THREAD_START)
+            self._begun.wait(min(THREAD_START, self._longest))
         return not self._claimed.acquire(blocking=False)
 
     def _work(self) -> None:

@@ -251,7 +251,7 @@ def test_after_a_background_thread_has_died_a_caller_renews_by_itself_at_expiry(
             sys.exit("the thread that asks for the secret now is none that anybody waits for")
         return server.client_secret
 
-    auth = RequestsAuth(server.client_id, secret, token_url=server.token_url, timeout=5)
+    auth = RequestsAuth(server.client_id, secret, token_url=server.token_url)
     auth.token()
     deadly.set()
     clock.advance(AGEING)

@@ -28,7 +28,7 @@ def reissuing(client_id: str, clock: Clock) -> Iterator[MediaHoundServer]:
 
 @pytest.fixture
 def auth(server: MediaHoundServer) -> MediaHoundAuth:
-    return MediaHoundAuth(**server.credentials, timeout=1)
+    return MediaHoundAuth(**server.credentials)
 
 
 def call(server: MediaHoundServer, auth: Any, path: str = "/status/200") -> int:
@@ -142,7 +142,7 @@ def test_after_a_failed_renewal_a_caller_may_ask_at_expiry(
 def test_after_a_failed_renewal_nobody_asks_before_the_endpoint_said_to(
     server: MediaHoundServer, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    auth = MediaHoundAuth(**server.credentials, timeout=5)
+    auth = MediaHoundAuth(**server.credentials)
     auth.token()
     server.answer_token_requests(1, status=503, headers={"Retry-After": "600"})
     clock.advance(AGEING)

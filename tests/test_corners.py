@@ -18,6 +18,7 @@ from typing import Any
 import httpx
 import pytest
 import requests
+import test_ageing
 from cryptography.fernet import Fernet
 from test_ageing import eventually
 
@@ -35,6 +36,8 @@ from mediahound_auth.requests import MediaHoundAuth, _Hook
 from mediahound_auth.sending import read_bounded
 from mediahound_auth.stores import FileStore, file
 from mediahound_auth.testing import MediaHoundServer
+
+clock = test_ageing.clock  # a fixture: it stands still
 
 
 def a_token() -> Token:
@@ -201,6 +204,7 @@ def test_an_answer_that_is_not_whole_in_time_is_none() -> None:
 # The source
 
 
+@pytest.mark.usefixtures("clock")
 def test_a_callable_that_fails_is_remembered_for_a_moment(server: MediaHoundServer) -> None:
     asked: list[None] = []
 

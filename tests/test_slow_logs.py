@@ -59,7 +59,7 @@ def unanswered(server: MediaHoundServer, asked: threading.Event) -> Iterator[dic
         over.wait(30)
         return server.client_secret
 
-    yield {**server.credentials, "client_secret": secret, "timeout": 0.3}
+    yield {**server.credentials, "client_secret": secret, "timeout": 2.0}
     over.set()
 
 

@@ -12,7 +12,7 @@ import pytest
 from test_concurrency import BOTH, Library
 
 import mediahound_auth as mh
-from mediahound_auth import visit
+from mediahound_auth import flight, visit
 from mediahound_auth.httpx import MediaHoundAuth as HttpxAuth
 from mediahound_auth.stores import FileStore
 from mediahound_auth.testing import MediaHoundServer
@@ -42,6 +42,23 @@ def test_the_caller_gets_its_token_by_itself(library: Library, server: MediaHoun
     with library(server) as (_, call):
         assert call("GET", f"{server.url}/status/200").status_code == 200
     assert len(server.token_requests) == 1
+
+
+@BOTH
+@pytest.mark.usefixtures("no_threads")
+def test_the_caller_begins_while_there_is_time_left(
+    library: Library, server: MediaHoundServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flight, "THREAD_START", 20.0)
+    with library(server, timeout=5) as (auth, _):
+        assert auth.token().access_token
+
+
+@pytest.mark.usefixtures("no_threads")
+def test_whose_time_is_up_does_not_begin() -> None:
+    begun: list[flight.Flight] = []
+    flight.Flight(begun.append, 0.0).wait(20)
+    assert begun == []
 
 
 @pytest.mark.usefixtures("no_threads")
