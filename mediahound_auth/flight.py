@@ -30,8 +30,8 @@ T = TypeVar("T")
 # at most: written once for threads and tasks.
 Plan = Generator[tuple["Flight", float], None, T]
 
-# Seconds a caller waits for a flight's thread to begin before it does the work itself: there are
-# places where threads never run, such as uWSGI without `enable-threads`.
+# Seconds a caller waits for a flight's thread to begin before it does the work itself, half of its
+# budget at most: there are places where threads never run, such as uWSGI without `enable-threads`.
 THREAD_START = 1.0
 
 
