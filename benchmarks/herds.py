@@ -93,7 +93,7 @@ def at_expiry(contenders: Iterable[Contender], scale: Scale) -> Table:
     def row(contender: Contender) -> Row:
         with serving() as server:
             # They are told whole seconds, rounded down.
-            end = age_token(server, 1.9) + 0.1
+            end = age_token(server, 3.9) + 0.1
 
             def expire() -> None:
                 time.sleep(max(0.0, end - time.monotonic()))

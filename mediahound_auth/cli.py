@@ -232,9 +232,8 @@ def _say(message: str) -> None:
 def _live(auth: MediaHoundAuth, timeout: float) -> Token:
     """A live token; where one that was kept is ageing, its renewal is waited for."""
     auth.token()
-    live = auth.token()  # begins that renewal, which would end with this process
+    auth.token()  # begins that renewal, which would end with this process
     renewal = auth._cell.flight
     if renewal is not None and renewal.under_way:
         renewal.wait(timeout)
-        live = auth.token()
-    return live
+    return auth.token()  # it may have landed before anybody looked

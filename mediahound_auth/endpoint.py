@@ -39,9 +39,8 @@ def ask(grant: Grant, send: Sender, flight: Flight, secret: Secret, state: State
     import stamina
 
     def on(error: Exception) -> bool | float:
-        if isinstance(error, ConfigurationError):
-            return False
-        assert isinstance(error, TokenRequestError)
+        if not isinstance(error, TokenRequestError):
+            return False  # a hook of the user's own, or Ctrl-C where the caller does the work
         flight.trouble = error
         return worth_another(error, attempt.next_wait, flight.remaining)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -24,6 +23,7 @@ class RedisServer:
     Attributes:
         port: where it listens (or did, or will).
         url: its URL.
+        patient_url: the same, for a client that waits longer than a busy machine stands still.
     """
 
     def __init__(self, *options: str) -> None:
@@ -34,6 +34,7 @@ class RedisServer:
         self._held = ports.held()
         self.port: int = self._held.getsockname()[1]
         self.url = f"redis://127.0.0.1:{self.port}/0"
+        self.patient_url = f"{self.url}?socket_timeout=20&socket_connect_timeout=20"
 
     def start(self) -> Self:
         """Start it, empty, and wait until it answers."""
@@ -105,12 +106,5 @@ def answers(client: redis.Redis) -> bool:
     """Whether the server at the other end is there."""
     try:
         return bool(client.ping())
-    except redis.ConnectionError:
+    except (redis.ConnectionError, redis.TimeoutError):
         return False
-
-
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port

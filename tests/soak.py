@@ -190,7 +190,10 @@ async def one_task(soak: Soak, client: httpx.AsyncClient, kind: str) -> None:
 
 
 def asynchronous(soak: Soak) -> httpx.AsyncClient:
-    return httpx.AsyncClient(auth=HttpxAuth(**soak.credentials, timeout=BUDGET), timeout=30)
+    # A pool closes what has been idle for 5 s: how many are open tells how busy it was lately.
+    limits = httpx.Limits(keepalive_expiry=None)
+    auth = HttpxAuth(**soak.credentials, timeout=BUDGET)
+    return httpx.AsyncClient(auth=auth, timeout=30, limits=limits)
 
 
 def with_asyncio(soak: Soak) -> None:

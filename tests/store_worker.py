@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from multiprocessing.connection import Connection
 from typing import Any
 
-from mediahound_auth.stores import FileStore, RedisStore, Store
+from mediahound_auth.stores import FileStore, RedisStore, Store, file
 from mediahound_auth.token import Token
 
 
@@ -18,6 +18,8 @@ def store_of(kind: str, place: str, key: str) -> Store:
 
 def work(pipe: Connection[Any, Any], kind: str, place: str, encryption_key: str) -> None:
     """Do what comes, answer what came of it, until the other end is closed."""
+    # A machine that stands still stops whoever is saving, and nobody may go ahead then.
+    file.SAVING = 30.0
     store, held = store_of(kind, place, encryption_key), ExitStack()
     with pipe:
         while True:

@@ -156,7 +156,7 @@ def test_a_token_that_has_expired_gives_way_to_one_requested_earlier(store: File
 def test_a_sealed_file_shows_nothing_and_is_a_miss_without_its_key(folder: Path) -> None:
     store = FileStore(folder, encryption_key=Fernet.generate_key())
     store.save(KEY, a_token("f00-ba7"))
-    assert b"f00" not in (folder / f"{KEY}.json").read_bytes()
+    assert b"f00-ba7" not in (folder / f"{KEY}.json").read_bytes()
     other = FileStore(folder, encryption_key=Fernet.generate_key())
     assert other.load(KEY) is None
     token = a_token("mine", age=7)

@@ -96,7 +96,8 @@ def test_a_fault_that_passes_costs_another_attempt_and_no_call(
 def test_an_answer_that_never_ends_holds_up_32_threads_for_one_budget(
     server: MediaHoundServer, network: HostileNetwork, library: str
 ) -> None:
-    auth = auth_through(network, server, library)
+    # Long enough that all are there before it is over.
+    auth = auth_through(network, server, library, 2.0)
     ask, _ = LIBRARIES[library]
     network.break_down("stops in the middle")
     start = threading.Barrier(32)

@@ -22,14 +22,14 @@ def processes() -> Iterator[Fleet]:
 class TestFourHostsOfEightProcessesOnOneRedis(OneToken):
     @pytest.fixture
     def fleet(self, processes: Fleet, server: MediaHoundServer, redis_server: RedisServer) -> Fleet:
-        return processes.join(server, "redis", redis_server.url)
+        return processes.join(server, "redis", redis_server.patient_url)
 
 
 def test_when_the_holder_of_the_lock_is_killed_the_others_go_on_within_their_budget(
     server: MediaHoundServer, redis_server: RedisServer
 ) -> None:
     with Fleet(workers=8) as fleet:
-        fleet.join(server, "redis", redis_server.url, timeout=20)
+        fleet.join(server, "redis", redis_server.patient_url, timeout=20)
         with server.hold_token_requests() as hold:
             fleet.tell("call")
             fleet.wait_for("locking")

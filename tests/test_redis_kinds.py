@@ -6,11 +6,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+import ports
 import pytest
 import redis
 import redis.sentinel
 import trustme
-from redis_server import RedisServer, free_port
+from redis_server import RedisServer
 
 from mediahound_auth import Token
 from mediahound_auth.stores.redis import RedisStore
@@ -35,8 +36,12 @@ def check(client_or_url: Any) -> None:
 
 
 def test_it_works_with_a_cluster() -> None:
-    bus = str(free_port())
-    with RedisServer("--cluster-enabled", "yes", "--cluster-port", bus) as server:
+    with (
+        ports.held() as bus,
+        RedisServer(
+            "--cluster-enabled", "yes", "--cluster-port", str(bus.getsockname()[1])
+        ) as server,
+    ):
         with server.client() as node:
             node.execute_command("CLUSTER", "ADDSLOTSRANGE", "0", "16383")
             server.wait_until(lambda: takes_writes(node))
@@ -78,16 +83,18 @@ def test_it_works_over_tls(tmp_path: Path) -> None:
     issued = authority.issue_cert("localhost")
     issued.cert_chain_pems[0].write_to_path(str(cert))
     issued.private_key_pem.write_to_path(str(key))
-    port = str(free_port())
+    held = ports.held()
+    port = str(held.getsockname()[1])
     options = ["--tls-port", port, "--tls-auth-clients", "no", "--tls-ca-cert-file"]
     options += [str(tmp_path / "ca.pem"), "--tls-cert-file", str(cert), "--tls-key-file", str(key)]
-    with RedisServer(*options):
-        check(f"rediss://localhost:{port}?ssl_ca_certs={tmp_path / 'ca.pem'}")
+    patience = "socket_timeout=20&socket_connect_timeout=20"
+    with held, RedisServer(*options):
+        check(f"rediss://localhost:{port}?ssl_ca_certs={tmp_path / 'ca.pem'}&{patience}")
         with pytest.raises(redis.ConnectionError, match="certificate"):
-            RedisStore(f"rediss://localhost:{port}").load(KEY)
+            RedisStore(f"rediss://localhost:{port}?{patience}").load(KEY)
 
 
 def test_it_works_over_a_unix_socket(tmp_path: Path) -> None:
     path = tmp_path / "redis.sock"
     with RedisServer("--unixsocket", str(path)):
-        check(f"unix://{path}")
+        check(f"unix://{path}?socket_timeout=20")

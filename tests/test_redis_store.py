@@ -35,7 +35,7 @@ def prefix() -> str:
 
 @pytest.fixture
 def store(redis_server: RedisServer, prefix: str) -> RedisStore:
-    return RedisStore(redis_server.url, prefix)
+    return RedisStore(redis_server.patient_url, prefix)
 
 
 @pytest.fixture
@@ -73,8 +73,12 @@ def test_redis_forgets_a_token_when_it_expires(store: RedisStore, client: Any, p
 def test_even_an_expired_token_is_kept_for_a_second(
     store: RedisStore, client: Any, prefix: str
 ) -> None:
-    store.save(KEY, a_token(age=600, life=300))
-    assert 0 < client.pttl(prefix + KEY) <= 1000
+    for _ in range(5):  # a machine may stand still for that second
+        store.save(KEY, a_token(age=600, life=300))
+        left = client.pttl(prefix + KEY)
+        if left > 0:
+            break
+    assert 0 < left <= 1000
 
 
 def test_a_token_that_is_not_kept_prolongs_nothing(
@@ -116,10 +120,10 @@ def test_a_value_of_another_type_is_replaced(store: RedisStore, client: Any, pre
 def test_a_sealed_token_shows_nothing_and_is_a_miss_without_its_key(
     redis_server: RedisServer, client: Any, prefix: str
 ) -> None:
-    store = RedisStore(redis_server.url, prefix, encryption_key=Fernet.generate_key())
+    store = RedisStore(redis_server.patient_url, prefix, encryption_key=Fernet.generate_key())
     store.save(KEY, a_token("f00-ba7"))
-    assert b"f00" not in client.get(prefix + KEY)
-    other = RedisStore(redis_server.url, prefix, encryption_key=Fernet.generate_key())
+    assert b"f00-ba7" not in client.get(prefix + KEY)
+    other = RedisStore(redis_server.patient_url, prefix, encryption_key=Fernet.generate_key())
     assert other.load(KEY) is None
     other.save(KEY, a_token("mine"))
     assert name_of(other.load(KEY)) == "mine"
@@ -133,7 +137,7 @@ def test_the_lease_outlasts_the_budget_and_not_the_lock(
     redis_server: RedisServer, client: Any, prefix: str, lease: float | None
 ) -> None:
     options: dict[str, Any] = {} if lease is None else {"lease": lease}
-    with RedisStore(redis_server.url, prefix, **options).lock(KEY, 0):
+    with RedisStore(redis_server.patient_url, prefix, **options).lock(KEY, 0):
         left = client.pttl(f"{prefix}{KEY}:lock") / 1000
     assert (lease or 60) - 10 < left <= (lease or 60)
     assert not client.exists(f"{prefix}{KEY}:lock")
@@ -257,7 +261,7 @@ def test_a_pickle_of_one_made_from_a_url_finds_the_same_tokens(
     redis_server: RedisServer, prefix: str
 ) -> None:
     key = Fernet.generate_key()
-    store = RedisStore(redis_server.url, prefix, lease=30, encryption_key=key)
+    store = RedisStore(redis_server.patient_url, prefix, lease=30, encryption_key=key)
     store.save(KEY, a_token("f00"))
     copy = pickle.loads(pickle.dumps(store))
     assert copy == store

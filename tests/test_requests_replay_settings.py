@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -60,19 +59,25 @@ def test_the_answer_to_a_replay_is_streamed_if_that_of_the_call_was_to_be(
     assert statuses(server) == [401, 200]
 
 
+class AdapterThatKeepsTimeouts(HTTPAdapter):
+    def __init__(self) -> None:
+        super().__init__()
+        self.timeouts: list[object] = []
+
+    def send(self, *args: Any, **kwargs: Any) -> requests.Response:
+        self.timeouts.append(kwargs["timeout"])
+        return super().send(*args, **kwargs)
+
+
 @pytest.mark.usefixtures("auth")
 def test_the_timeout_of_the_call_holds_for_the_replay(
     session: requests.Session, server: MediaHoundServer
 ) -> None:
-    with ThreadPoolExecutor(1) as pool, server.hold_token_requests() as token_requests:
-        call = pool.submit(session.get, f"{server.url}/echo", timeout=2)
-        token_requests.wait_for(1)
-        with server.hold_api_calls() as api_calls:
-            token_requests.release()
-            api_calls.wait_for(1)
-            with pytest.raises(requests.ReadTimeout):
-                call.result(10)
-    assert len(server.api_calls) == 2
+    adapter = AdapterThatKeepsTimeouts()
+    session.mount("http://", adapter)
+    assert session.get(f"{server.url}/echo", timeout=(11, 12)).status_code == 200
+    assert adapter.timeouts == [(11, 12), (11, 12)]
+    assert statuses(server) == [401, 200]
 
 
 @pytest.fixture

@@ -94,7 +94,7 @@ class Pool:
 def pool(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pool]:
     if request.param == "redis":
         server: RedisServer = request.getfixturevalue("redis_server")
-        pool = Pool("redis", server.url, "")
+        pool = Pool("redis", server.patient_url, "")
     else:
         key = Fernet.generate_key().decode() if "sealed" in request.param else ""
         pool = Pool("file", str(tmp_path / "tokens"), key)

@@ -15,7 +15,7 @@ import pytest
 import requests
 from redis_server import RedisServer
 
-from mediahound_auth import Store, Token
+from mediahound_auth import Store, Token, visit
 from mediahound_auth import httpx as for_httpx
 from mediahound_auth import requests as for_requests
 from mediahound_auth.stores.file import FileStore
@@ -94,8 +94,12 @@ def redis_of_its_own() -> Iterator[RedisServer]:
         "a Redis that hangs",
     ]
 )
-def outage(request: pytest.FixtureRequest, tmp_path: Path) -> Outage:
+def outage(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Outage:
     folder = tmp_path / "tokens"
+    # A machine that stands still is no outage; whose Redis hangs is told by its own time-out.
+    monkeypatch.setattr(visit, "STORE_TIMEOUT", 20.0)
     match request.param:
         case "no folder":
             return in_place_of_the_folder(folder)
@@ -104,10 +108,9 @@ def outage(request: pytest.FixtureRequest, tmp_path: Path) -> Outage:
         case "a record of another version":
             return records_of('{"format": 2, "token": "f00"}', folder)
     redis: RedisServer = request.getfixturevalue("redis_of_its_own")
-    store = RedisStore(redis.url)
     if request.param == "a Redis that is gone":
-        return Outage(store, redis.kill, redis.start)
-    return Outage(store, redis.freeze, redis.thaw)
+        return Outage(RedisStore(redis.patient_url), redis.kill, redis.start)
+    return Outage(RedisStore(redis.url), redis.freeze, redis.thaw)
 
 
 class Caller:
@@ -116,10 +119,15 @@ class Caller:
     def __init__(self, server: MediaHoundServer, store: Store) -> None:
         self._url = f"{server.url}/1.3/search/all/Gladiator"
         self.store = Watched(store)
-        self._auth = for_requests.MediaHoundAuth(**server.credentials, store=self.store, timeout=8)
+        self._auth = for_requests.MediaHoundAuth(**server.credentials, store=self.store, timeout=40)
 
     def call(self) -> None:
         requests.get(self._url, auth=self._auth).raise_for_status()
+        # Its renewal goes on when all have the token: it gives the lock back, and takes note of
+        # how the store did.
+        flight = self._auth._cell.flight
+        if flight and flight._thread:
+            flight._thread.join(20)
 
 
 def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:

@@ -46,9 +46,9 @@ def test_a_redis_tells_neither_client_nor_secret(
     server: MediaHoundServer, key: bytes | None
 ) -> None:
     with RedisServer() as redis, redis.client() as client:
-        token = used(server, RedisStore(redis.url, encryption_key=key))
+        token = used(server, RedisStore(redis.patient_url, encryption_key=key))
         values: Any = {name: client.get(name) for name in client.scan_iter()}
     # The lock is there for a moment longer than the renewal takes.
-    held = b"\n".join(name + value for name, value in values.items())
+    held = b"\n".join(name + (value or b"") for name, value in values.items())
     assert not any(word in held for word in private(server))
     assert (token.encode() in held) is (key is None)

@@ -88,3 +88,14 @@ def test_a_task_gets_an_answer_or_an_error_within_its_budget(
 
     outcome = anyio.run(call, backend=backend)
     assert outcome == 200 or issubclass(outcome, mh.TokenEndpointUnavailable)
+
+
+@pytest.mark.usefixtures("no_threads")
+def test_ctrl_c_while_the_caller_renews_by_itself_is_ctrl_c(server: MediaHoundServer) -> None:
+    def interrupt(*_: object) -> Any:
+        raise KeyboardInterrupt
+
+    auth = HttpxAuth(**server.credentials)
+    auth._source._send = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        auth.token()
