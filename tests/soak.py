@@ -82,7 +82,8 @@ class Soak:
         self.outcomes: Counter[str] = Counter()
         self.wrong: list[str] = []
         self.faults: list[tuple[str, float, float]] = []  # which, from, to
-        self.rejected: list[tuple[str, float, float]] = []  # which kind of call, from, to
+        self.stalls: list[tuple[float, float]] = []  # the machine stood still, from, to
+        self.failed: list[tuple[str, str, float, float]] = []  # kind of call, outcome, from, to
         self._lock = threading.Lock()
 
     def server(self, method: str, *arguments: object, **keywords: object) -> object:
@@ -97,19 +98,22 @@ class Soak:
             # A 401, too: of a token whose last second is a fraction, when no other is to be had.
             if outcome == "200" or self._faults("endpoint down", began - AFTERMATH, math.inf):
                 return
-            if outcome == "401":
-                self.rejected.append((kind, began, time.time()))
-            else:
-                self.wrong.append(f"{kind} ended in {outcome}, which nobody had injected")
+            self.failed.append((kind, outcome, began, time.time()))
 
-    def look_at_rejected(self) -> None:
-        """Take down which 401s nobody had injected."""
+    def look_at_failed(self) -> None:
+        """Take down which failures nobody had injected."""
         # One token that dies under a call is mended. That leaves the replay's, or the doubt of
         # rule 5, which is there until a replay has been accepted: they meet the next death. A token
         # dies when it is revoked, or when it expires, which the client knows to the second only.
         expiries = self.server("expiries")
         assert isinstance(expiries, list)
-        for kind, began, ended in self.rejected:
+        for kind, outcome, began, ended in self.failed:
+            # A machine that stands still for a time budget is an outage as any other.
+            if any(since <= ended and began - AFTERMATH <= until for since, until in self.stalls):
+                continue
+            if outcome != "401":
+                self.wrong.append(f"{kind} ended in {outcome}, which nobody had injected")
+                continue
             deaths = self._faults("revoked", began - DOUBT, ended)
             deaths += sum(began - DOUBT - 1 <= expiry <= ended for expiry in expiries)
             if deaths < 2:
@@ -266,7 +270,10 @@ def main(seconds: float, seed: int) -> int:
     trouble.start()
     samples = []
     while time.monotonic() < began + seconds:
+        before = time.time()
         time.sleep(0.5)
+        if time.time() - before > 1.5:
+            soak.stalls.append((before, time.time()))
         samples.append(sample())
         if not all(thread.is_alive() for thread in threads):
             soak.wrong.append("a caller has died of an error of another kind; see above")
@@ -278,9 +285,10 @@ def main(seconds: float, seed: int) -> int:
             soak.wrong.append("a call hangs")
     took = time.monotonic() - began
     asked, bound = soak.server("count"), soak.bound(took)
-    soak.look_at_rejected()
+    soak.look_at_failed()
     for outcome, n in sorted(soak.outcomes.items()):
         print(f"  {outcome:<30}{n:7}")
+    print("  stalls:", [f"{until - since:.1f} s" for since, until in soak.stalls])
     print("  faults:", dict(Counter(which for which, _, _ in soak.faults)))
     print(f"  token requests: {asked}, the rules allow {bound}")
     wrong = [*dict.fromkeys(soak.wrong), *growth(samples)]

@@ -52,19 +52,21 @@ def outcomes(
 ) -> list[Any]:
     """How `n` calls of one session or client end: in a status and a body, or in which error."""
     found: list[Any] = []
+    # To read an answer; whatever comes before that takes the time it takes.
+    limits = httpx.Timeout(PATIENCE, read=timeout)
     if library == "requests":
         with requests.Session() as session:
             session.auth = auth
             for _ in range(n):
                 try:
-                    reply = session.post(url, data=b"Gladiator", timeout=timeout)
+                    reply = session.post(url, data=b"Gladiator", timeout=(PATIENCE, timeout))
                     found.append((reply.status_code, reply.content))
                 except requests.RequestException as error:
                     found.append(type(error))
                 between()
         return found
     if library == "httpx":
-        with httpx.Client(auth=auth, timeout=timeout) as client:
+        with httpx.Client(auth=auth, timeout=limits) as client:
             for _ in range(n):
                 try:
                     answer = client.post(url, content=b"Gladiator")
@@ -75,7 +77,7 @@ def outcomes(
         return found
 
     async def main() -> None:
-        async with httpx.AsyncClient(auth=auth, timeout=timeout) as client:
+        async with httpx.AsyncClient(auth=auth, timeout=limits) as client:
             for _ in range(n):
                 try:
                     answer = await client.post(url, content=b"Gladiator")
