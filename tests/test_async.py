@@ -30,7 +30,7 @@ class Queue(httpx.AsyncHTTPTransport):
     """Lets 20 requests at a time go on: httpx takes its time with 1,000 in its pool."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(limits=httpx.Limits(keepalive_expiry=None))
         self._places = anyio.Semaphore(20)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:

@@ -40,7 +40,7 @@ def with_requests(server: MediaHoundServer, **options: Any) -> Iterator[tuple[Au
 def with_httpx(server: MediaHoundServer, **options: Any) -> Iterator[tuple[Auth, Call]]:
     auth = HttpxAuth(**server.credentials, **options)
     # httpcore now and then closes a connection in use when more are idle than it is to keep.
-    limits = httpx.Limits(max_keepalive_connections=None)
+    limits = httpx.Limits(max_keepalive_connections=None, keepalive_expiry=None)
     with httpx.Client(auth=auth, timeout=None, limits=limits) as client:
 
         def call(method: str, url: str, body: bytes = b"") -> httpx.Response:
@@ -177,7 +177,9 @@ def test_an_auth_object_made_anew_for_each_call_costs_one_token_request(
 def test_a_failure_is_shared_by_all_who_waited_and_each_gets_an_exception_of_its_own(
     library: Library, server: MediaHoundServer
 ) -> None:
-    server.answer_token_requests(math.inf, status=400, body={"error": "bad_day"})
+    # Whoever comes too late to wait is not to ask either.
+    headers = {"Retry-After": "60"}
+    server.answer_token_requests(math.inf, status=400, body={"error": "bad_day"}, headers=headers)
     with library(server) as (_, call):
         with (
             server.hold_token_requests() as hold,

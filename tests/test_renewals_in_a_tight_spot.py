@@ -68,14 +68,14 @@ def test_a_call_in_the_midst_of_another_one_as_a_signal_handler_makes_it_gets_it
 def test_a_token_request_does_not_wait_for_the_connection_of_the_401_it_is_to_mend(
     server: MediaHoundServer,
 ) -> None:
-    with httpx.Client(limits=httpx.Limits(max_connections=1)) as client:
-        client.auth = HttpxAuth(**server.credentials, client=client, timeout=5)
+    with httpx.Client(limits=httpx.Limits(max_connections=1), timeout=20) as client:
+        client.auth = HttpxAuth(**server.credentials, client=client, timeout=20)
         assert client.get(f"{server.url}/status/200").status_code == 200
         server.revoke_tokens()
         assert client.get(f"{server.url}/status/200").status_code == 200
     with requests.Session() as session:
         session.mount("http://", HTTPAdapter(pool_maxsize=1, pool_block=True))
-        session.auth = RequestsAuth(**server.credentials, session=session, timeout=5)
+        session.auth = RequestsAuth(**server.credentials, session=session, timeout=20)
         server.revoke_tokens()
         assert session.get(f"{server.url}/status/200", stream=True).status_code == 200
 
@@ -111,7 +111,7 @@ def test_an_event_loop_is_not_kept_beyond_its_end(server: MediaHoundServer) -> N
 
 def test_who_joins_a_renewal_lends_it_the_time_that_he_has(server: MediaHoundServer) -> None:
     with ThreadPoolExecutor(2) as pool, server.hold_token_requests() as hold:
-        hasty = pool.submit(RequestsAuth(**server.credentials, timeout=2).token)
+        hasty = pool.submit(RequestsAuth(**server.credentials, timeout=4).token)
         hold.wait_for(1)
         patient = pool.submit(RequestsAuth(**server.credentials, timeout=30).token)
         assert isinstance(hasty.exception(20), TokenEndpointUnavailable)

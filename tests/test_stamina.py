@@ -37,7 +37,7 @@ def test_staminas_global_switches_work(
     server.answer_token_requests(math.inf, status=503)
     switch()
     with pytest.raises(mh.TokenEndpointUnavailable):
-        RequestsAuth(**server.credentials, timeout=5).token()
+        RequestsAuth(**server.credentials).token()
     assert len(server.token_requests) == attempts
 
 
