@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # What the tools are, to the last digit: `make lock` brings it up to date.
 LOCKED := --constraint constraints.txt
 
-.PHONY: setup demo test coverage check docs bench soak mutants lock release clean
+.PHONY: setup demo test coverage delays check docs bench soak mutants lock release clean
 
 setup: $(VENV)/.test $(VENV)/.check $(VENV)/.docs  ## all that work on the project needs
 	$(BIN)/pre-commit install
@@ -22,6 +22,9 @@ coverage: $(VENV)/.test  ## the same, and every branch of the package must have 
 	$(BIN)/coverage run -m pytest -n 4
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
+
+delays: $(VENV)/.test  ## the suite while threads hesitate at random, which brings races to light
+	PYTHONPATH=tests $(BIN)/python -m pytest -n 4 -p late_threads
 
 check: $(VENV)/.test $(VENV)/.check  ## lint, format, imports and types
 	$(BIN)/ruff check .

@@ -89,6 +89,14 @@ def test_a_link_leads_to_a_page_and_a_place_that_are_there(
 
 def test_the_page_on_testing_names_files_that_are_there() -> None:
     page = (ROOT / "docs" / "how-it-works" / "how-it-is-tested.md").read_text(encoding="utf-8")
-    named = re.findall(r"`(?:tests/)?((?:test_|soak|hostile|fuzz_)[\w*]*\.py)`", page)
+    named = re.findall(r"`(?:tests/)?((?:test_|soak|hostile|fuzz_|late_)[\w*]*\.py)`", page)
     assert len(named) > 15
     assert [name for name in named if not list((ROOT / "tests").glob(name))] == []
+
+
+def test_no_file_has_more_than_300_lines() -> None:
+    folders = ("mediahound_auth", "tests", "benchmarks", "docs", "examples")
+    files = [file for folder in folders for file in (ROOT / folder).rglob("*.py")]
+    long = {file.name: len(file.read_bytes().splitlines()) for file in files}
+    assert len(long) > 150
+    assert {name: lines for name, lines in long.items() if lines > 300} == {}
