@@ -8,7 +8,6 @@ import threading
 import time
 import traceback
 import weakref
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -110,13 +109,18 @@ def test_an_event_loop_is_not_kept_beyond_its_end(server: MediaHoundServer) -> N
 
 
 def test_who_joins_a_renewal_lends_it_the_time_that_he_has(server: MediaHoundServer) -> None:
-    with ThreadPoolExecutor(2) as pool, server.hold_token_requests() as hold:
-        hasty = pool.submit(RequestsAuth(**server.credentials, timeout=4).token)
-        hold.wait_for(1)
-        patient = pool.submit(RequestsAuth(**server.credentials, timeout=30).token)
-        assert isinstance(hasty.exception(20), TokenEndpointUnavailable)
+    hasty = RequestsAuth(**server.credentials, timeout=1)._source.live()
+    patient = RequestsAuth(**server.credentials, timeout=30)._source.live()
+    with server.hold_token_requests() as hold:
+        flight, seconds = next(hasty)
+        assert next(patient)[0] is flight
+        flight.wait(seconds)
+        with pytest.raises(TokenEndpointUnavailable):
+            drive(hasty)
+        assert flight.under_way
         hold.release()
-        assert patient.result(30).access_token
+        flight.wait(30)
+        assert drive(patient).access_token
 
 
 class Hanging(Apart):

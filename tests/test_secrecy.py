@@ -207,8 +207,8 @@ def test_nothing_private_is_shown_in_the_whole_life_of_a_token(
         live_through_everything(program, server, refused)
         broken.get(f"{server.url}/echo")
         server.drop_token_requests(math.inf)
-        cut_off.get(f"{server.url}/echo")
-    assert [error for error in cut_off.errors if error.__cause__]
+        while not any(error.__cause__ for error in cut_off.errors):  # or time was up before that
+            cut_off.get(f"{server.url}/echo")
     loggers = {record.name.partition(".")[0] for record in records.kept}
     # httpcore and urllib3 have put their word in, so the lowest level is on.
     assert loggers >= {

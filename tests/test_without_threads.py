@@ -44,14 +44,10 @@ def test_the_caller_gets_its_token_by_itself(library: Library, server: MediaHoun
     assert len(server.token_requests) == 1
 
 
-@BOTH
-@pytest.mark.usefixtures("no_threads")
-def test_the_caller_begins_while_there_is_time_left(
-    library: Library, server: MediaHoundServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(flight, "THREAD_START", 20.0)
-    with library(server, timeout=5) as (auth, _):
-        assert auth.token().access_token
+def test_the_caller_begins_while_there_is_time_left() -> None:
+    for budget, patience in ((0.5, 0.25), (1.0, 0.5), (30.0, flight.THREAD_START)):
+        made = flight.Flight(lambda _: None, budget)
+        assert made._begin_by - made._started == pytest.approx(patience)
 
 
 @pytest.mark.usefixtures("no_threads")
