@@ -264,7 +264,7 @@ def test_when_there_is_another_token_by_now_the_replay_costs_no_token_request(
     client: httpx.Client, auth: MediaHoundAuth, server: MediaHoundServer
 ) -> None:
     with ThreadPoolExecutor(1) as pool, server.hold_api_calls() as hold:
-        rejected = pool.submit(client.get, f"{server.url}/status/200")
+        rejected = pool.submit(client.get, f"{server.url}/status/200", timeout=30)
         hold.wait_for(1)
         token = auth.renew()
         assert len(server.token_requests) == 2

@@ -170,7 +170,7 @@ def test_a_bare_socket_receives_the_documented_request(call: Call) -> None:
 
     def serve(listener: socket.socket) -> None:
         connection, _ = listener.accept()
-        connection.settimeout(5)
+        connection.settimeout(30)
         with connection:
             while not received.endswith(FORM):
                 data = connection.recv(65536)
@@ -183,7 +183,7 @@ def test_a_bare_socket_receives_the_documented_request(call: Call) -> None:
             answer(connection, b"{}")
 
     with closing(socket.create_server(("127.0.0.1", 0))) as listener:
-        listener.settimeout(10)
+        listener.settimeout(30)
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         thread = threading.Thread(target=serve, args=(listener,))
         thread.start()
@@ -191,7 +191,7 @@ def test_a_bare_socket_receives_the_documented_request(call: Call) -> None:
             "client_id": CLIENT_ID,
             "client_secret": CLIENT_SECRET,
             "token_url": f"{url}/1.3/security/oauth/token",
-            "timeout": 5,
+            "timeout": 30,
         }
         status = call(f"{url}/1.3/search/all/Gladiator", options)
         thread.join()
