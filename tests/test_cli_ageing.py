@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from commands import Shell
 
+from mediahound_auth import Token, cli
+from mediahound_auth.requests import MediaHoundAuth
 from mediahound_auth.stores import FileStore
 from mediahound_auth.testing import MediaHoundServer
 
@@ -57,3 +59,23 @@ def test_it_goes_on_serving_if_there_is_none(
     endpoint.answer_token_requests(1, status=400, body={"error": "invalid_scope"})
     assert shell.run("mediahound-auth", "token") == (0, kept, "")
     assert len(endpoint.token_requests) == 1
+
+
+def test_a_better_one_that_has_come_before_anybody_looked_is_the_one_to_print(
+    client_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with MediaHoundServer(client_id=client_id, lifetime=LIFE, reissue=False) as server:
+        auth = MediaHoundAuth(**server.credentials)
+        kept, token = auth.token(), auth.token
+
+        def landed() -> Token:
+            live = token()
+            flight = auth._cell.flight
+            assert flight
+            flight.wait(20)
+            if live == kept:  # and now it has begun to age
+                auth._cell.become(auth._cell.state._replace(renew_at=0.0))
+            return live
+
+        monkeypatch.setattr(auth, "token", landed)
+        assert cli._live(auth, 20) != kept
