@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from commands import Shell
 
-from mediahound_auth import Token, cli
+from mediahound_auth import Token
 from mediahound_auth.requests import MediaHoundAuth
 from mediahound_auth.stores import FileStore
 from mediahound_auth.testing import MediaHoundServer
@@ -61,9 +61,13 @@ def test_it_goes_on_serving_if_there_is_none(
     assert len(endpoint.token_requests) == 1
 
 
+# The oldest typer, with the newest click.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_better_one_that_has_come_before_anybody_looked_is_the_one_to_print(
     client_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from mediahound_auth import cli
+
     with MediaHoundServer(client_id=client_id, lifetime=LIFE, reissue=False) as server:
         auth = MediaHoundAuth(**server.credentials)
         kept, token = auth.token(), auth.token
