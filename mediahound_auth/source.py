@@ -203,7 +203,7 @@ class TokenSource:
             # Whatever else breaks, nobody may be left waiting.
             self._failed(flight, unforeseen(self.settings.grant, error))
             if not isinstance(error, Exception):
-                raise
+                raise error.with_traceback(None)  # noqa: B904  # frames can hold the secret
 
     def _fetch(self, flight: Flight) -> None:
         grant = self.settings.grant

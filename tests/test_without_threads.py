@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from test_concurrency import BOTH, Library
 
 import mediahound_auth as mh
 from mediahound_auth import flight, visit
+from mediahound_auth.grant import TokenRequest
 from mediahound_auth.httpx import MediaHoundAuth as HttpxAuth
 from mediahound_auth.stores import FileStore
 from mediahound_auth.testing import MediaHoundServer
@@ -87,11 +89,16 @@ def test_a_task_gets_an_answer_or_an_error_within_its_budget(
 
 
 @pytest.mark.usefixtures("no_threads")
-def test_ctrl_c_while_the_caller_renews_by_itself_is_ctrl_c(server: MediaHoundServer) -> None:
-    def interrupt(*_: object) -> Any:
-        raise KeyboardInterrupt
+def test_ctrl_c_while_the_caller_renews_by_itself_is_ctrl_c_and_shows_no_secret(
+    server: MediaHoundServer,
+) -> None:
+    def interrupt(request: TokenRequest, _: float) -> Any:
+        body = request.body  # as in the frames of an HTTP library
+        raise KeyboardInterrupt(len(body))
 
     auth = HttpxAuth(**server.credentials)
     auth._source._send = interrupt
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt) as caught:
         auth.token()
+    shown = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    assert server.client_secret not in "".join(shown.format())
