@@ -62,7 +62,7 @@ def ask(grant: Grant, send: Sender, flight: Flight, secret: Secret, state: State
 
 def _ask_once(grant: Grant, send: Sender, flight: Flight, secret: Secret, state: State) -> Token:
     remaining = flight.remaining
-    if not remaining:  # a store or the secret's callable has taken it all
+    if not remaining:  # its thread began late, or a store has taken it all
         raise out_of_time(grant, flight, flight.budget)
     flight.attempts += 1
     known = [state.token.access_token] if state.token else []

@@ -16,6 +16,9 @@ import pytest
 import redis
 from commands import installed
 
+# For URLs: a client waits longer than a busy machine stands still.
+PATIENCE = "socket_timeout=20&socket_connect_timeout=20"
+
 
 class RedisServer:
     """redis-server with these options; a context manager that can be killed and come back.
@@ -23,7 +26,7 @@ class RedisServer:
     Attributes:
         port: where it listens (or did, or will).
         url: its URL.
-        patient_url: the same, for a client that waits longer than a busy machine stands still.
+        patient_url: the same, with PATIENCE.
     """
 
     def __init__(self, *options: str) -> None:
@@ -34,7 +37,7 @@ class RedisServer:
         self._held = ports.held()
         self.port: int = self._held.getsockname()[1]
         self.url = f"redis://127.0.0.1:{self.port}/0"
-        self.patient_url = f"{self.url}?socket_timeout=20&socket_connect_timeout=20"
+        self.patient_url = f"{self.url}?{PATIENCE}"
 
     def start(self) -> Self:
         """Start it, empty, and wait until it answers."""

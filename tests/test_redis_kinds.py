@@ -11,7 +11,7 @@ import pytest
 import redis
 import redis.sentinel
 import trustme
-from redis_server import RedisServer
+from redis_server import PATIENCE, RedisServer
 
 from mediahound_auth import Token
 from mediahound_auth.stores.redis import RedisStore
@@ -87,11 +87,10 @@ def test_it_works_over_tls(tmp_path: Path) -> None:
     port = str(held.getsockname()[1])
     options = ["--tls-port", port, "--tls-auth-clients", "no", "--tls-ca-cert-file"]
     options += [str(tmp_path / "ca.pem"), "--tls-cert-file", str(cert), "--tls-key-file", str(key)]
-    patience = "socket_timeout=20&socket_connect_timeout=20"
     with held, RedisServer(*options):
-        check(f"rediss://localhost:{port}?ssl_ca_certs={tmp_path / 'ca.pem'}&{patience}")
+        check(f"rediss://localhost:{port}?ssl_ca_certs={tmp_path / 'ca.pem'}&{PATIENCE}")
         with pytest.raises(redis.ConnectionError, match="certificate"):
-            RedisStore(f"rediss://localhost:{port}?{patience}").load(KEY)
+            RedisStore(f"rediss://localhost:{port}?{PATIENCE}").load(KEY)
 
 
 def test_it_works_over_a_unix_socket(tmp_path: Path) -> None:

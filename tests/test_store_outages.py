@@ -14,6 +14,7 @@ import httpx
 import pytest
 import requests
 from redis_server import RedisServer
+from test_renewals_in_a_tight_spot import wait_for_its_thread
 
 from mediahound_auth import Store, Token, visit
 from mediahound_auth import httpx as for_httpx
@@ -125,9 +126,7 @@ class Caller:
         requests.get(self._url, auth=self._auth).raise_for_status()
         # Its renewal goes on when all have the token: it gives the lock back, and takes note of
         # how the store did.
-        flight = self._auth._cell.flight
-        if flight and flight._thread:
-            flight._thread.join(20)
+        wait_for_its_thread(self._auth)
 
 
 def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
