@@ -24,7 +24,7 @@ coverage: $(VENV)/.test  ## the same, and every branch of the package must have 
 	$(BIN)/coverage report
 
 delays: $(VENV)/.test  ## the suite while threads hesitate at random, which brings races to light
-	PYTHONPATH=tests $(BIN)/python -m pytest -n 4 -p late_threads
+	PYTHONPATH=tests/support $(BIN)/python -m pytest -n 4 -p late_threads
 
 check: $(VENV)/.test $(VENV)/.check  ## lint, format, imports and types
 	$(BIN)/ruff check .
@@ -41,7 +41,7 @@ bench: $(VENV)/.bench  ## costs and counts, side by side with other packages
 	$(BIN)/python -m benchmarks $(BENCH)
 
 soak: $(VENV)/.test  ## everything at once for ten minutes, or for SECONDS
-	$(BIN)/python tests/soak.py $(SECONDS)
+	$(BIN)/python tests/system/soak.py $(SECONDS)
 
 mutants: $(VENV)/.test $(VENV)/.mutants  ## which changes to the rules no test would notice
 	rm -rf mutants

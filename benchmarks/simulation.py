@@ -15,9 +15,9 @@ from heapq import heappop, heappush
 from math import inf
 from random import Random
 
-from mediahound_auth.answer import lifetime
+from mediahound_auth._core.lifecycle import LOOK_EVERY, State, Step, patience_at_lock
+from mediahound_auth._core.response import lifetime
 from mediahound_auth.errors import TokenEndpointUnavailable
-from mediahound_auth.lifecycle import LOOK_EVERY, State, Step, patience_at_lock
 from mediahound_auth.stores import MemoryStore
 from mediahound_auth.token import Token
 

@@ -120,7 +120,7 @@ def in_words(
         return signature and "", ""
     library = name.split(".")[1]
     for alias, known in {
-        "~mediahound_auth.flow.Client": f"{library}.Client",
+        "~mediahound_auth._adapters.httpx_flow.Client": f"{library}.Client",
         "str | Client": "str | ~redis.Redis | ~redis.RedisCluster",
         "EncryptionKey": "str | bytes | ~collections.abc.Sequence[str | bytes]",
         "<built-in function time>": "time.time",

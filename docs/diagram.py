@@ -13,8 +13,8 @@ from enum import Enum
 from typing import NamedTuple
 
 from docs.svg import Arrow, Box, drawing
+from mediahound_auth._core.lifecycle import State, Step
 from mediahound_auth.errors import TokenEndpointUnavailable
-from mediahound_auth.lifecycle import State, Step
 from mediahound_auth.token import Token
 
 LIFE = 1000.0  # seconds that a token lives here

@@ -20,8 +20,8 @@ WORKERS = 10_000
 RULES = (
     "benchmarks/simulation.py",
     "benchmarks/fleet.py",
-    "mediahound_auth/answer.py",
-    "mediahound_auth/lifecycle.py",
+    "mediahound_auth/_core/response.py",
+    "mediahound_auth/_core/lifecycle.py",
     "docs/fleets.py",
 )
 # The two halves of each picture: from, to and step of the ticks, in seconds from the expiry.

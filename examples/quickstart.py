@@ -14,10 +14,10 @@ import httpx
 import requests
 
 import mediahound_auth
-from mediahound_auth.grant import Grant
+from mediahound_auth._core.grant import Grant
+from mediahound_auth._core.settings import DEFAULT_TOKEN_URL
 from mediahound_auth.httpx import MediaHoundAuth as HttpxAuth
 from mediahound_auth.requests import MediaHoundAuth as RequestsAuth
-from mediahound_auth.settings import DEFAULT_TOKEN_URL
 from mediahound_auth.testing import MediaHoundServer
 
 LIFETIME = 5  # seconds; real tokens live for up to two weeks

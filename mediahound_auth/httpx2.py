@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from mediahound_auth.extras import missing
+from mediahound_auth._extras import missing
 
 try:
     import httpx2
@@ -12,7 +12,7 @@ except ModuleNotFoundError as _error:
     raise missing(_error, __name__, "httpx2", "httpx2") from None
 
 from mediahound_auth import errors
-from mediahound_auth.flow import BearerFlow
+from mediahound_auth._adapters.httpx_flow import BearerFlow
 
 __all__ = [
     "ConfigurationError",

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NoReturn
 
-from mediahound_auth.extras import missing
+from mediahound_auth._extras import missing
 
 try:
     from oauthlib.common import urldecode
@@ -22,10 +22,10 @@ except ModuleNotFoundError as _error:
     raise missing(_error, __name__, "requests-oauthlib", "requests_oauthlib") from None
 import requests
 
-from mediahound_auth.auth import masked
-from mediahound_auth.cell import guard
-from mediahound_auth.grant import ClientAuth, TokenRequest, TokenResponse
-from mediahound_auth.oauth2token import TokenDict, as_dict, of_dict
+from mediahound_auth._adapters.bearer_auth import masked
+from mediahound_auth._adapters.oauth2token import TokenDict, as_dict, of_dict
+from mediahound_auth._core.grant import ClientAuth, TokenRequest, TokenResponse
+from mediahound_auth._core.shared_state import guard
 from mediahound_auth.requests import ConfigurationError, MediaHoundAuth
 from mediahound_auth.stores import Store
 

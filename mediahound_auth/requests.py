@@ -8,7 +8,7 @@ from datetime import timedelta
 from time import monotonic, perf_counter, time
 from typing import Any, ClassVar
 
-from mediahound_auth.extras import missing
+from mediahound_auth._extras import missing
 
 try:
     import requests
@@ -20,12 +20,12 @@ from requests.exceptions import ChunkedEncodingError, ContentDecodingError, Unre
 from requests.utils import rewind_body
 
 from mediahound_auth import errors
-from mediahound_auth.auth import BearerAuth, masked
-from mediahound_auth.flight import drive
-from mediahound_auth.grant import ClientAuth, TokenRequest, TokenResponse
-from mediahound_auth.origins import origin_of
-from mediahound_auth.sending import USER_AGENT, read_bounded, unreachable
-from mediahound_auth.settings import Settings
+from mediahound_auth._adapters.bearer_auth import BearerAuth, masked
+from mediahound_auth._adapters.token_transport import USER_AGENT, read_bounded, unreachable
+from mediahound_auth._core.grant import ClientAuth, TokenRequest, TokenResponse
+from mediahound_auth._core.origins import origin_of
+from mediahound_auth._core.renewal import drive
+from mediahound_auth._core.settings import Settings
 from mediahound_auth.stores import Store
 from mediahound_auth.token import Token
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from mediahound_auth.extras import missing
+from mediahound_auth._extras import missing
 
 try:
     import filelock
@@ -20,10 +20,10 @@ try:
 except ModuleNotFoundError as _error:
     raise missing(_error, "FileStore", "file", "filelock", "platformdirs") from None
 
-from mediahound_auth import events
+from mediahound_auth import _events as events
 from mediahound_auth.errors import ConfigurationError
 from mediahound_auth.stores.memory import MemoryStore
-from mediahound_auth.stores.record import EncryptionKey, Records
+from mediahound_auth.stores.records import EncryptionKey, Records
 from mediahound_auth.token import Token
 
 __all__ = ["FileStore"]

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from mediahound_auth.extras import missing
+from mediahound_auth._extras import missing
 
 try:
     import redis
@@ -19,7 +19,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from mediahound_auth.errors import ConfigurationError
-from mediahound_auth.stores.record import EncryptionKey, Records
+from mediahound_auth.stores.records import EncryptionKey, Records
 from mediahound_auth.token import Token
 
 if TYPE_CHECKING:

@@ -12,11 +12,17 @@ with MediaHoundServer() as server:
 ```
 """
 
-from mediahound_auth.grant import ClientAuth
-from mediahound_auth.testing.contract import StoreContract
-from mediahound_auth.testing.server import Credentials, MediaHoundServer
-from mediahound_auth.testing.static import static_auth
-from mediahound_auth.testing.traffic import Hold, ReceivedRequest
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mediahound_auth._core.grant import ClientAuth
+    from mediahound_auth.testing.contract import StoreContract
+    from mediahound_auth.testing.server import Credentials, MediaHoundServer
+    from mediahound_auth.testing.static import static_auth
+    from mediahound_auth.testing.traffic import Hold, ReceivedRequest
 
 __all__ = [
     "ClientAuth",
@@ -27,3 +33,20 @@ __all__ = [
     "StoreContract",
     "static_auth",
 ]
+
+# Imported when first used: pytest imports this folder in every run, for the plugin in it.
+_MODULES = {
+    "ClientAuth": "mediahound_auth._core.grant",
+    "Credentials": "mediahound_auth.testing.server",
+    "Hold": "mediahound_auth.testing.traffic",
+    "MediaHoundServer": "mediahound_auth.testing.server",
+    "ReceivedRequest": "mediahound_auth.testing.traffic",
+    "StoreContract": "mediahound_auth.testing.contract",
+    "static_auth": "mediahound_auth.testing.static",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_MODULES[name]), name)

@@ -25,7 +25,7 @@ from oauthlib.oauth2 import (
     RequestValidator,
 )
 
-from mediahound_auth.grant import ClientAuth
+from mediahound_auth._core.grant import ClientAuth
 from mediahound_auth.testing.traffic import Answer, ReceivedRequest
 
 

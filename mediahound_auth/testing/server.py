@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Self, TypedDict
 from urllib.parse import urlsplit
 
-from mediahound_auth.grant import ClientAuth
+from mediahound_auth._core.grant import ClientAuth
 from mediahound_auth.testing import api
 from mediahound_auth.testing.listener import Listener
 from mediahound_auth.testing.provider import AuthorizationServer, TokenIssuer

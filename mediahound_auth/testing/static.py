@@ -6,8 +6,8 @@ import json
 from collections.abc import Callable
 from typing import Any, TypeVar, overload
 
-from mediahound_auth.auth import BearerAuth
-from mediahound_auth.grant import TokenRequest, TokenResponse
+from mediahound_auth._adapters.bearer_auth import BearerAuth
+from mediahound_auth._core.grant import TokenRequest, TokenResponse
 from mediahound_auth.stores import MemoryStore
 from mediahound_auth.token import Token
 

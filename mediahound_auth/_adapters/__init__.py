@@ -1,0 +1,1 @@
+"""What the adapters for requests, httpx and httpx2 share."""

@@ -1,0 +1,259 @@
+"""The authentication flow of httpx and httpx2: what they call around each request.
+
+Both flows are written out, and not derived from `auth_flow`, since a call with a live token should
+cost one generator and not two. No lock is held while a request is in flight, and nothing blocks in
+the asynchronous one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable
+from contextlib import closing, suppress
+from time import monotonic, time
+from typing import Any, ClassVar, Generic, TypeVar
+
+import anyio.lowlevel  # noqa: F401  # here, so that no event loop is held up by importing it
+from anyio import to_thread
+
+from mediahound_auth import errors
+from mediahound_auth._adapters.bearer_auth import BearerAuth, masked
+from mediahound_auth._adapters.token_transport import USER_AGENT, read_bounded, unreachable
+from mediahound_auth._core.grant import ClientAuth, TokenRequest, TokenResponse
+from mediahound_auth._core.origins import DEFAULT_PORTS, Origin
+from mediahound_auth._core.renewal import Plan, drive, drive_async
+from mediahound_auth._core.settings import Settings
+from mediahound_auth.stores import Store
+from mediahound_auth.token import Token
+
+__all__ = ["BearerFlow"]
+
+
+# The library's own; what this module relies on, httpx and httpx2 have in common. `Client` is the
+# synchronous one, whose transports send the token requests.
+Client = TypeVar("Client", bound=Any)
+Request = TypeVar("Request", bound=Any)
+Response = TypeVar("Response", bound=Any)
+
+
+class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
+    """Attaches the token, and replays a request once if its token is rejected."""
+
+    _request_attribute = "_request"
+    # httpx, or what has the same names.
+    _library: ClassVar[Any]
+
+    def __init__(
+        self,
+        client_id: str | None = None,
+        client_secret: str | Callable[[], str] | None = None,
+        *,
+        token_url: str | None = None,
+        scope: str | Iterable[str] | None = None,
+        client_auth: ClientAuth = "mediahound",
+        origins: Iterable[str] = (),
+        store: Store | None = None,
+        renew_margin: float = 300.0,
+        timeout: float = 30.0,
+        client: Client | None = None,
+    ) -> None:
+        client_secret = masked(client_secret)
+        if client is not None and not isinstance(client, self._library.Client):
+            wanted = f"{self._library.__name__}.Client"
+            error = f"client must be an {wanted}, not {type(client).__name__}"
+            raise self._kinds[errors.ConfigurationError](error)
+        super().__init__(
+            client_id,
+            client_secret,
+            token_url=token_url,
+            scope=scope,
+            client_auth=client_auth,
+            origins=origins,
+            store=store,
+            renew_margin=renew_margin,
+            timeout=timeout,
+            transport=client,
+        )
+
+    def _start(self, settings: Settings) -> None:
+        super()._start(settings)
+        # The library's own kind of body that can be sent any number of times.
+        self._bytes_stream = self._library.ByteStream
+        # What httpx keeps of the URLs of the allowed origins: scheme, user, host, port. Its public
+        # properties make copies, and would cost more than all else in a call. Whatever is not in
+        # here (another origin, another version of httpx) takes the public way.
+        self._targets = frozenset(
+            (scheme, "", host, None if DEFAULT_PORTS[scheme] == port else port)
+            for scheme, host, port in settings.origins
+        )
+
+    async def atoken(self) -> Token:
+        """`token()` for a task, on asyncio or trio.
+
+        Raises:
+            MediaHoundAuthError: there is none to be had; also the HTTP library's base error.
+        """
+        return await drive_async(self._source.live())
+
+    async def arenew(self) -> Token:
+        """`renew()` for a task, on asyncio or trio.
+
+        Raises:
+            MediaHoundAuthError: it gave none; the token at hand stays in use.
+        """
+        return await drive_async(self._source.renewed())
+
+    async def aforget(self) -> None:
+        """`forget()` for a task, on asyncio or trio: a store may take its time.
+
+        Raises:
+            ConfigurationError: the client_secret callable failed; also the HTTP library's base
+                error.
+        """
+        await to_thread.run_sync(self._source.forget)
+
+    def sync_auth_flow(self, request: Request) -> Generator[Request, Response, None]:
+        """What a synchronous client calls around each request, redirects within."""
+        url = request.url
+        if getattr(url, "_uri_reference", ())[:4] not in self._targets and not self._allows(url):
+            yield request
+            return
+        renew_at, authorization, doubtful = self._cell.live
+        if time() >= renew_at:
+            authorization = ""  # no old token is in a frame that may raise
+            authorization = drive(self._authorization(request))
+        request.headers["Authorization"] = authorization
+        start = None if type(request.stream) is self._bytes_stream else _position(request)
+        response = yield request
+        if response.status_code != 401:
+            if doubtful:
+                self._answered(response)
+            return
+        if self._transport is not None:
+            response.read()  # or the token request may wait for its connection
+        if drive(self._remedy(response, start)):
+            response = yield response.request
+            self._answered(response, replayed=True)
+
+    async def async_auth_flow(self, request: Request) -> AsyncGenerator[Request, Response]:
+        """What an asynchronous client calls around each request, redirects within."""
+        url = request.url
+        if getattr(url, "_uri_reference", ())[:4] not in self._targets and not self._allows(url):
+            yield request
+            return
+        renew_at, authorization, doubtful = self._cell.live
+        if time() >= renew_at:
+            authorization = ""  # no old token is in a frame that may raise
+            authorization = await drive_async(self._authorization(request))
+        request.headers["Authorization"] = authorization
+        start = None if type(request.stream) is self._bytes_stream else _position(request)
+        response = yield request
+        if response.status_code != 401:
+            if doubtful:
+                self._answered(response)
+            return
+        if await drive_async(self._remedy(response, start)):
+            response = yield response.request
+            self._answered(response, replayed=True)
+
+    def _send(self, request: TokenRequest, timeout: float) -> TokenResponse:
+        if self._transport is not None:
+            return self._send_with(self._transport, request, timeout)
+        with self._library.Client() as client:
+            return self._send_with(client, request, timeout)
+
+    def _send_with(self, client: Any, request: TokenRequest, timeout: float) -> TokenResponse:
+        """Send a token request with the client's transport, and with nothing else of it.
+
+        No cookies, headers, event hooks or default auth come in that way, and no redirect is
+        followed or even looked at. httpx has no public way to a client's transports.
+        """
+        if client.is_closed:
+            raise RuntimeError("the client given as client= has been closed")
+        sent = self._library.Request(
+            "POST",
+            request.url,
+            headers={**request.headers, "User-Agent": USER_AGENT, "Accept-Encoding": "identity"},
+            content=request.body,
+            extensions={"timeout": self._library.Timeout(timeout).as_dict()},
+        )
+        deadline = monotonic() + timeout
+        try:
+            response = client._transport_for_url(sent.url).handle_request(sent)
+            response.request = sent
+            with closing(response):
+                # As it came: no encoding was asked for, and inflating might never end.
+                body = read_bounded(response.iter_raw(), deadline)
+                return TokenResponse(response.status_code, response.headers, body)
+        except (self._library.RequestError, OSError) as error:
+            raise unreachable(request.url, error)  # noqa: B904  # it has its own cause
+
+    def _allows(self, url: Any) -> bool:
+        scheme, host, port = url.scheme, url.raw_host.decode("ascii"), url.port
+        if scheme not in DEFAULT_PORTS or not host:
+            return False  # the library will say what is wrong with it
+        port = DEFAULT_PORTS[scheme] if port is None else port  # as origin_of reads it: 0 is 0
+        return self._source.allows(Origin(scheme, host, port))
+
+    def _remedy(self, response: Any, start: int | None) -> Plan[bool]:
+        """Make the request that got this 401 fit to be sent again; False if that makes no sense.
+
+        It is the last one after redirects, and the token may have been taken from it on the way.
+        """
+        request = response.request
+        rejected = _carried(request)
+        if not rejected or not self._allows(request.url):
+            return False
+        token = yield from self._source.replacement(rejected)
+        if token is None or not _rewind(request, start):
+            return False
+        request.headers["Authorization"] = token.authorization
+        if response.cookies:
+            response.cookies.set_cookie_header(request)  # as DigestAuth does
+        return True
+
+    def _answered(self, response: Any, *, replayed: bool = False) -> None:
+        carried = _carried(response.request)
+        self._source.answered(carried, response.status_code, replayed=replayed)
+
+
+def _carried(request: Any) -> str:
+    """The access token that `request` carries, or ''."""
+    scheme, _, access_token = request.headers.get("Authorization", "").partition(" ")
+    return access_token if scheme == "Bearer" else ""
+
+
+def _body(request: Any) -> Any:
+    # httpx keeps what it was given as `content=` here, and has no public name for it.
+    return getattr(request.stream, "_stream", None)
+
+
+def _position(request: Any) -> int | None:
+    """Where the body starts, if it is a file that knows."""
+    body = _body(request)
+    if hasattr(body, "__aiter__") or not hasattr(body, "tell"):
+        return None
+    with suppress(OSError, ValueError):
+        return int(body.tell())
+    return None
+
+
+def _rewind(request: Any, start: int | None) -> bool:
+    """Put the body back to its start; False if it cannot be sent again."""
+    body = _body(request)
+    if isinstance(body, bytes | list | tuple):
+        return True
+    if start is not None:
+        with suppress(OSError, AttributeError, ValueError):  # the last: it has been closed
+            body.seek(start)
+            return True
+        return False
+    # A multipart body rewinds its files itself, but sends nothing of those that cannot be.
+    fields = getattr(request.stream, "fields", None)
+    return fields is not None and all(_seekable(getattr(field, "file", b"")) for field in fields)
+
+
+def _seekable(content: object) -> bool:
+    if isinstance(content, str | bytes):
+        return True
+    seekable = getattr(content, "seekable", None)
+    return callable(seekable) and bool(seekable())

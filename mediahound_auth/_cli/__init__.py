@@ -1,0 +1,1 @@
+"""The command line, `mediahound-auth`, and the plugin for HTTPie."""

@@ -1,0 +1,239 @@
+"""The command line, `mediahound-auth`: a live access token for the shell, or why there is none.
+
+Tokens come from the file store, so that all commands of a user share one. Exit codes: 0, all is
+well; 1, no token was given, or `check` found something to mend; 2, the command or the configuration
+is wrong; 3, the token endpoint cannot be reached, or has no time now; 130, Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+from mediahound_auth._extras import missing
+
+try:
+    import typer
+except ModuleNotFoundError as _error:
+    print(missing(_error, "mediahound-auth", "cli", "typer"), file=sys.stderr)
+    sys.exit(2)
+
+from mediahound_auth._cli.options import (
+    PROGRAM,
+    ClientAuth,
+    ClientAuthOption,
+    ClientId,
+    Scope,
+    SecretFile,
+    Timeout,
+    TokenUrl,
+    as_options,
+    auth_of,
+)
+from mediahound_auth.errors import (
+    ConfigurationError,
+    MediaHoundAuthError,
+    TokenEndpointUnavailable,
+)
+from mediahound_auth.version import __version__
+
+# What takes time to import is imported where it is used: completion runs this file at each Tab.
+if TYPE_CHECKING:
+    from mediahound_auth.requests import MediaHoundAuth
+    from mediahound_auth.token import Token
+
+__all__ = ["main"]
+
+app: typer.Typer = typer.Typer(
+    help="A live access token for the MediaHound API.",
+    epilog="Exit codes: 0 all is well; 1 no token was given, or check found something to mend; "
+    "2 the command or the configuration is wrong; 3 the token endpoint cannot be reached, or has "
+    "no time now; 130 Ctrl-C.",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.callback(invoke_without_command=True)
+def about(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """A live access token for the MediaHound API."""
+    if version:
+        print(__version__)
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        print(context.get_help(), file=sys.stderr)
+        raise typer.Exit(2)
+
+
+@app.command()
+def token(
+    client_id: ClientId = None,
+    client_secret_file: SecretFile = None,
+    token_url: TokenUrl = None,
+    scope: Scope = None,
+    client_auth: ClientAuthOption = ClientAuth.mediahound,
+    timeout: Timeout = 30.0,
+    header: Annotated[bool, typer.Option("--header", help="Print the whole header line.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print all fields, as JSON.")] = False,
+) -> None:
+    """Print a live access token, and nothing else."""
+    if header and json:
+        raise ConfigurationError("--header or --json, not both")
+    auth = auth_of(client_id, client_secret_file, token_url, scope, client_auth, timeout)
+    live = _live(auth, timeout)
+    if json:
+        from json import dumps
+
+        fields = {**live._asdict(), "token_type": "Bearer", "authorization": live.authorization}
+        print(dumps(fields))
+    elif header:
+        print(f"Authorization: {live.authorization}")
+    else:
+        print(live.access_token)
+
+
+@app.command()
+def check(
+    client_id: ClientId = None,
+    client_secret_file: SecretFile = None,
+    token_url: TokenUrl = None,
+    scope: Scope = None,
+    client_auth: ClientAuthOption = ClientAuth.mediahound,
+    timeout: Timeout = 30.0,
+) -> None:
+    """Ask for a token step by step, and say how to mend what fails."""
+    from mediahound_auth.stores import MemoryStore
+
+    # A store of its own: what is asked is the endpoint, and no token that others use is touched.
+    given = (client_id, client_secret_file, token_url, scope, client_auth, timeout)
+    auth = auth_of(*given, store=MemoryStore())
+    from mediahound_auth._cli.check import check
+
+    raise typer.Exit(check(auth))
+
+
+@app.command()
+def forget(
+    client_id: ClientId = None,
+    client_secret_file: SecretFile = None,
+    token_url: TokenUrl = None,
+    scope: Scope = None,
+    client_auth: ClientAuthOption = ClientAuth.mediahound,
+) -> None:
+    """Drop the token that is kept for this client."""
+    auth = auth_of(client_id, client_secret_file, token_url, scope, client_auth, 30.0)
+    auth.forget()
+    if auth._cell.health.ailing:  # a warning has said why
+        raise typer.Exit(1)
+
+
+@app.command()
+def serve(
+    port: Annotated[int, typer.Option(help="The port; 0 takes a free one.", min=0, max=65535)] = 0,
+    lifetime: Annotated[float, typer.Option(help="Seconds that a token lives.", min=0)] = 1_209_600,
+    reissue: Annotated[
+        bool, typer.Option(help="Hand the same token out until it has expired, as MediaHound does.")
+    ] = True,
+    client_auth: Annotated[
+        ClientAuth, typer.Option("--client-auth", help="How the client has to authenticate.")
+    ] = ClientAuth.mediahound,
+    token_delay: Annotated[
+        float, typer.Option(help="Seconds before each answer of the token endpoint.", min=0)
+    ] = 0.0,
+    fail: Annotated[
+        int, typer.Option(help="Answer that many token requests with 503 first.", min=0)
+    ] = 0,
+    drop: Annotated[int, typer.Option(help="Then reset the connection of that many.", min=0)] = 0,
+    reject_api_calls: Annotated[
+        bool, typer.Option("--reject-api-calls", help="Answer 401 to every API call.")
+    ] = False,
+) -> None:
+    """Serve a stand-in for MediaHound on this machine, until Ctrl-C."""
+    from mediahound_auth._cli.serve import serve
+    from mediahound_auth.testing import MediaHoundServer
+
+    try:
+        server = MediaHoundServer(
+            port=port, lifetime=lifetime, reissue=reissue, client_auth=client_auth.value
+        )
+    except ValueError as error:
+        raise ConfigurationError(f"--{error}") from None
+    server.token_delay, server.reject_api_calls = token_delay, reject_api_calls
+    if fail:
+        server.answer_token_requests(fail, status=503)
+    if drop:
+        server.drop_token_requests(drop)
+    serve(server)
+
+
+@app.command()
+def demo() -> None:
+    """See it at work, against a stand-in for MediaHound on this machine."""
+    from mediahound_auth._cli.demo import demo
+
+    demo()
+
+
+def main() -> NoReturn:
+    """Run the command line; errors are one line on standard error."""
+    try:
+        code = app(prog_name=PROGRAM, standalone_mode=False) or 0
+        print(end="", flush=True)
+        if sys.stdout is None:
+            raise OSError("standard output is closed")
+    except ConfigurationError as error:
+        code = 2
+        _say(as_options(str(error)))
+    except MediaHoundAuthError as error:
+        code = 3 if isinstance(error, TokenEndpointUnavailable) else 1
+        _say(as_options(str(error)))
+    except ModuleNotFoundError as error:
+        code = 2
+        _say(str(error))
+    except OSError as error:
+        code = 1
+        # Nothing can be written; and Python must not find that out once more at its exit.
+        if sys.stdout is not None:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            _say(error.strerror or str(error))
+    except (typer.Abort, KeyboardInterrupt):
+        code = 130
+    except Exception as error:
+        # Typer's errors of usage: whether they are click's or its own differs between its versions.
+        message: Callable[[], str] | None = getattr(error, "format_message", None)
+        if message is None:
+            raise
+        code = 2
+        _say(_usage(message()))
+    sys.exit(code)
+
+
+def _usage(message: str) -> str:
+    # What was given may be a secret.
+    if "unexpected extra argument" in message:
+        return "this command takes options only; see --help"
+    if message.startswith("No such command"):
+        return "no such command; see --help"
+    return message
+
+
+def _say(message: str) -> None:
+    from mediahound_auth._cli.stderr import say
+
+    say(PROGRAM, message)
+
+
+def _live(auth: MediaHoundAuth, timeout: float) -> Token:
+    """A live token; where one that was kept is ageing, its renewal is waited for."""
+    auth.token()
+    auth.token()  # begins that renewal, which would end with this process
+    renewal = auth._cell.flight
+    if renewal is not None and renewal.under_way:
+        renewal.wait(timeout)
+    return auth.token()  # it may have landed before anybody looked

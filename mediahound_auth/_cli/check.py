@@ -1,0 +1,74 @@
+"""`mediahound-auth check`: a token request step by step, with what to do where it fails."""
+
+from __future__ import annotations
+
+import requests
+
+from mediahound_auth._adapters.token_transport import unreachable
+from mediahound_auth._cli.options import as_options
+from mediahound_auth._core.response import LONGEST_LIFE
+from mediahound_auth.errors import MediaHoundAuthError, TokenEndpointUnavailable
+from mediahound_auth.requests import MediaHoundAuth
+
+__all__ = ["check"]
+
+# Seconds. A token that lives no longer is asked for again and again.
+SHORT = 300.0
+
+
+def check(auth: MediaHoundAuth) -> int:
+    """Print a line for each step up to the one that fails; the exit code that calls for."""
+    settings = auth._source.settings
+    grant = settings.grant
+    _say(True, "configuration", f"client {grant.client_id!r} at {grant.token_url}")
+    try:
+        status = _reach(grant.token_url, settings.timeout)
+    except TokenEndpointUnavailable as error:
+        _say(False, "reachability", f"{error}. Check --token-url, proxies and certificates")
+        return 3
+    found = "it is there" if 400 <= status < 500 and status != 404 else "something is there"
+    _say(True, "reachability", f"HTTP {status} to a request without credentials: {found}")
+    try:
+        token = auth.renew()
+    except MediaHoundAuthError as error:
+        _say(False, "grant", as_options(str(error)))
+        return 3 if isinstance(error, TokenEndpointUnavailable) else 1
+    _say(True, "grant", f"{grant.host} gave an access token, by client_auth={grant.client_auth!r}")
+    life = token.expires_at - token.requested_at
+    rest = "" if life > SHORT else ": perhaps the rest of a token that the endpoint hands out again"
+    if life == LONGEST_LIFE:
+        rest = ", or the endpoint has not said"
+    _say(True, "lifetime", f"{_in_words(life)} ({life:.0f} s){rest}")
+    refused = set(grant.scope.split()) - set((token.scope or "").split())
+    granted = f"granted: {token.scope or 'nothing was said'}"
+    if refused:
+        granted += f"; not granted: {' '.join(sorted(refused))}. Have the application allowed it"
+    _say(not refused, "scope", granted)
+    return 1 if refused else 0
+
+
+def _reach(url: str, timeout: float) -> int:
+    """With which HTTP status the endpoint answers a request without credentials."""
+    try:
+        with requests.Session() as session:
+            session.auth = _nothing  # or .netrc would be asked
+            answer = session.get(url, timeout=timeout, allow_redirects=False, stream=True)
+            answer.close()
+    except OSError as error:  # all of requests' errors are
+        raise unreachable(url, error)  # noqa: B904  # it has its own cause
+    return answer.status_code
+
+
+def _nothing(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    return request
+
+
+def _in_words(seconds: float) -> str:
+    for size, unit in ((86_400, "days"), (3_600, "hours"), (60, "minutes")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} seconds"
+
+
+def _say(right: bool, step: str, what: str) -> None:
+    print(f"{'ok  ' if right else 'MEND'}  {step:<14}{what}", flush=True)

@@ -1,0 +1,146 @@
+"""What the commands of `mediahound-auth` take, and the auth object that it comes to."""
+
+from __future__ import annotations
+
+import os
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mediahound_auth.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from mediahound_auth.requests import MediaHoundAuth
+    from mediahound_auth.stores import Store
+
+__all__ = [
+    "PROGRAM",
+    "ClientAuth",
+    "ClientAuthOption",
+    "ClientId",
+    "Scope",
+    "SecretFile",
+    "Timeout",
+    "TokenUrl",
+    "as_options",
+    "auth_of",
+]
+
+PROGRAM = "mediahound-auth"
+
+# What messages call an option, and what it is called here.
+OPTIONS = {
+    "client_secret=": "--client-secret-file",
+    "client_id=": "--client-id",
+    "client_auth=": "--client-auth ",
+    "scope=": "--scope",
+    "token_url": "--token-url",
+    "timeout must": "--timeout must",
+}
+
+# Octets of a file, beyond which it is not one that holds a secret.
+LONGEST_SECRET = 65_536
+
+
+class ClientAuth(StrEnum):
+    """How a client authenticates: grant.py's `ClientAuth`, as typer wants it."""
+
+    mediahound = "mediahound"
+    client_secret_basic = "client_secret_basic"
+    client_secret_post = "client_secret_post"
+
+
+ClientId = Annotated[
+    str | None, typer.Option(help="The client id; else MEDIAHOUND_CLIENT_ID.", metavar="ID")
+]
+SecretFile = Annotated[
+    str | None,
+    typer.Option(
+        "--client-secret-file",
+        help="A file that holds the client secret; - reads it from standard input. Else "
+        "MEDIAHOUND_CLIENT_SECRET, else a prompt. No option takes the secret itself, since the "
+        "arguments of a command can be seen by others.",
+        metavar="PATH",
+    ),
+]
+TokenUrl = Annotated[
+    str | None,
+    typer.Option(
+        help="The token endpoint; else MEDIAHOUND_TOKEN_URL, else MediaHound's.", metavar="URL"
+    ),
+]
+Scope = Annotated[
+    str | None,
+    typer.Option(
+        help="The scopes to ask for, separated by blanks; else the application's own.",
+        metavar="SCOPES",
+    ),
+]
+ClientAuthOption = Annotated[
+    ClientAuth, typer.Option("--client-auth", help="How the client authenticates.")
+]
+Timeout = Annotated[
+    float, typer.Option(help="Seconds that getting a token may take.", metavar="SECONDS")
+]
+
+
+def auth_of(
+    client_id: str | None,
+    secret_file: str | None,
+    token_url: str | None,
+    scope: str | None,
+    client_auth: ClientAuth,
+    timeout: float,
+    *,
+    store: Store | None = None,
+) -> MediaHoundAuth:
+    """What these options and the environment come to; its tokens are in the file store.
+
+    Raises:
+        ConfigurationError: one of them is missing or wrong.
+        ModuleNotFoundError: a library is; the message names the extra that brings it.
+    """
+    from mediahound_auth._cli.stderr import say_warnings
+    from mediahound_auth.requests import MediaHoundAuth
+    from mediahound_auth.stores import FileStore
+
+    say_warnings(PROGRAM)
+    return MediaHoundAuth(
+        client_id,
+        _secret(secret_file),
+        token_url=token_url,
+        scope=scope,
+        client_auth=client_auth.value,
+        timeout=timeout,
+        store=store or FileStore(),
+    )
+
+
+def as_options(message: str) -> str:
+    """The same, with options by the names that they have here."""
+    for name, option in OPTIONS.items():
+        message = message.replace(name, option)
+    return message
+
+
+def _secret(path: str | None) -> str | None:
+    """The client secret from where it is said to be; None leaves it to the environment."""
+    wanted = path == "-" or not (path or os.environ.get("MEDIAHOUND_CLIENT_SECRET"))
+    if wanted and os.isatty(0):
+        return str(typer.prompt("Client secret", hide_input=True, err=True))
+    if path is None:
+        return None
+    try:
+        with open(0 if path == "-" else path, "rb", closefd=path != "-") as file:
+            secret = file.read(LONGEST_SECRET + 1).decode("utf-8-sig").rstrip("\r\n")
+    except OSError as error:
+        # Without the path: it may be the secret itself.
+        raise ConfigurationError(f"--client-secret-file: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigurationError("--client-secret-file: what is in there is not UTF-8") from None
+    if not secret:
+        raise ConfigurationError("--client-secret-file: it is empty")
+    if len(secret) > LONGEST_SECRET:
+        raise ConfigurationError("--client-secret-file: what is in there is too long for a secret")
+    return secret

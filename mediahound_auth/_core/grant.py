@@ -1,0 +1,283 @@
+"""The wire: the client-credentials grant (RFC 6749 §4.4), request out and answer in. Pure.
+
+What goes out is what MediaHound's "Client-Credentials Grant" page documents; what comes in is data
+from outside and parsed as such: into a `Token`, or into one of the typed errors of errors.py.
+
+oauthlib's `BackendApplicationClient` writes the request's body and reads the answer's. It is only
+shown answers that have been checked here first, because four of its habits must not reach a user:
+it takes `expires_in: 0` for "never expires", raises a changed scope as a `Warning`, reads a body
+that is not JSON as a query string, and trips over JSON that is no object.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
+from typing import Literal, NamedTuple, get_args
+from urllib.parse import quote, urlsplit
+
+from mediahound_auth._core.response import (
+    LONGEST_ANSWER,
+    TokenResponse,
+    any_spelling_of,
+    json_object,
+    lifetime,
+    quotable,
+    retry_after_of,
+    scope_of,
+)
+from mediahound_auth.errors import (
+    ConfigurationError,
+    InvalidClientError,
+    InvalidTokenResponse,
+    TokenEndpointUnavailable,
+    TokenRequestError,
+)
+from mediahound_auth.token import Token
+
+__all__ = ["LONGEST_ANSWER", "ClientAuth", "Grant", "Secret", "TokenRequest", "TokenResponse"]
+
+ClientAuth = Literal["mediahound", "client_secret_basic", "client_secret_post"]
+
+
+# What to do about an OAuth error (RFC 6749 §5.2).
+_REMEDIES = {
+    "invalid_scope": ". Ask for other scopes with scope=, or for none",
+    "unsupported_grant_type": ". It does not have the client-credentials grant: check token_url",
+}
+
+
+class Secret(str):
+    """A client secret. As a str it is itself; its repr, which tools print of frames, is a mask."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'********'"
+
+
+class TokenRequest(NamedTuple):
+    """A POST to the token endpoint, to be sent as it is and with nothing added but what HTTP needs.
+
+    Whoever sends it follows no redirect: the secret goes to the configured URL only.
+    """
+
+    url: str
+    headers: Mapping[str, str]
+    body: bytes
+
+    def __repr__(self) -> str:
+        return f"TokenRequest(url={self.url!r}, ...)"
+
+
+class Grant(NamedTuple):
+    """One client's way of asking one token endpoint for one scope."""
+
+    client_id: str
+    client_secret: str | Callable[[], str]
+    token_url: str
+    scope: str = ""
+    client_auth: ClientAuth = "mediahound"
+
+    def __repr__(self) -> str:
+        return f"Grant(client_id={self.client_id!r}, token_url={self.token_url!r}, ...)"
+
+    @property
+    def host(self) -> str:
+        """The token endpoint's host, and port if it has one: what messages and logs call it."""
+        return urlsplit(self.token_url).netloc
+
+    def secret(self) -> Secret:
+        """The client secret of this moment: a callable is asked each time.
+
+        Raises:
+            ConfigurationError: the callable failed, or what it returned is no secret.
+        """
+        if isinstance(self.client_secret, str):
+            return Secret(self.client_secret)
+        try:
+            secret = self.client_secret()
+        except Exception as error:
+            raise ConfigurationError(
+                f"the client_secret callable raised {type(error).__name__}; "
+                "it must return the client secret"
+            ) from error
+        if not isinstance(secret, str) or not secret:
+            raise ConfigurationError(
+                "the client_secret callable must return the client secret as a non-empty str; "
+                f"it returned {'an empty one' if secret == '' else type(secret).__name__}"
+            )
+        try:
+            _utf8(secret)
+        except UnicodeEncodeError:
+            raise ConfigurationError(
+                "what the client_secret callable returned cannot be encoded as UTF-8"
+            ) from None
+        return Secret(secret)
+
+    def key(self, secret: str) -> str:
+        """What a store files this grant's token under: equal for equal grants, and opaque.
+
+        The secret is part of it, so that a wrong one never finds a token.
+        """
+        return _digest(secret, self.token_url, self.client_id, self.scope, self.client_auth)
+
+    def request(self, secret: str) -> TokenRequest:
+        """The request for a token, as MediaHound documents it or as RFC 6749 §2.3.1 has it."""
+        from oauthlib.oauth2 import BackendApplicationClient
+
+        headers = {
+            "Accept": "application/json",
+            "Content-Type": "application/x-www-form-urlencoded",
+        }
+        if self.client_auth != "client_secret_post":
+            pair = (self.client_id, secret)
+            if self.client_auth == "client_secret_basic":
+                pair = self._form_encoded(secret)
+            headers["Authorization"] = f"Basic {_basic(*pair)}"
+        in_body = self.client_auth != "client_secret_basic"
+        body = BackendApplicationClient(self.client_id).prepare_request_body(
+            scope=self.scope or None,
+            include_client_id=in_body,
+            client_secret=secret if in_body else None,
+        )
+        return TokenRequest(self.token_url, headers, body.encode("ascii"))
+
+    def token(
+        self, response: TokenResponse, *, sent_at: float, secret: str, known: Iterable[str] = ()
+    ) -> Token:
+        """The token in `response`, its life counted from `sent_at` (Unix time, seconds).
+
+        `known` are access tokens that no error may quote, as none quotes `secret`.
+
+        Raises:
+            InvalidClientError: the endpoint refuses the client.
+            TokenEndpointUnavailable: it has no time now (429, 5xx); `retry_after` if it said when.
+            InvalidTokenResponse: the answer is neither a token answer nor an OAuth error.
+            TokenRequestError: any other OAuth error.
+        """
+        fields: dict[str, object] = {}
+        try:
+            fields = json_object(response.body)
+            if 200 <= response.status < 300 and fields.get("error") is None:
+                return self._read(fields, sent_at, self._private(fields, secret, known))
+            why = "it is neither a token nor an OAuth error"
+        except ValueError as error:
+            # Its text is one of those below; none of them quotes the answer.
+            why = str(error)
+        private = self._private(fields, secret, known)
+        raise self._refusal(response, fields, why, sent_at, private)
+
+    def _private(
+        self, fields: Mapping[str, object], secret: str, known: Iterable[str]
+    ) -> re.Pattern[str]:
+        return self.private(secret, [*known, fields.get("access_token")])
+
+    def private(self, secret: str, tokens: Iterable[object]) -> re.Pattern[str]:
+        """What finds, in any text, what must not be shown: an answer may echo all that was sent."""
+        basics = [_basic(self.client_id, secret), _basic(*self._form_encoded(secret))]
+        texts = [secret, *(basic.rstrip("=") for basic in basics)]
+        return any_spelling_of([*texts, *(token for token in tokens if isinstance(token, str))])
+
+    def _form_encoded(self, secret: str) -> tuple[str, str]:
+        # A blank is %20: form decoders read it as well as "+", and some servers know only it.
+        return quote(self.client_id, safe=""), quote(secret, safe="")
+
+    def _read(self, fields: dict[str, object], sent_at: float, private: re.Pattern[str]) -> Token:
+        access_token = fields.get("access_token")
+        if not isinstance(access_token, str) or not access_token:
+            raise ValueError("it has no access_token")
+        token_type = fields.get("token_type", "Bearer")
+        if not isinstance(token_type, str) or token_type.lower() != "bearer":
+            raise ValueError("its token_type is not bearer")
+        checked: dict[str, object] = {
+            "access_token": access_token,
+            "token_type": "Bearer",
+            "expires_in": lifetime(fields.get("expires_in")),
+        }
+        scope = private.sub("***", scope_of(fields.get("scope")) or "")
+        from oauthlib.oauth2 import BackendApplicationClient
+
+        answer = BackendApplicationClient(self.client_id).parse_request_body_response(
+            json.dumps(checked)
+        )
+        return Token(
+            access_token=answer["access_token"],
+            expires_at=sent_at + answer["expires_in"],
+            requested_at=sent_at,
+            # RFC 6749 §5.1: no scope in the answer means the one that was asked for.
+            scope=scope or self.scope or None,
+        )
+
+    def _refusal(
+        self,
+        response: TokenResponse,
+        fields: dict[str, object],
+        why: str,
+        now: float,
+        private: re.Pattern[str],
+    ) -> TokenRequestError:
+        status = response.status
+        error = quotable(fields.get("error"), private)
+        description = quotable(fields.get("error_description"), private)
+        retry_after = retry_after_of(response, now)
+        said = (error or f"HTTP {status}") + (f" ({description})" if description else "")
+        kind = TokenRequestError
+        if status == 429 or status >= 500:
+            kind = TokenEndpointUnavailable
+            message = f"the token endpoint {self.host} has no time now: {said}"
+            if retry_after is not None:
+                message += f"; it says to come back in {retry_after:.0f} s"
+        elif status == 401 or error in ("invalid_client", "unauthorized_client"):
+            kind = InvalidClientError
+            message = (
+                f"the token endpoint {self.host} refused client {self.client_id!r}: {said}. "
+                "Check the client id and the client secret (MEDIAHOUND_CLIENT_ID and "
+                "MEDIAHOUND_CLIENT_SECRET, if they come from the environment), and that "
+                f"client_auth={self.client_auth!r} is the form this endpoint expects"
+            )
+        elif error is not None:
+            message = (
+                f"the token endpoint {self.host} gave client {self.client_id!r} no token: {said}"
+            )
+            message += _REMEDIES.get(error, "")
+            if error == "invalid_request":
+                # RFC 6749 §5.2: that is what more than one way of authentication is answered with.
+                others = [repr(form) for form in get_args(ClientAuth) if form != self.client_auth]
+                message += (
+                    f". Perhaps client_auth={self.client_auth!r} is not the form this endpoint "
+                    f"expects; the others are {' and '.join(others)}"
+                )
+        else:
+            kind = InvalidTokenResponse
+            if 300 <= status < 400:
+                why = "it is a redirect, and those are never followed"
+            message = (
+                f"what {self.host} answered (HTTP {status}) is not a token answer: {why}. "
+                "Check that token_url is the full URL of the token endpoint"
+            )
+        return kind(
+            message,
+            status=status,
+            error=error,
+            error_description=description,
+            retry_after=retry_after,
+        )
+
+
+def _utf8(text: str) -> bytes:
+    return text.encode("utf-8")
+
+
+def _basic(user: str, password: str) -> str:
+    return base64.b64encode(_utf8(f"{user}:{password}")).decode("ascii")
+
+
+@lru_cache(maxsize=16)
+def _digest(secret: str, *parts: str) -> str:
+    # Slow on purpose: whoever reads a store could try guesses at the secret on a fast one.
+    return hashlib.pbkdf2_hmac("sha256", _utf8(secret), _utf8(json.dumps(parts)), 20_000).hex()

@@ -1,0 +1,205 @@
+"""What a user may set, checked at construction: the earliest moment at which bad input can be told.
+
+Whatever is not given comes from the environment, then from the defaults.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Set
+from typing import NamedTuple, cast, get_args
+
+from mediahound_auth._core.grant import ClientAuth, Grant
+from mediahound_auth._core.origins import Origin, origin_of
+from mediahound_auth.errors import ConfigurationError
+from mediahound_auth.stores import MemoryStore, Store
+
+__all__ = ["DEFAULT_TOKEN_URL", "Settings"]
+
+DEFAULT_TOKEN_URL = "https://api.mediahound.com/1.3/security/oauth/token"
+
+_PROCESS_STORE = MemoryStore()
+
+
+class Settings(NamedTuple):
+    """Everything that makes one auth object different from another. Times are in seconds."""
+
+    grant: Grant
+    origins: frozenset[Origin]
+    store: Store | None
+    renew_margin: float
+    timeout: float
+
+    @classmethod
+    def checked(
+        cls,
+        client_id: str | None,
+        client_secret: str | Callable[[], str] | None,
+        *,
+        token_url: str | None,
+        scope: str | Iterable[str] | None,
+        client_auth: str,
+        origins: Iterable[str],
+        store: Store | None,
+        renew_margin: float,
+        timeout: float,
+    ) -> Settings:
+        """The settings that these options and the environment come to.
+
+        Raises:
+            ConfigurationError: one of them is missing or wrong; the message names it.
+        """
+        url, where = _given(token_url, "token_url", "MEDIAHOUND_TOKEN_URL", DEFAULT_TOKEN_URL)
+        grant = Grant(
+            client_id=_text(*_given(client_id, "client_id", "MEDIAHOUND_CLIENT_ID")),
+            client_secret=_secret(
+                *_given(client_secret, "client_secret", "MEDIAHOUND_CLIENT_SECRET")
+            ),
+            token_url=_text(url, where),
+            scope=_scope(scope),
+            client_auth=_client_auth(client_auth),
+        )
+        if isinstance(origins, str):
+            raise ConfigurationError("origins takes several origins, as in origins=['https://…']")
+        return cls(
+            grant=grant,
+            origins=frozenset(
+                [
+                    _token_origin(grant.token_url, where),
+                    *(_origin(origin) for origin in _listed(origins, "origins")),
+                ]
+            ),
+            store=_store(store),
+            renew_margin=_seconds(renew_margin, "renew_margin", zero=True),
+            timeout=_seconds(timeout, "timeout", zero=False),
+        )
+
+    @property
+    def used_store(self) -> Store:
+        """The store to use: the given one, else the one that the whole process shares."""
+        # Looked up late and kept out of the fields, so that a pickle does not carry it.
+        return _PROCESS_STORE if self.store is None else self.store
+
+
+def _given(
+    value: object, option: str, variable: str, default: str | None = None
+) -> tuple[object, str]:
+    """The option's value, else the variable's, else the default, and what to call it."""
+    if value is not None:
+        return value, option
+    if value := os.environ.get(variable):
+        return value, f"{option} (from {variable})"
+    if default is not None:
+        return default, option
+    raise ConfigurationError(f"no {option}: pass {option}= or set {variable}")
+
+
+def _text(value: object, name: str) -> str:
+    if not isinstance(value, str):
+        raise ConfigurationError(f"{name} must be a str, not {type(value).__name__}")
+    if not value.strip():
+        raise ConfigurationError(f"{name} is empty")
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        # Without the cause: its text would show what it could not encode.
+        raise ConfigurationError(f"{name} cannot be encoded as UTF-8") from None
+    return value
+
+
+def _secret(value: object, name: str) -> str | Callable[[], str]:
+    if callable(value):
+        return cast(Callable[[], str], value)  # what it returns is checked when it is asked
+    if not isinstance(value, str):
+        kind = type(value).__name__
+        raise ConfigurationError(f"{name} must be a str or a callable that returns one, not {kind}")
+    return _text(value, name)
+
+
+def _scope(scope: object) -> str:
+    if scope is None:
+        return ""
+    parts = scope.split() if isinstance(scope, str) else _listed(scope, "scope")
+    if not all(isinstance(part, str) and part.split() == [part] for part in parts):
+        raise ConfigurationError("scope must be a str, or several, each without blanks")
+    if isinstance(scope, Set):
+        parts.sort(key=str)  # a set's own order differs from process to process
+    return " ".join(str(part) for part in parts)
+
+
+def _client_auth(value: object) -> ClientAuth:
+    for known in get_args(ClientAuth):
+        if value == known:
+            return known  # type: ignore[no-any-return]  # typeshed: get_args returns Any
+    choices = ", ".join(repr(known) for known in get_args(ClientAuth))
+    raise ConfigurationError(f"client_auth must be one of {choices}")
+
+
+# What was given is never shown: it may be a secret that went to the wrong place.
+
+
+def _token_origin(url: str, name: str) -> Origin:
+    try:
+        origin = origin_of(url)
+    except ValueError:
+        raise ConfigurationError(f"{name} must be an absolute https URL") from None
+    if not origin.secure:
+        raise ConfigurationError(
+            f"{name} must be an https URL: over http the client secret could be read on its way "
+            f"to {origin.host}. Only loopback hosts may use http"
+        )
+    authority = url.split("//", 1)[1].split("/", 1)[0].split("?", 1)[0]
+    if "@" in authority or "#" in url:
+        raise ConfigurationError(f"{name} must be a URL without credentials and fragment")
+    return origin
+
+
+def _origin(value: object) -> Origin:
+    if not isinstance(value, str):
+        raise ConfigurationError(f"origins takes str, not {type(value).__name__}")
+    try:
+        origin = origin_of(value)
+    except ValueError:
+        raise ConfigurationError(
+            "origins takes origins like 'https://host' or 'https://host:port'; one given is not"
+        ) from None
+    bare = value.split("//", 1)[1]
+    if any(mark in bare for mark in "/?#@"):
+        raise ConfigurationError(
+            "origins: an origin has no path, query, fragment or credentials; "
+            f"perhaps {str(origin)!r} is meant"
+        )
+    if not origin.secure:
+        raise ConfigurationError(
+            f"origins: {str(origin)!r} must be https: over http the access token could be read on "
+            "its way. Only loopback hosts may use http"
+        )
+    return origin
+
+
+def _listed(value: object, option: str) -> list[object]:
+    if not isinstance(value, Iterable):
+        raise ConfigurationError(f"{option} must be iterable, not {type(value).__name__}")
+    return list(value)
+
+
+def _store(value: object) -> Store | None:
+    if value is None or (isinstance(value, Store) and not isinstance(value, type)):
+        return value
+    kind = "a class" if isinstance(value, type) else type(value).__name__
+    raise ConfigurationError(
+        f"store must be an object with the methods load, save, discard and lock, not {kind}"
+    )
+
+
+def _seconds(value: object, option: str, *, zero: bool) -> float:
+    least = 0.0 if zero else 1e-3
+    # The upper bound is what waits can be: threading.TIMEOUT_MAX is no less anywhere.
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or not least <= value <= 1_000_000
+    ):
+        bounds = "0 or more" if zero else "above 0"
+        raise ConfigurationError(f"{option} must be a number of seconds, {bounds} (at most 1e6)")
+    return float(value)

@@ -1,0 +1,228 @@
+"""What can be watched: log records with stable names and fields, and OpenTelemetry metrics.
+
+docs/guides/watching.md has both in one table. A call with a live token comes nowhere near this: it
+logs nothing and counts nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from functools import cache
+from os import PathLike
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from mediahound_auth.errors import (
+    ConfigurationError,
+    InvalidClientError,
+    InvalidTokenResponse,
+    MediaHoundAuthError,
+    TokenEndpointUnavailable,
+)
+from mediahound_auth.token import Token
+from mediahound_auth.version import __version__
+
+if TYPE_CHECKING:
+    from opentelemetry.metrics import Counter, Histogram
+
+    from mediahound_auth._core.grant import Grant
+    from mediahound_auth._core.origins import Origin
+    from mediahound_auth._core.renewal import Flight
+
+__all__ = [
+    "origin_refused",
+    "renewal_failed",
+    "renewed",
+    "replayed",
+    "store_exposed",
+    "store_failed",
+    "store_recovered",
+    "store_unlocked",
+    "token_requested",
+]
+
+log: logging.Logger = logging.getLogger("mediahound_auth")
+# An application that has not set up logging sees exceptions, not our warnings before them, nor what
+# stamina says before each further attempt.
+for _logger in (log, logging.getLogger("stamina")):
+    _logger.addHandler(logging.NullHandler())
+
+# Each record has all of these, so that a format may name any of them; None is: does not apply.
+FIELDS = (
+    *("event", "outcome", "client_id", "token_host", "expires_in", "attempt", "duration"),
+    *("background", "operation", "origin"),
+)
+
+OUTCOMES: Mapping[type[MediaHoundAuthError], str] = {
+    ConfigurationError: "configuration",
+    InvalidClientError: "invalid_client",
+    InvalidTokenResponse: "invalid_response",
+    TokenEndpointUnavailable: "unavailable",
+}
+
+# Units and descriptions.
+METRICS: Mapping[str, tuple[str, str]] = {
+    "token_requests": ("{request}", "Requests to the token endpoint, each attempt of a renewal"),
+    "token_request.duration": ("s", "How long they took"),
+    "background_renewals": ("{renewal}", "Renewals that nobody waited for"),
+    "replays": ("{request}", "Requests that got a 401 and were sent again with another token"),
+    "store_failures": ("{failure}", "Operations that a token store did not do"),
+}
+# Seconds: what OpenTelemetry's conventions advise for HTTP requests. Its own begin at 5.
+BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
+
+
+def token_requested(
+    grant: Grant, attempt: int, result: Token | MediaHoundAuthError, duration: float
+) -> None:
+    """The token endpoint was asked once, which took `duration` seconds."""
+    outcome, expires_in = _outcome(result), None
+    if isinstance(result, Token):
+        expires_in = round(result.expires_at - result.requested_at)
+    message = "token request %d to %s: %s"
+    arguments = (attempt, grant.host, outcome)
+    fields = {"expires_in": expires_in, "attempt": attempt, "duration": duration}
+    _count("token_requests", grant, outcome=outcome)
+    _record("token_request.duration", duration, grant, outcome=outcome)
+    _log(logging.DEBUG, message, arguments, "token_request", outcome, grant, fields)
+
+
+def renewed(grant: Grant, flight: Flight, token: Token, *, found: bool = False) -> None:
+    """A renewal has brought `token`, or `found` it in the store."""
+    expires_in = token.expires_at - time.time()
+    outcome = "found" if found else _outcome(token)
+    message = "token from %s, good for %.0f s"
+    arguments = ("the store" if found else "the token endpoint", expires_in)
+    fields = {"expires_in": round(expires_in), **_of(flight)}
+    if not flight.waited_for:
+        _count("background_renewals", grant, outcome=outcome)
+    _log(logging.INFO, message, arguments, "renewal", outcome, grant, fields)
+
+
+def renewal_failed(grant: Grant, flight: Flight, error: MediaHoundAuthError) -> None:
+    """A renewal has brought nothing."""
+    outcome = _outcome(error)
+    if not flight.waited_for:
+        _count("background_renewals", grant, outcome=outcome)
+    _log(logging.WARNING, "no token: %s", (error,), "renewal", outcome, grant, _of(flight))
+
+
+def replayed(grant: Grant, status: int) -> None:
+    """A request that got a 401 was sent again with another token, and got this HTTP status."""
+    outcome = "rejected" if status == 401 else "unclear" if status >= 500 else "accepted"
+    message = "replayed a request with another token: HTTP %d"
+    _count("replays", grant, outcome=outcome)
+    _log(logging.INFO, message, (status,), "replay", outcome, grant)
+
+
+def origin_refused(grant: Grant, origin: Origin) -> None:
+    """A request went to an origin that gets no token."""
+    message = (
+        "no token is sent to %s: it is not the token endpoint's origin. If it is meant to get one, "
+        "pass origins=[%r]"
+    )
+    name = str(origin)
+    fields = {"origin": name}
+    _log(logging.WARNING, message, (name, name), "origin", "refused", grant, fields)
+
+
+def store_failed(grant: Grant, operation: str, error: BaseException, *, again: bool) -> None:
+    """A store has failed. All failures are counted; `again` in the same outage, none is logged."""
+    _count("store_failures", grant, operation=operation)
+    if again:
+        return
+    message = (
+        "the token store cannot %s (%s%s): going on from memory, trying it again at the next "
+        "renewal"
+    )
+    text = f": {error}" if isinstance(error, OSError) else ""
+    arguments = (operation, type(error).__name__, text)
+    fields = {"operation": operation}
+    _log(logging.WARNING, message, arguments, "store", "failed", grant, fields)
+
+
+def store_recovered(grant: Grant) -> None:
+    """The outage of a store is over."""
+    _log(logging.INFO, "the token store works again", (), "store", "recovered", grant)
+
+
+def store_exposed(path: PathLike[str], mode: int) -> None:
+    """What a file store keeps could be read by others."""
+    message = "others could access %s (mode %03o): now only its owner can"
+    _log(logging.WARNING, message, (path, mode), "store", "exposed")
+
+
+def store_unlocked(path: PathLike[str], error: OSError) -> None:
+    """A file store stands on a file system that has no locks."""
+    message = (
+        "%s cannot be locked (%s): processes that share it may renew the token at the same time"
+    )
+    _log(logging.WARNING, message, (path, error.strerror), "store", "unlocked")
+
+
+def _outcome(result: Token | MediaHoundAuthError) -> str:
+    """What asking for a token came to: one of a few words, whatever the endpoint says."""
+    if isinstance(result, Token):
+        return "reissued" if result.reissued else "issued"
+    return OUTCOMES.get(type(result), "error")
+
+
+def _of(flight: Flight) -> dict[str, object]:
+    return {
+        "attempt": flight.attempts,
+        "duration": flight.age,
+        "background": not flight.waited_for,
+    }
+
+
+def _log(
+    level: int,
+    message: str,
+    arguments: tuple[object, ...],
+    event: str,
+    outcome: str,
+    grant: Grant | None = None,
+    fields: Mapping[str, object] = MappingProxyType({}),
+) -> None:
+    extra = dict.fromkeys(FIELDS) | {"event": event, "outcome": outcome} | _who(grant)
+    with suppress(Exception):  # what watches must not break what it watches
+        log.log(level, message, *arguments, extra={**extra, **fields})
+
+
+def _count(counter: str, grant: Grant, **attributes: str) -> None:
+    # Who has not imported this has set no meter provider either: nobody counts.
+    if "opentelemetry.metrics" in sys.modules:
+        with suppress(Exception):
+            _counter(counter).add(1, _who(grant) | attributes)
+
+
+def _record(histogram: str, value: float, grant: Grant, **attributes: str) -> None:
+    if "opentelemetry.metrics" in sys.modules:
+        with suppress(Exception):
+            _histogram(histogram).record(value, _who(grant) | attributes)
+
+
+def _who(grant: Grant | None) -> dict[str, str]:
+    return {"client_id": grant.client_id, "token_host": grant.host} if grant else {}
+
+
+@cache
+def _counter(name: str) -> Counter:
+    from opentelemetry.metrics import get_meter
+
+    meter = get_meter("mediahound_auth", __version__)
+    return meter.create_counter(f"mediahound_auth.{name}", *METRICS[name])
+
+
+@cache
+def _histogram(name: str) -> Histogram:
+    from opentelemetry.metrics import get_meter
+
+    meter = get_meter("mediahound_auth", __version__)
+    return meter.create_histogram(
+        f"mediahound_auth.{name}", *METRICS[name], explicit_bucket_boundaries_advisory=BUCKETS
+    )

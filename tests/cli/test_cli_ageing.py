@@ -1,0 +1,85 @@
+"""`mediahound-auth token` where the token that is kept will soon expire."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from commands import Shell
+
+from mediahound_auth import Token
+from mediahound_auth.requests import MediaHoundAuth
+from mediahound_auth.stores import FileStore
+from mediahound_auth.testing import MediaHoundServer
+
+LIFE = 10_000.0
+
+
+@pytest.fixture(params=[True, False], ids=["reissues", "issues"])
+def endpoint(client_id: str, request: pytest.FixtureRequest) -> Iterator[MediaHoundServer]:
+    with MediaHoundServer(client_id=client_id, lifetime=LIFE, reissue=request.param) as server:
+        yield server
+
+
+@pytest.fixture
+def shell(endpoint: MediaHoundServer, tmp_path: Path) -> Shell:
+    return Shell(tmp_path, endpoint.environment)
+
+
+@pytest.fixture
+def kept(shell: Shell, endpoint: MediaHoundServer, tmp_path: Path) -> str:
+    """A token that is kept, and has a hundred seconds left."""
+    printed = shell.run("mediahound-auth", "token").out
+    store = FileStore(tmp_path / "mediahound-auth")
+    (file,) = store.path.glob("*.json")
+    token = store.load(file.stem)
+    assert token
+    store.discard(file.stem)
+    now = time.time()
+    store.save(file.stem, token._replace(requested_at=now + 100 - LIFE, expires_at=now + 100))
+    endpoint.token_requests.clear()
+    return printed
+
+
+def test_one_command_asks_for_a_better_one(
+    shell: Shell, endpoint: MediaHoundServer, kept: str, request: pytest.FixtureRequest
+) -> None:
+    first, second = (shell.run("mediahound-auth", "token") for _ in range(2))
+    assert first == second
+    assert (first.code, first.err) == (0, "")
+    assert (first.out == kept) is ("reissues" in request.node.name)
+    assert len(endpoint.token_requests) == 1
+
+
+def test_it_goes_on_serving_if_there_is_none(
+    shell: Shell, endpoint: MediaHoundServer, kept: str
+) -> None:
+    endpoint.answer_token_requests(1, status=400, body={"error": "invalid_scope"})
+    assert shell.run("mediahound-auth", "token") == (0, kept, "")
+    assert len(endpoint.token_requests) == 1
+
+
+# The oldest typer, with the newest click.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_better_one_that_has_come_before_anybody_looked_is_the_one_to_print(
+    client_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mediahound_auth._cli import app as cli
+
+    with MediaHoundServer(client_id=client_id, lifetime=LIFE, reissue=False) as server:
+        auth = MediaHoundAuth(**server.credentials)
+        kept, token = auth.token(), auth.token
+
+        def landed() -> Token:
+            live = token()
+            flight = auth._cell.flight
+            assert flight
+            flight.wait(20)
+            if live == kept:  # and now it has begun to age
+                auth._cell.become(auth._cell.state._replace(renew_at=0.0))
+            return live
+
+        monkeypatch.setattr(auth, "token", landed)
+        assert cli._live(auth, 20) != kept

@@ -1,0 +1,122 @@
+"""Corners of a renewal and of what a process knows of a token, each brought about on purpose."""
+
+from __future__ import annotations
+
+import os
+import runpy
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from mediahound_auth import Token, TokenEndpointUnavailable
+from mediahound_auth._core import shared_state as cell
+from mediahound_auth._core.endpoint import out_of_time
+from mediahound_auth._core.grant import Grant
+from mediahound_auth._core.renewal import Flight
+from mediahound_auth.httpx import MediaHoundAuth as HttpxAuth
+from mediahound_auth.requests import MediaHoundAuth
+from mediahound_auth.stores import FileStore, MemoryStore
+from mediahound_auth.testing import MediaHoundServer
+
+
+class Unhashable:
+    """A store of somebody's own, which two auth objects cannot be seen to share."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(self) -> None:
+        self.tokens: dict[str, Token] = {}
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Unhashable) and self.tokens == other.tokens
+
+    def load(self, key: str) -> Token | None:
+        return self.tokens.get(key)
+
+    def save(self, key: str, token: Token) -> None:
+        self.tokens[key] = token
+
+    def discard(self, key: str) -> None:
+        self.tokens.pop(key, None)
+
+    @contextmanager
+    def lock(self, key: str, timeout: float) -> Iterator[None]:
+        del key, timeout
+        yield
+
+
+def test_a_store_without_a_hash_is_used_as_any_other(server: MediaHoundServer) -> None:
+    store = Unhashable()
+    one, other = (MediaHoundAuth(**server.credentials, store=store) for _ in range(2))
+    assert one.token().access_token == other.token().access_token
+    assert len(server.token_requests) == 1
+
+
+def test_where_there_is_no_fork_cells_are_shared_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "register_at_fork", raising=False)
+    elsewhere = runpy.run_path(str(cell.__file__))
+    store, grant = MemoryStore(), Grant("MyClientId", "s3cret", "https://api.example.com/token")
+    assert elsewhere["cell_of"](store, grant) is elsewhere["cell_of"](store, grant)
+
+
+def test_what_is_known_outlives_stores_that_are_made_anew_but_not_all_that_ever_were(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(cell, "_lasting", {})
+    monkeypatch.setattr(cell, "MOST_LASTING", 2)
+    grant = Grant("MyClientId", "s3cret", "https://api.example.com/token")
+
+    def known(folder: str) -> cell.Cell:
+        return cell.cell_of(FileStore(tmp_path / folder), grant)
+
+    first, second = known("1"), known("2")
+    assert (known("1"), known("2")) == (first, second)
+    third = known("3")
+    assert (known("2"), known("3")) == (second, third)
+    assert known("1") is not first
+
+
+def test_a_token_that_arrives_after_forget_is_for_those_who_waited_and_nobody_else(
+    server: MediaHoundServer,
+) -> None:
+    store = Unhashable()
+    auth = MediaHoundAuth(**server.credentials, store=store)
+    with ThreadPoolExecutor(1) as pool:
+        with server.hold_token_requests() as hold:
+            waiting = pool.submit(auth.token)
+            hold.wait_for(1)
+            auth.forget()
+        assert waiting.result(20).access_token
+    assert store.tokens == {}
+    assert auth._cell.state.token is None
+    auth.token()
+    assert len(server.token_requests) == 2
+
+
+@pytest.mark.parametrize("kind", [MediaHoundAuth, HttpxAuth], ids=["requests", "httpx"])
+def test_a_renewal_that_gets_to_work_too_late_asks_nobody(
+    kind: type[MediaHoundAuth | HttpxAuth], server: MediaHoundServer
+) -> None:
+    source = kind(**server.credentials)._source
+    flight = source._join(waited_for=True)
+    flight._deadline = flight._started
+    flight.run()
+    outcome = flight.outcome()
+    assert isinstance(outcome, TokenEndpointUnavailable)
+    assert str(outcome) == f"no answer from {source.settings.grant.host} within 0 s"
+    assert server.token_requests == []
+
+
+def test_who_runs_out_of_time_is_told_what_went_wrong_last() -> None:
+    grant = Grant("MyClientId", "s3cret", "https://api.example.com/token")
+    flight = Flight(lambda _: None, 4.0)
+    assert str(out_of_time(grant, flight, 4.0)) == "no answer from api.example.com within 4 s"
+    cause = ConnectionRefusedError("refused")
+    flight.trouble = TokenEndpointUnavailable("api.example.com answered 503")
+    flight.trouble.__cause__ = cause
+    error = out_of_time(grant, flight, 4.0)
+    assert str(error) == "no token within 4 s: api.example.com answered 503"
+    assert error.__cause__ is cause

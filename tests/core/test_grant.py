@@ -1,0 +1,242 @@
+"""The request for a token is the documented one; the key it is filed under tells nothing."""
+
+from __future__ import annotations
+
+import base64
+import pickle
+from collections.abc import Callable
+from typing import Any, get_args
+from urllib.parse import parse_qsl, unquote_plus
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mediahound_auth import ConfigurationError
+from mediahound_auth._core.grant import ClientAuth, Grant, Secret, TokenRequest, TokenResponse
+
+URL = "https://api.mediahound.com/1.3/security/oauth/token"
+FORMS: tuple[ClientAuth, ...] = get_args(ClientAuth)
+
+
+def a_grant(client_id: str = "MyClientId", **options: Any) -> Grant:
+    return Grant(**{"client_id": client_id, "client_secret": "s3cr3t", "token_url": URL, **options})
+
+
+def test_the_request_is_the_documented_one_byte_for_byte() -> None:
+    request = a_grant().request("MyClientSecret")
+    assert request.url == URL
+    assert dict(request.headers) == {
+        "Authorization": "Basic TXlDbGllbnRJZDpNeUNsaWVudFNlY3JldA==",
+        "Accept": "application/json",
+        "Content-Type": "application/x-www-form-urlencoded",
+    }
+    assert request.body == (
+        b"grant_type=client_credentials&client_id=MyClientId&client_secret=MyClientSecret"
+    )
+
+
+def test_a_scope_is_asked_for_if_one_is_given() -> None:
+    request = a_grant(scope="public_profile").request("MyClientSecret")
+    assert sorted(request.body.split(b"&")) == [
+        b"client_id=MyClientId",
+        b"client_secret=MyClientSecret",
+        b"grant_type=client_credentials",
+        b"scope=public_profile",
+    ]
+
+
+def test_several_scopes_are_one_field() -> None:
+    assert form(a_grant(scope="a b").request("s3cr3t"))["scope"] == "a b"
+
+
+def test_client_secret_basic_puts_nothing_of_the_client_into_the_body() -> None:
+    request = a_grant(client_auth="client_secret_basic", scope="a").request("MyClientSecret")
+    assert request.headers["Authorization"] == "Basic TXlDbGllbnRJZDpNeUNsaWVudFNlY3JldA=="
+    assert form(request) == {"grant_type": "client_credentials", "scope": "a"}
+
+
+def test_client_secret_post_has_no_authorization_header() -> None:
+    request = a_grant(client_auth="client_secret_post").request("MyClientSecret")
+    assert set(request.headers) == {"Accept", "Content-Type"}
+    assert form(request) == {
+        "grant_type": "client_credentials",
+        "client_id": "MyClientId",
+        "client_secret": "MyClientSecret",
+    }
+
+
+ODD = [
+    pytest.param("a:b", id="colon"),
+    pytest.param(":", id="only a colon"),
+    pytest.param("100%", id="percent"),
+    pytest.param("%41%zz", id="looks encoded"),
+    pytest.param("a+b", id="plus"),
+    pytest.param("a&client_id=b", id="ampersand"),
+    pytest.param("a=b=", id="equals"),
+    pytest.param(" a b ", id="blanks"),
+    pytest.param("a\r\nX-Evil: 1", id="line break"),
+    pytest.param("Grüße", id="umlauts"),
+    pytest.param("\N{DOG FACE}\N{KEY}", id="emoji"),
+    pytest.param("a" * 500, id="long"),
+    pytest.param("-._~/?#[]@!$'()*,;\\\"<>", id="punctuation"),
+]
+
+
+@pytest.mark.parametrize("odd", ODD)
+@pytest.mark.parametrize("form_of_auth", FORMS)
+def test_whatever_id_and_secret_hold_the_server_reads_them_as_they_are(
+    form_of_auth: ClientAuth, odd: str
+) -> None:
+    request = a_grant(odd, client_auth=form_of_auth).request(f"{odd}!")
+    assert_server_reads(request, form_of_auth, odd, f"{odd}!")
+
+
+@settings(deadline=None)
+@given(client_id=st.text(min_size=1), secret=st.text(min_size=1))
+@pytest.mark.parametrize("form_of_auth", FORMS)
+def test_any_id_and_any_secret_arrive(
+    form_of_auth: ClientAuth, client_id: str, secret: str
+) -> None:
+    request = a_grant(client_id, client_auth=form_of_auth).request(secret)
+    assert_server_reads(request, form_of_auth, client_id, secret)
+
+
+def assert_server_reads(
+    request: TokenRequest, form_of_auth: ClientAuth, client_id: str, secret: str
+) -> None:
+    fields = form(request)
+    assert fields.pop("grant_type") == "client_credentials"
+    if form_of_auth == "client_secret_basic":
+        assert fields == {}
+        user, _, password = basic(request).partition(":")
+        assert (unquote_plus(user), unquote_plus(password)) == (client_id, secret)
+    else:
+        assert fields == {"client_id": client_id, "client_secret": secret}
+    if form_of_auth == "mediahound":
+        assert basic(request) == f"{client_id}:{secret}"
+    for name, value in request.headers.items():
+        assert f"{name}{value}".isascii()
+        assert f"{name}{value}".isprintable()
+
+
+def form(request: TokenRequest) -> dict[str, str]:
+    pairs = parse_qsl(request.body.decode("ascii"), keep_blank_values=True, strict_parsing=True)
+    assert len(pairs) == len(dict(pairs))
+    return dict(pairs)
+
+
+def basic(request: TokenRequest) -> str:
+    scheme, _, value = request.headers["Authorization"].partition(" ")
+    assert scheme == "Basic"
+    return base64.b64decode(value, validate=True).decode("utf-8")
+
+
+# The key
+
+PARTS = [
+    pytest.param({"client_id": "another"}, id="client id"),
+    pytest.param({"token_url": "https://api.mediahound.com/"}, id="token URL"),
+    pytest.param({"scope": "public_profile"}, id="scope"),
+    pytest.param({"client_auth": "client_secret_basic"}, id="client_auth"),
+]
+
+
+def test_equal_grants_have_equal_keys() -> None:
+    assert a_grant(scope="a").key("s3cr3t") == a_grant(scope="a").key("s3cr3t")
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_the_key_differs_with_each_part(part: dict[str, str]) -> None:
+    assert a_grant(**part).key("s3cr3t") != a_grant().key("s3cr3t")
+
+
+def test_a_wrong_secret_never_finds_a_token() -> None:
+    assert a_grant().key("s3cr3t") != a_grant().key("S3cr3t")
+
+
+def test_the_key_is_the_same_whichever_way_the_secret_came() -> None:
+    assert a_grant(client_secret=lambda: "s3cr3t").key("s3cr3t") == a_grant().key("s3cr3t")
+
+
+def test_what_moves_from_one_part_to_the_next_changes_the_key() -> None:
+    assert a_grant("ba", token_url=URL).key("x") != a_grant("a", token_url=f"{URL}b").key("x")
+    assert a_grant("ab", scope="").key("x") != a_grant("a", scope="b").key("x")
+    assert a_grant("a b", scope="").key("x") != a_grant("a", scope="b").key("x")
+    assert a_grant('a", "b', scope="").key("x") != a_grant("a", scope="b").key("x")
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_the_key_is_opaque_and_fit_for_a_file_name(odd: str) -> None:
+    key = a_grant(f"id {odd}").key(f"secret {odd}")
+    assert len(key) == 64
+    assert set(key) <= set("0123456789abcdef")
+
+
+# The secret
+
+
+@pytest.mark.parametrize("bad", ["", None, 42, b"s3cr3t", "s3cr3t\ud800"], ids=ascii)
+def test_a_callable_that_returns_no_secret_is_a_configuration_error(bad: Any) -> None:
+    with pytest.raises(ConfigurationError, match="client_secret") as caught:
+        a_grant(client_secret=lambda: bad).secret()
+    assert "s3cr3t" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+def test_a_callable_that_fails_is_a_configuration_error_with_its_cause() -> None:
+    def broken() -> str:
+        raise OSError("the vault at s3cr3t.example is closed")
+
+    with pytest.raises(ConfigurationError, match=r"client_secret.*OSError") as caught:
+        a_grant(client_secret=broken).secret()
+    assert isinstance(caught.value.__cause__, OSError)
+    assert "s3cr3t" not in str(caught.value)
+
+
+def test_a_callable_is_asked_each_time() -> None:
+    secrets = iter(["first", "second"])
+    grant = a_grant(client_secret=lambda: next(secrets))
+    assert [grant.secret(), grant.secret()] == ["first", "second"]
+    assert a_grant().secret() == "s3cr3t"
+
+
+# What is shown
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: a_grant(),
+        lambda: a_grant().request("s3cr3t"),
+        lambda: a_grant(client_auth="client_secret_basic").request("s3cr3t"),
+        lambda: TokenResponse(400, {"X-Echo": "s3cr3t"}, b"s3cr3t"),
+    ],
+    ids=["grant", "request", "basic request", "answer"],
+)
+@pytest.mark.parametrize("show", [repr, str, "{}".format], ids=["repr", "str", "format"])
+def test_neither_grant_nor_request_nor_answer_shows_the_secret(
+    show: Callable[[object], str], make: Callable[[], object]
+) -> None:
+    text = show(make())
+    assert text.startswith(type(make()).__name__)
+    assert "s3cr3t" not in text
+    assert base64.b64encode(b"MyClientId:s3cr3t").decode() not in text
+
+
+def test_a_secret_is_itself_but_tools_that_print_frames_see_a_mask() -> None:
+    secret = a_grant().secret()
+    assert isinstance(secret, Secret)
+    assert f"{secret}" == "s3cr3t"
+    assert repr({"secret": secret}) == "{'secret': '********'}"
+
+
+def test_messages_call_the_endpoint_by_its_host() -> None:
+    assert a_grant().host == "api.mediahound.com"
+    assert a_grant(token_url="http://127.0.0.1:8080/token").host == "127.0.0.1:8080"
+
+
+def test_a_grant_survives_its_way_to_another_process() -> None:
+    twin = pickle.loads(pickle.dumps(a_grant(scope="a")))
+    assert twin == a_grant(scope="a")
+    assert twin.key(twin.secret()) == a_grant(scope="a").key("s3cr3t")

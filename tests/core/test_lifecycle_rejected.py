@@ -1,0 +1,230 @@
+"""A token that an API rejects: renewed once, replayed once, and then with growing reluctance."""
+
+from __future__ import annotations
+
+import pytest
+
+from mediahound_auth import TokenEndpointUnavailable
+from mediahound_auth._core.lifecycle import State, Step
+from mediahound_auth.errors import MediaHoundAuthError
+from mediahound_auth.token import Token
+
+USE, USE_AND_RENEW, RENEW, GIVE_UP = Step
+A_WHILE = 1e-6
+TWO_WEEKS = 14 * 24 * 3600.0
+
+
+def obtained(
+    name: str, state: State | None = None, *, now: float = 0.0, doubtful: bool = False
+) -> State:
+    """A token good for two weeks has arrived; `doubtful` if it was asked for after a rejection."""
+    return (state or State()).obtained(
+        Token(name, now + TWO_WEEKS, now), now, margin=300.0, jitter=0.0, doubtful=doubtful
+    )
+
+
+def failed(state: State, now: float, error: MediaHoundAuthError | None = None) -> State:
+    error = error or TokenEndpointUnavailable("the endpoint is down")
+    return state.failed(error, now, jitter=0.0, waited_for=True)
+
+
+def test_the_current_token_is_renewed_when_it_is_rejected() -> None:
+    assert obtained("one").step_after_401("one", 0.0) is RENEW
+
+
+@pytest.mark.parametrize(
+    "now",
+    [
+        pytest.param(1.0, id="fresh"),
+        pytest.param(TWO_WEEKS - 299, id="ageing"),
+    ],
+)
+def test_if_there_is_another_one_by_now_that_is_the_remedy(now: float) -> None:
+    assert obtained("two", obtained("one")).step_after_401("one", now) is USE
+
+
+def test_if_there_is_none_any_more_one_is_needed() -> None:
+    assert State().step_after_401("one", 0.0) is RENEW
+    assert obtained("two").step_after_401("one", TWO_WEEKS) is RENEW
+
+
+def test_while_the_endpoint_is_failing_the_401_is_the_callers() -> None:
+    for state in (State(), obtained("one")):
+        state = failed(state, 10.0)
+        assert state.step_after_401("one", 10.0) is GIVE_UP
+        assert state.step_after_401("one", 11.0 - A_WHILE) is GIVE_UP
+        assert state.step_after_401("one", 11.0) is RENEW
+
+
+def test_another_token_is_the_remedy_even_while_the_endpoint_is_failing() -> None:
+    assert failed(obtained("two"), 10.0).step_after_401("one", 10.0) is USE
+
+
+@pytest.mark.parametrize("brought", ["one", "another"])
+def test_after_a_renewal_in_doubt_the_next_rejection_is_the_callers(brought: str) -> None:
+    state = obtained(brought, obtained("one"), now=100.0, doubtful=True)
+    assert state.step_after_401(brought, 100.0) is GIVE_UP
+    assert state.step_after_401(brought, 101.0 - A_WHILE) is GIVE_UP
+    assert state.step_after_401(brought, 101.0) is RENEW
+
+
+def test_each_renewal_in_doubt_doubles_the_time_to_the_next() -> None:
+    state, now = obtained("0"), 100.0
+    for number, patience in enumerate((1, 2, 4, 8, 16, 32, 60, 60), start=1):
+        state = obtained(f"{number}", state, now=now, doubtful=True)
+        assert state.step_after_401(f"{number}", now + patience - A_WHILE) is GIVE_UP
+        now += patience
+        assert state.step_after_401(f"{number}", now) is RENEW
+
+
+def test_or_the_number_of_calls_that_have_to_be_accepted_before_the_next() -> None:
+    state = obtained("0")
+    for number, patience in enumerate((1, 2, 4, 8, 16, 32, 60, 60), start=1):
+        state = obtained(f"{number}", state, now=100.0, doubtful=True)
+        for _ in range(patience):
+            assert state.step_after_401(f"{number}", 100.0) is GIVE_UP
+            state = state.was_accepted(f"{number}", replayed=False)
+        assert state.step_after_401(f"{number}", 100.0) is RENEW
+
+
+def test_a_replay_that_is_accepted_ends_the_doubt() -> None:
+    state = obtained("one")
+    for name in ("two", "three", "four"):
+        state = obtained(name, state, now=100.0, doubtful=True)
+    state = state.was_accepted("four", replayed=True)
+    assert state.doubts == 0
+    assert state.step_after_401("four", 100.0) is RENEW
+    state = obtained("five", state, now=100.0, doubtful=True)
+    assert state.step_after_401("five", 101.0) is RENEW
+
+
+@pytest.mark.parametrize("replayed", [False, True])
+def test_what_is_accepted_with_an_earlier_token_says_nothing_of_this_one(replayed: bool) -> None:
+    state = obtained("two", obtained("one"), now=100.0, doubtful=True)
+    assert state.was_accepted("one", replayed=replayed) == state
+
+
+def test_without_a_doubt_acceptance_is_nothing_new() -> None:
+    assert State().was_accepted("one", replayed=False) == State()
+    assert obtained("one").was_accepted("one", replayed=True) == obtained("one")
+
+
+def test_a_renewal_for_another_reason_neither_adds_to_the_doubt_nor_ends_it() -> None:
+    doubted = obtained("two", obtained("one"), now=100.0, doubtful=True)
+    renewed = obtained("three", doubted, now=100.5)
+    assert renewed.step_after_401("three", 101.0 - A_WHILE) is GIVE_UP
+    assert renewed.step_after_401("three", 101.0) is RENEW
+
+
+def test_a_clock_that_is_set_back_ends_the_patience() -> None:
+    state = obtained("two", obtained("one"), now=100.0, doubtful=True)
+    assert state.step_after_401("two", 99.0) is RENEW
+
+
+# The bounds, counted. Here the endpoint answers at once.
+
+
+class Endpoint:
+    """What a caller does with the steps, and how often the endpoint is asked that way."""
+
+    def __init__(self, *, reissues: bool = False, life: float = TWO_WEEKS) -> None:
+        self.state = State()
+        self.requests = 0
+        self.refuses: MediaHoundAuthError | None = None
+        self._reissues = reissues
+        self._life = life
+        self._dies_at = 0.0
+
+    def ask(self, now: float, *, doubtful: bool = False, waited_for: bool = True) -> None:
+        self.requests += 1
+        if self.refuses:
+            self.state = self.state.failed(self.refuses, now, jitter=0.0, waited_for=waited_for)
+            return
+        if now >= self._dies_at:
+            self._dies_at = now + self._life
+        name = f"{self._dies_at}" if self._reissues else f"{self.requests}"
+        # In whole seconds, rounded down, as servers do; less than one lasts one.
+        expires_in = max(1, int(self._dies_at - now))
+        self.state = self.state.obtained(
+            Token(name, now + expires_in, now), now, margin=300, jitter=0.0, doubtful=doubtful
+        )
+
+    def call(self, now: float, *, accepted: bool = True) -> bool:
+        """One call to the API; returns whether it was answered well."""
+        step = self.state.step(now)
+        if step is GIVE_UP:
+            return False
+        if step is not USE:
+            self.ask(now, waited_for=step is RENEW)
+        if accepted and self.state.token:
+            self.state = self.state.was_accepted(self.state.token.access_token, replayed=False)
+            return True
+        rejected = self.state.token.access_token if self.state.token else ""
+        if rejected and self.state.step_after_401(rejected, now) is RENEW:
+            self.ask(now, doubtful=True)
+        return False
+
+
+def test_an_api_that_rejects_everything_costs_two_requests_for_a_hundred_calls_at_once() -> None:
+    endpoint = Endpoint()
+    for _ in range(100):
+        assert not endpoint.call(0.0, accepted=False)
+    assert endpoint.requests == 2
+
+
+def test_an_api_that_rejects_everything_for_an_hour_costs_a_request_a_minute_then() -> None:
+    endpoint = Endpoint()
+    for tenth in range(36_000):
+        endpoint.call(tenth / 10, accepted=False)
+    # The first token, one doubt each after 0, 1, 3, 7, 15, 31 and 63 seconds, then every minute.
+    assert endpoint.requests == 1 + 7 + (3600 - 63 - 1) // 60
+
+
+def test_one_forbidden_resource_among_many_good_ones_does_not_cost_a_request_per_visit() -> None:
+    endpoint = Endpoint()
+    for number in range(1000):
+        endpoint.call(0.0, accepted=number % 2 == 0)
+    # 500 calls are accepted: 1 + 2 + 4 + 8 + 16 + 32 + 60 · 6 are at most so many.
+    assert endpoint.requests <= 1 + 1 + 6 + 7
+
+
+def test_a_wrong_secret_costs_one_request_for_a_hundred_calls_at_once() -> None:
+    endpoint = Endpoint()
+    endpoint.refuses = TokenEndpointUnavailable("down")
+    assert not any(endpoint.call(0.0) for _ in range(100))
+    assert endpoint.requests == 1
+
+
+def test_an_endpoint_that_is_down_for_an_hour_is_asked_once_a_minute_then() -> None:
+    endpoint = Endpoint()
+    endpoint.refuses = TokenEndpointUnavailable("down")
+    for tenth in range(36_000):
+        endpoint.call(tenth / 10)
+    # At 0, 1, 3, 7, 15, 31 and 63 seconds, then every minute.
+    assert endpoint.requests == 7 + (3600 - 63 - 1) // 60
+
+
+def test_an_endpoint_that_is_down_while_a_token_ages_costs_no_call() -> None:
+    endpoint = Endpoint()
+    endpoint.call(0.0)
+    endpoint.refuses = TokenEndpointUnavailable("down")
+    assert all(endpoint.call(TWO_WEEKS - 300 + tenth / 10) for tenth in range(3000))
+    # At 0, 1, 3, 7, 15, 31, 63, 123, 183 and 243 seconds of those 300.
+    assert endpoint.requests == 1 + 10
+
+
+@pytest.mark.parametrize("before", [400.0, 300.0, 100.0, 10.0, 1.0])
+def test_a_reissued_token_costs_two_requests_in_its_last_seconds(before: float) -> None:
+    endpoint = Endpoint(reissues=True)
+    endpoint.call(0.0)
+    start = TWO_WEEKS - before
+    assert all(endpoint.call(start + before * call / 100) for call in range(100))
+    assert endpoint.requests <= 1 + 2
+    assert endpoint.call(TWO_WEEKS + 1)
+    assert endpoint.requests <= 1 + 3
+
+
+def test_tokens_that_live_a_second_cost_a_request_a_second() -> None:
+    endpoint = Endpoint(life=0.5)
+    assert all(endpoint.call(hundredth / 100) for hundredth in range(1000))
+    assert endpoint.requests == 10

@@ -1,0 +1,242 @@
+"""Renewals in a tight spot: what holds them up, or is held by them, must not cost others much."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+import time
+import traceback
+import weakref
+from typing import Any
+
+import httpx
+import pytest
+import requests
+from requests.adapters import HTTPAdapter
+
+from mediahound_auth import (
+    MemoryStore,
+    Token,
+    TokenEndpointUnavailable,
+    TokenRequestError,
+)
+from mediahound_auth._core import store_session as visit
+from mediahound_auth._core.renewal import drive
+from mediahound_auth._core.shared_state import guard
+from mediahound_auth.httpx import MediaHoundAuth as HttpxAuth
+from mediahound_auth.requests import MediaHoundAuth as RequestsAuth
+from mediahound_auth.testing import MediaHoundServer
+
+BOTH = pytest.mark.parametrize("kind", [RequestsAuth, HttpxAuth])
+
+
+class Apart(MemoryStore):
+    """A store of which each auth object has a view of its own, as processes have."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+
+# Who holds what
+
+
+def wait_for_its_thread(auth: RequestsAuth | HttpxAuth) -> None:
+    """It has woken who waited, and may still be on its way back from there."""
+    flight = auth._cell.flight
+    assert flight is not None
+    assert flight._thread is not None
+    flight._thread.join(20)
+
+
+@BOTH
+def test_a_call_in_the_midst_of_another_one_as_a_signal_handler_makes_it_gets_its_token(
+    kind: type[Any], server: MediaHoundServer
+) -> None:
+    with guard:
+        token = kind(**server.credentials, timeout=20).token()
+    assert kind(**server.credentials).token() == token
+    server.answer_token_requests(1, status=400, body={"error": "bad_day"})
+    with guard, pytest.raises(TokenRequestError, match="bad_day"):
+        kind(**server.credentials, scope="other", timeout=20).token()
+    assert len(server.token_requests) == 2
+
+
+def test_a_token_request_does_not_wait_for_the_connection_of_the_401_it_is_to_mend(
+    server: MediaHoundServer,
+) -> None:
+    with httpx.Client(limits=httpx.Limits(max_connections=1), timeout=20) as client:
+        client.auth = HttpxAuth(**server.credentials, client=client, timeout=20)
+        assert client.get(f"{server.url}/status/200").status_code == 200
+        server.revoke_tokens()
+        assert client.get(f"{server.url}/status/200").status_code == 200
+    with requests.Session() as session:
+        session.mount("http://", HTTPAdapter(pool_maxsize=1, pool_block=True))
+        session.auth = RequestsAuth(**server.credentials, session=session, timeout=20)
+        server.revoke_tokens()
+        assert session.get(f"{server.url}/status/200", stream=True).status_code == 200
+
+
+def test_what_a_process_knows_goes_with_the_store_that_it_was_kept_for(
+    server: MediaHoundServer,
+) -> None:
+    store = MemoryStore()
+    known = weakref.ref(store)
+    auth = RequestsAuth(**server.credentials, store=store)
+    assert auth.token()
+    wait_for_its_thread(auth)
+    del store, auth
+    gc.collect()
+    assert known() is None
+
+
+def test_an_event_loop_is_not_kept_beyond_its_end(server: MediaHoundServer) -> None:
+    auth = HttpxAuth(**server.credentials)
+
+    async def main() -> weakref.ref[Any]:
+        await asyncio.gather(*(auth.atoken() for _ in range(3)))
+        return weakref.ref(asyncio.get_running_loop())
+
+    loop = asyncio.run(main())
+    wait_for_its_thread(auth)
+    gc.collect()
+    assert loop() is None
+
+
+# Budgets
+
+
+def test_who_joins_a_renewal_lends_it_the_time_that_he_has(server: MediaHoundServer) -> None:
+    hasty = RequestsAuth(**server.credentials, timeout=1)._source.live()
+    patient = RequestsAuth(**server.credentials, timeout=30)._source.live()
+    with server.hold_token_requests() as hold:
+        flight, seconds = next(hasty)
+        assert next(patient)[0] is flight
+        flight.wait(seconds)
+        with pytest.raises(TokenEndpointUnavailable):
+            drive(hasty)
+        assert flight.under_way
+        hold.release()
+        flight.wait(30)
+        assert drive(patient).access_token
+
+
+class Hanging(Apart):
+    """A store that answers when it is too late."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.over = threading.Event()
+
+    def load(self, key: str) -> Token | None:
+        self.over.wait(30)
+        return super().load(key)
+
+
+def test_a_store_that_hangs_takes_no_more_than_its_share_of_a_short_budget(
+    server: MediaHoundServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(visit, "STORE_TIMEOUT", 30.0)  # any budget is short then
+    store = Hanging()
+    assert RequestsAuth(**server.credentials, store=store, timeout=8).token()
+    store.over.set()
+
+
+def test_renew_asks_even_if_it_joins_a_renewal_that_does_not(server: MediaHoundServer) -> None:
+    store = Hanging()
+    auth = RequestsAuth(**server.credentials, store=store)
+    now = time.time()
+    store.save(auth._source.settings.grant.key(server.client_secret), Token("x", now + 99, now))
+    getting = auth._source.live()
+    flight, _ = next(getting)
+    renewing = auth._source.renewed()
+    assert next(renewing)[0] is flight
+    store.over.set()
+    flight.wait(20)
+    assert drive(getting).access_token == "x"
+    assert drive(renewing).access_token != "x"
+    assert len(server.token_requests) == 1
+
+
+# Stores
+
+
+def test_a_dead_token_does_not_stay_because_a_fast_clock_has_dated_it(
+    server: MediaHoundServer,
+) -> None:
+    store = Apart()
+    one, other = (RequestsAuth(**server.credentials, store=store) for _ in range(2))
+    ahead = time.time() + 3600
+    key = one._source.settings.grant.key(server.client_secret)
+    store.save(key, Token("dead", ahead + 60, ahead))
+    for auth in (one, other):
+        assert requests.get(f"{server.url}/status/200", auth=auth, timeout=20).status_code == 200
+    assert len(server.token_requests) == 1
+    assert [call.status for call in server.api_calls] == [401, 200, 200]
+
+
+@pytest.mark.parametrize("rotating", [False, True])
+def test_what_is_forgotten_while_it_is_saved_is_not_kept(
+    rotating: bool, server: MediaHoundServer
+) -> None:
+    class Forgetful(Apart):
+        def save(self, key: str, token: Token) -> None:
+            if len(server.token_requests) == 1:
+                auth.forget()
+            super().save(key, token)
+
+    store = Forgetful()
+    secret = (lambda: server.client_secret) if rotating else server.client_secret
+    auth = RequestsAuth(server.client_id, secret, token_url=server.token_url, store=store)
+    auth.token()
+    auth.token()
+    assert len(server.token_requests) == 2
+
+
+def test_forget_forgets_what_came_by_a_callable_in_a_store_that_cannot_be_shared(
+    server: MediaHoundServer,
+) -> None:
+    auth = RequestsAuth(
+        server.client_id, lambda: server.client_secret, token_url=server.token_url, store=Apart()
+    )
+    auth.token()
+    auth.forget()
+    auth.token()
+    assert len(server.token_requests) == 2
+
+
+# What is shown
+
+
+@BOTH
+def test_no_frame_that_raises_holds_the_token_that_has_expired(
+    kind: type[Any], server: MediaHoundServer
+) -> None:
+    store = MemoryStore()
+    auth = kind(**server.credentials, store=store)
+    token = auth.token()
+    store._tokens.clear()
+    auth._cell.become(auth._cell.state._replace(renew_at=0.0, token=token._replace(expires_at=0)))
+    server.answer_token_requests(1, status=400, body={"error": "bad_day"})
+    library: Any = requests if kind is RequestsAuth else httpx
+    with pytest.raises(TokenRequestError) as caught:
+        library.get(f"{server.url}/status/200", auth=auth)
+    frames = [frame for frame, _ in traceback.walk_tb(caught.value.__traceback__)]
+    ours = [frame for frame in frames if "mediahound_auth/" in frame.f_code.co_filename]
+    assert ours
+    assert [frame for frame in ours if token.access_token in repr(frame.f_locals)] == []
+
+
+def test_a_secret_behind_an_error_of_a_transport_is_not_shown(server: MediaHoundServer) -> None:
+    class Talkative(HTTPAdapter):
+        def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> Any:
+            raise RuntimeError("it does not work") from ValueError(request.body)
+
+    with requests.Session() as session:
+        session.mount("http://", Talkative())
+        auth = RequestsAuth(**server.credentials, session=session)
+        with pytest.raises(TokenRequestError) as caught:
+            auth.token()
+    assert server.client_secret not in "".join(traceback.format_exception(caught.value))

@@ -1,0 +1,69 @@
+"""A renewal's dealings with a store: the order of two of them, and where no threads run."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+
+import pytest
+
+from mediahound_auth import MemoryStore, Token
+from mediahound_auth._core import store_session as visit
+from mediahound_auth._core.grant import Grant
+from mediahound_auth._core.store_session import Health, Visit
+
+
+class Elsewhere(MemoryStore):
+    """A store that might hang, and so gets a thread."""
+
+
+class Gone(MemoryStore):
+    """A store that cannot be reached."""
+
+    def load(self, key: str) -> Token | None:
+        raise ConnectionError(key)
+
+
+def test_a_visit_that_ends_well_during_an_outage_does_not_end_the_outage(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "mediahound_auth")
+    health = Health(Grant("id", "secret", "https://localhost/token"))
+    with Visit(MemoryStore(), "key", health, 30) as begun_before:
+        begun_before.load()
+        with Visit(Gone(), "key", health, 30) as during:
+            assert during.load() is None
+    with Visit(Gone(), "key", health, 30) as during:
+        assert during.load() is None
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    with Visit(MemoryStore(), "key", health, 30) as during:
+        during.load()
+    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
+
+
+@pytest.mark.parametrize("trouble", ["never run", "cannot be had"])
+def test_where_threads_do_not_run_the_store_is_used_all_the_same(
+    trouble: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    started: list[threading.Thread] = []
+
+    def start(thread: threading.Thread) -> None:
+        started.append(thread)
+        if trouble == "cannot be had":
+            raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    monkeypatch.setattr(visit, "THREAD_START", 0.01)
+    store, token = Elsewhere(), Token("t0ken", time.time() + 60, time.time())
+    health = Health(Grant("id", "secret", "https://localhost/token"))
+    with Visit(store, "key", health, 30) as during:
+        assert during.load() is None
+        assert during.lock(5)
+        [thread] = started
+        thread.run()  # at last: there is nothing left for it to do
+        during.save(token, instead_of=None)
+        assert during.load() == token
+    assert store.load("key") == token
+    with store.lock("key", 0):
+        assert caplog.records == []

@@ -1,0 +1,212 @@
+"""What is said when an answer or a URL is none, word for word; and the edges of when it is said."""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+from typing import Any
+
+import pytest
+from answer_promises import GRANT, KNOWN, SECRET, SENT_AT, keep
+
+from mediahound_auth import (
+    ConfigurationError,
+    InvalidClientError,
+    InvalidTokenResponse,
+    Token,
+    TokenEndpointUnavailable,
+    TokenRequestError,
+)
+from mediahound_auth._core.grant import Grant, TokenResponse
+from mediahound_auth._core.lifecycle import NEVER, State
+from mediahound_auth._core.origins import origin_of
+
+pytestmark = pytest.mark.once
+
+TOKEN = {"access_token": "f00-ba7", "token_type": "bearer", "expires_in": 60}
+PRINTABLE = "printable ASCII without blanks"
+NO_ANSWER = (
+    "what api.example.com answered (HTTP {status}) is not a token answer: {why}. "
+    "Check that token_url is the full URL of the token endpoint"
+)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "why"),
+    [
+        (200, b" \n", "it is empty"),
+        (200, b"<html>", "it is not JSON"),
+        (200, b"\xff", "it is not JSON"),
+        (200, b"[]", "it is not a JSON object"),
+        (200, b" " * ((1 << 20) + 1), "it is longer than 1048576 octets"),
+        (200, {}, "it has no access_token"),
+        (200, {**TOKEN, "access_token": 5}, "it has no access_token"),
+        (200, {**TOKEN, "access_token": ""}, "it has no access_token"),
+        (
+            200,
+            {**TOKEN, "access_token": "a b"},
+            "an access token is printable ASCII without blanks",
+        ),
+        (200, {**TOKEN, "token_type": "mac"}, "its token_type is not bearer"),
+        (200, {**TOKEN, "expires_in": "soon"}, "its expires_in is not a number of seconds"),
+        (200, {**TOKEN, "expires_in": True}, "its expires_in is not a number of seconds"),
+        (
+            200,
+            {**TOKEN, "expires_in": math.nan},
+            "its expires_in is not a finite number of seconds",
+        ),
+        (300, TOKEN, "it is a redirect, and those are never followed"),
+        (399, TOKEN, "it is a redirect, and those are never followed"),
+        (299, {"error": 5}, "it is neither a token nor an OAuth error"),
+        (400, TOKEN, "it is neither a token nor an OAuth error"),
+    ],
+)
+def test_what_is_no_token_answer_is_told_why(status: int, body: Any, why: str) -> None:
+    octets = body if isinstance(body, bytes) else json.dumps(body).encode()
+    error = keep(status, {}, octets)
+    assert isinstance(error, InvalidTokenResponse)
+    assert str(error) == NO_ANSWER.format(status=status, why=why)
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "body", "kind", "message"),
+    [
+        (
+            401,
+            {},
+            {"error": "invalid_client", "error_description": "Bad\tcredentials"},
+            InvalidClientError,
+            "the token endpoint api.example.com refused client 'MyClientId': invalid_client (Bad "
+            "credentials). Check the client id and the client secret (MEDIAHOUND_CLIENT_ID and "
+            "MEDIAHOUND_CLIENT_SECRET, if they come from the environment), and that "
+            "client_auth='mediahound' is the form this endpoint expects",
+        ),
+        (
+            400,
+            {},
+            {"error": "invalid_scope"},
+            TokenRequestError,
+            "the token endpoint api.example.com gave client 'MyClientId' no token: invalid_scope. "
+            "Ask for other scopes with scope=, or for none",
+        ),
+        (
+            400,
+            {},
+            {"error": "invalid_request"},
+            TokenRequestError,
+            "the token endpoint api.example.com gave client 'MyClientId' no token: invalid_request"
+            ". Perhaps client_auth='mediahound' is not the form this endpoint expects; the others "
+            "are 'client_secret_basic' and 'client_secret_post'",
+        ),
+        (
+            503,
+            {},
+            {},
+            TokenEndpointUnavailable,
+            "the token endpoint api.example.com has no time now: HTTP 503",
+        ),
+        (
+            429,
+            {"retry-after": " 7 "},
+            {},
+            TokenEndpointUnavailable,
+            "the token endpoint api.example.com has no time now: HTTP 429; it says to come back in "
+            "7 s",
+        ),
+    ],
+)
+def test_a_refusal_is_told_in_words(
+    status: int, headers: dict[str, str], body: Any, kind: type, message: str
+) -> None:
+    error = keep(status, headers, json.dumps(body).encode())
+    assert type(error) is kind
+    assert str(error) == message
+
+
+def test_what_is_quoted_is_cut_and_masked() -> None:
+    body = {"error": "e", "error_description": f"{KNOWN} {SECRET}" + "x" * 400}
+    error = keep(400, {}, json.dumps(body).encode())
+    assert isinstance(error, TokenRequestError)
+    assert error.error_description == "*** ***" + "x" * 293
+
+
+def test_of_two_private_texts_the_longer_one_is_masked_first() -> None:
+    # Otherwise "known-access-token" would leave the rest of a text that it begins.
+    grant = GRANT._replace(client_secret="known")
+    private = grant.private("known", [KNOWN])
+    assert private.sub("***", f"{KNOWN} known KNOWN") == "*** *** ***"
+
+
+def test_an_answer_s_own_token_is_quoted_by_no_error_either() -> None:
+    body = {"access_token": "f00-ba7", "error": "odd", "error_description": "not f00-ba7"}
+    error = keep(200, {}, json.dumps(body).encode())
+    assert isinstance(error, TokenRequestError)
+    assert error.error_description == "not ***"
+
+
+def test_a_scope_that_echoes_the_secret_is_masked() -> None:
+    grant = Grant("MyClientId", "TopSecret", "https://api.example.com/token")
+    body = json.dumps({**TOKEN, "scope": "a TopSecret  b"}).encode()
+    token = grant.token(TokenResponse(200, {}, body), sent_at=SENT_AT, secret="TopSecret")
+    assert token.scope == "a *** b"
+
+
+def test_slashes_in_ids_and_secrets_are_encoded_in_the_header_of_rfc_6749() -> None:
+    grant = Grant("a/b c", "d/e f", "https://api.example.com/token", "", "client_secret_basic")
+    header = grant.request("d/e f").headers["Authorization"]
+    assert base64.b64decode(header.removeprefix("Basic ")) == b"a%2Fb%20c:d%2Fe%20f"
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("https://a b", "a URL has no blanks, control characters or backslashes"),
+        ("ftp://a", "not an absolute http or https URL"),
+        (
+            "https://faß.example",
+            "an international name that has to be written in its ASCII form, xn--…",
+        ),
+    ],
+)
+def test_a_url_without_an_origin_is_told_why(url: str, why: str) -> None:
+    with pytest.raises(ValueError, match="^" + why.replace("…", ".") + "$"):
+        origin_of(url)
+
+
+# Edges of the rules that no other test would miss.
+
+A = Token("a", expires_at=100.0, requested_at=0.0)
+B = Token("b", expires_at=50.0, requested_at=10.0)
+HAS_A = State().obtained(A, 0.0, margin=0.0, jitter=0.0)
+
+
+def test_a_token_that_was_requested_at_the_same_moment_is_not_preferred() -> None:
+    assert not HAS_A.prefers(B._replace(requested_at=A.requested_at), None, 20.0)
+    assert HAS_A.prefers(B, None, 20.0)
+
+
+def test_one_that_has_just_expired_does_not_replace_a_live_one() -> None:
+    assert HAS_A.obtained(B, B.expires_at, margin=0.0, jitter=0.0) is HAS_A
+
+
+def test_a_token_raises_no_doubts_unless_told_and_keeps_the_count_of_calls() -> None:
+    assert HAS_A.doubts == 0
+    doubtful = HAS_A._replace(doubts=2, doubted_at=1.0, accepted=3)
+    assert doubtful.obtained(B, 20.0, margin=0.0, jitter=0.0).accepted == 3
+
+
+def test_a_failure_that_knows_no_retry_after_waits_as_any_other() -> None:
+    failed = HAS_A.failed(ConfigurationError("no secret"), 200.0, jitter=0.0, waited_for=True)
+    assert failed.retry_at == 201.0
+
+
+def test_acceptance_is_counted_only_where_there_are_doubts_and_a_replay_ends_them() -> None:
+    assert HAS_A.was_accepted("a", replayed=False) is HAS_A
+    doubtful = HAS_A._replace(doubts=2, doubted_at=1.0, accepted=3)
+    assert doubtful.was_accepted("a", replayed=True) == HAS_A
+    assert HAS_A.doubted_at == NEVER
+
+
+def test_a_state_shows_no_token() -> None:
+    assert repr(State()).startswith("State(token=None, authorization=Ellipsis, renew_at=-inf, ")

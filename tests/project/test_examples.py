@@ -1,0 +1,52 @@
+"""Each example runs as a user would run it: as a script, with no credentials set."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from commands import installed
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+SCRIPTS = sorted(path.name for path in EXAMPLES.glob("*.py") if path.name != "where.py")
+
+# What an example needs that pip does not bring.
+PROGRAMS = {"hosts_sharing_redis.py": "redis-server", "from_the_shell.py": "curl"}
+
+
+def run(script: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", EXAMPLES / script],
+        env={name: value for name, value in os.environ.items() if "MEDIAHOUND" not in name},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    return done.stdout
+
+
+def test_there_is_one_example_for_each_way_of_use() -> None:
+    assert len(SCRIPTS) >= 7
+
+
+@pytest.mark.parametrize("script", [name for name in SCRIPTS if name != "quickstart.py"])
+def test_the_example_gets_its_answers(script: str) -> None:
+    if program := PROGRAMS.get(script):
+        installed(program)
+    printed = run(script)
+    assert "Gladiator" in printed or "200" in printed
+
+
+def test_the_quickstart_tells_the_whole_story_and_keeps_the_secret() -> None:
+    printed = run("quickstart.py")
+    assert "stand-in for MediaHound" in printed
+    assert "grant_type=client_credentials&client_id=MyClientId&client_secret=********" in printed
+    assert "MyClientSecret" not in printed
+    # Three; one more where the machine is so busy that the first token ages before its time is up.
+    assert re.search(r"^7 calls answered, [34] token requests\.$", printed, re.MULTILINE)

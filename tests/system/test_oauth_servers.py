@@ -1,0 +1,201 @@
+"""Against authorization servers that we did not write: django-oauth-toolkit, and one of Authlib's.
+
+Both take the secret in the header or in the body, and so MediaHound's form, which has it in both.
+In a Basic header, both expect id and secret form-encoded, as RFC 6749 §2.3.1 has it, and Authlib
+does not know "+" for a blank. MediaHound's form has them there as they are. A secret that is
+misread there is right in the body, where both look next; but an id that is misread, for a colon or
+for what looks encoded, "%41", is nobody's to Authlib, which then looks no further.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Iterator
+from typing import Any, get_args
+
+import httpx
+import pytest
+import requests
+from oauth_servers import OAuthServer
+
+from mediahound_auth import InvalidClientError, Token, TokenRequestError
+from mediahound_auth._core.grant import ClientAuth
+from mediahound_auth.httpx import MediaHoundAuth as HttpxAuth
+from mediahound_auth.requests import MediaHoundAuth as RequestsAuth
+from mediahound_auth.testing import MediaHoundServer
+
+# These servers bring libraries of their own along, which those we can do with may be too old for.
+pytestmark = pytest.mark.once
+
+FORMS = get_args(ClientAuth)
+SERVERS = ["django-oauth-toolkit", "authlib"]
+ODD = [
+    *(("requests", odd) for odd in [":", "%", "%41", "+", "&", "=", " ", "ü", "🎬"]),
+    *((library, ":%+&= ü🎬") for library in ["requests", "httpx", "async httpx"]),
+]
+
+
+@pytest.fixture(scope="module", params=SERVERS)
+def oauth_server(request: pytest.FixtureRequest) -> Iterator[OAuthServer]:
+    with OAuthServer(request.param) as server:
+        yield server
+
+
+@pytest.fixture(scope="module", params=SERVERS)
+def short_lived(request: pytest.FixtureRequest) -> Iterator[OAuthServer]:
+    """Its tokens live for two seconds."""
+    with OAuthServer(request.param, lifetime=2) as server:
+        yield server
+
+
+@pytest.fixture(params=["requests", "httpx", "async httpx"])
+def library(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def auth_for(library: str, *arguments: Any, **options: Any) -> RequestsAuth | HttpxAuth:
+    kind = RequestsAuth if library == "requests" else HttpxAuth
+    return kind(*arguments, **options)
+
+
+def post(auth: RequestsAuth | HttpxAuth, url: str) -> int:
+    """The status of a call with a body, which a replay has to send once more."""
+    if isinstance(auth, RequestsAuth):
+        return requests.post(url, data=b"Gladiator", auth=auth, timeout=20).status_code
+    return httpx.post(url, content=b"Gladiator", auth=auth, timeout=20).status_code
+
+
+async def post_async(auth: HttpxAuth, url: str) -> int:
+    async with httpx.AsyncClient(auth=auth, timeout=20) as client:
+        return (await client.post(url, content=b"Gladiator")).status_code
+
+
+def call(library: str, auth: RequestsAuth | HttpxAuth, url: str) -> int:
+    if library == "async httpx":
+        assert isinstance(auth, HttpxAuth)
+        return asyncio.run(post_async(auth, url))
+    return post(auth, url)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_call_gets_its_token_and_a_revoked_one_is_replaced(
+    oauth_server: OAuthServer, library: str, client_id: str, form: ClientAuth
+) -> None:
+    oauth_server.add_client(client_id, "secret")
+    auth = auth_for(
+        library, client_id, "secret", token_url=oauth_server.token_url, client_auth=form
+    )
+    assert call(library, auth, f"{oauth_server.url}/api") == 200
+    token = auth.token()
+    assert token.scope == "public_profile"
+    assert token.expires_at - token.requested_at == pytest.approx(oauth_server.lifetime)
+    assert oauth_server.issued(client_id) == 1
+    oauth_server.revoke(client_id)
+    assert call(library, auth, f"{oauth_server.url}/api") == 200
+    assert auth.token().access_token != token.access_token
+
+
+def test_a_scope_is_granted_and_another_one_is_refused(
+    oauth_server: OAuthServer, library: str, client_id: str
+) -> None:
+    oauth_server.add_client(client_id, "secret")
+
+    def token(scope: str) -> Token:
+        url = oauth_server.token_url
+        return auth_for(library, client_id, "secret", token_url=url, scope=scope).token()
+
+    assert token("public_profile write").scope == "public_profile write"
+    if oauth_server.name == "authlib":
+        # RFC 6749 §3.3 lets a server grant less than was asked for, if it says so.
+        assert token("public_profile admin").scope == "public_profile"
+    else:
+        with pytest.raises(TokenRequestError, match="invalid_scope") as caught:
+            token("public_profile admin")
+        assert caught.value.error == "invalid_scope"
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("wrong", ["id", "secret"])
+def test_a_wrong_client_is_told_in_words(
+    oauth_server: OAuthServer, library: str, client_id: str, form: ClientAuth, wrong: str
+) -> None:
+    oauth_server.add_client(client_id, "secret")
+    name = client_id if wrong == "secret" else f"{uuid.uuid4()}"
+    secret = "wr0ng" if wrong == "secret" else "secret"
+    auth = auth_for(library, name, secret, token_url=oauth_server.token_url, client_auth=form)
+    with pytest.raises(InvalidClientError, match=f"client_auth='{form}'") as caught:
+        auth.token()
+    assert caught.value.error == "invalid_client"
+    assert "wr0ng" not in str(caught.value)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(("library", "odd"), ODD)
+def test_odd_secrets_arrive_as_they_are(
+    oauth_server: OAuthServer, library: str, client_id: str, form: ClientAuth, odd: str
+) -> None:
+    secret = f"{odd}-secret-{odd}"
+    oauth_server.add_client(client_id, secret)
+    auth = auth_for(library, client_id, secret, token_url=oauth_server.token_url, client_auth=form)
+    assert call(library, auth, f"{oauth_server.url}/api") == 200
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(("library", "odd"), ODD)
+def test_odd_ids_arrive_as_they_are(
+    oauth_server: OAuthServer, library: str, form: ClientAuth, odd: str
+) -> None:
+    name = f"id{odd}-{uuid.uuid4()}-{odd}"
+    oauth_server.add_client(name, "secret")
+    auth = auth_for(library, name, "secret", token_url=oauth_server.token_url, client_auth=form)
+    misread = ":" in odd or "%41" in odd
+    if oauth_server.name == "authlib" and form == "mediahound" and misread:
+        with pytest.raises(InvalidClientError, match="client_auth='mediahound'"):
+            call(library, auth, f"{oauth_server.url}/api")
+    else:
+        assert call(library, auth, f"{oauth_server.url}/api") == 200
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("only", ["client_secret_basic", "client_secret_post"])
+def test_a_client_may_be_held_to_one_form(
+    oauth_server: OAuthServer, library: str, client_id: str, form: ClientAuth, only: str
+) -> None:
+    oauth_server.add_client(client_id, "secret", only)
+    url = oauth_server.token_url
+    auth = auth_for(library, client_id, "secret", token_url=url, client_auth=form)
+    if oauth_server.name == "authlib" and form not in ("mediahound", only):
+        with pytest.raises(InvalidClientError, match=f"client_auth='{form}'"):
+            call(library, auth, f"{oauth_server.url}/api")
+    else:
+        assert call(library, auth, f"{oauth_server.url}/api") == 200
+
+
+@pytest.mark.parametrize("strict_form", ["client_secret_basic", "client_secret_post"])
+def test_a_server_that_forbids_two_ways_at_once_is_told_in_words(
+    library: str, client_id: str, strict_form: ClientAuth
+) -> None:
+    with MediaHoundServer(client_id=client_id, client_auth=strict_form) as strict:
+        auth = auth_for(library, **strict.credentials)
+        with pytest.raises(TokenRequestError) as caught:
+            call(library, auth, f"{strict.url}/1.3/search/all/Gladiator")
+    assert caught.value.error == "invalid_request"
+    assert str(caught.value).endswith(
+        ". Perhaps client_auth='mediahound' is not the form this endpoint expects; the others are "
+        "'client_secret_basic' and 'client_secret_post'"
+    )
+
+
+def test_calls_go_on_while_tokens_expire(
+    short_lived: OAuthServer, library: str, client_id: str
+) -> None:
+    short_lived.add_client(client_id, "secret")
+    auth = auth_for(library, client_id, "secret", token_url=short_lived.token_url)
+    first = auth.token()
+    calls = 0
+    while not calls or auth.token().access_token == first.access_token:
+        assert call(library, auth, f"{short_lived.url}/api") == 200
+        calls += 1
+    assert call(library, auth, f"{short_lived.url}/api") == 200
+    assert 2 <= short_lived.issued(client_id) <= 2 + calls

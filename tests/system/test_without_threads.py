@@ -1,0 +1,105 @@
+"""Where threads never run, as in uWSGI without `enable-threads`: who calls does the work."""
+
+from __future__ import annotations
+
+import threading
+import traceback
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+from test_concurrency import BOTH, Library
+
+import mediahound_auth as mh
+from mediahound_auth._core import renewal as flight
+from mediahound_auth._core import store_session as visit
+from mediahound_auth._core.grant import TokenRequest
+from mediahound_auth.httpx import MediaHoundAuth as HttpxAuth
+from mediahound_auth.stores import FileStore
+from mediahound_auth.testing import MediaHoundServer
+
+
+@pytest.fixture(params=["never runs", "cannot be had"])
+def no_threads(
+    request: pytest.FixtureRequest,
+    server: MediaHoundServer,  # noqa: ARG001  # to be started before
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """From now on the only threads that start are those of the `server`'s connections."""
+    start = threading.Thread.start
+
+    def do_not(thread: threading.Thread) -> None:
+        if getattr(getattr(thread, "_target", None), "__name__", "") == "process_request_thread":
+            start(thread)
+        elif request.param == "cannot be had":
+            raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", do_not)
+
+
+@BOTH
+@pytest.mark.usefixtures("no_threads")
+def test_the_caller_gets_its_token_by_itself(library: Library, server: MediaHoundServer) -> None:
+    with library(server) as (_, call):
+        assert call("GET", f"{server.url}/status/200").status_code == 200
+    assert len(server.token_requests) == 1
+
+
+def test_the_caller_begins_while_there_is_time_left() -> None:
+    for budget, patience in ((0.5, 0.25), (1.0, 0.5), (30.0, flight.THREAD_START)):
+        made = flight.Flight(lambda _: None, budget)
+        assert made._begin_by - made._started == pytest.approx(patience)
+
+
+@pytest.mark.usefixtures("no_threads")
+def test_whose_time_is_up_does_not_begin() -> None:
+    begun: list[flight.Flight] = []
+    flight.Flight(begun.append, 0.0).wait(20)
+    assert begun == []
+
+
+@pytest.mark.usefixtures("no_threads")
+def test_a_store_is_used_all_the_same(
+    server: MediaHoundServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(visit, "THREAD_START", 0.01)
+    for _ in range(2):  # as in two processes: each store is a new one
+        store = FileStore(tmp_path / "tokens")
+        assert HttpxAuth(**server.credentials, store=store).token().access_token
+    assert len(server.token_requests) == 1
+
+
+@pytest.mark.usefixtures("no_threads")
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_task_gets_an_answer_or_an_error_within_its_budget(
+    backend: str, server: MediaHoundServer
+) -> None:
+    auth = HttpxAuth(**server.credentials, timeout=0.3)
+
+    async def call() -> Any:
+        async with httpx.AsyncClient(auth=auth) as client:
+            try:
+                return (await client.get(f"{server.url}/status/200")).status_code
+            except httpx.RequestError as error:
+                return type(error)
+
+    outcome = anyio.run(call, backend=backend)
+    assert outcome == 200 or issubclass(outcome, mh.TokenEndpointUnavailable)
+
+
+@pytest.mark.usefixtures("no_threads")
+def test_ctrl_c_while_the_caller_renews_by_itself_is_ctrl_c_and_shows_no_secret(
+    server: MediaHoundServer,
+) -> None:
+    def interrupt(request: TokenRequest, _: float) -> Any:
+        body = request.body  # as in the frames of an HTTP library
+        raise KeyboardInterrupt(len(body))
+
+    auth = HttpxAuth(**server.credentials)
+    auth._source._send = interrupt
+    with pytest.raises(KeyboardInterrupt) as caught:
+        auth.token()
+    shown = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    assert server.client_secret not in "".join(shown.format())
