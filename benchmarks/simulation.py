@@ -15,7 +15,7 @@ from heapq import heappop, heappush
 from math import inf
 from random import Random
 
-from mediahound_auth._core.lifecycle import LOOK_EVERY, State, Step, patience_at_lock
+from mediahound_auth._core.lifecycle import STORE_POLL_INTERVAL, Action, State, store_lock_timeout
 from mediahound_auth._core.response import lifetime
 from mediahound_auth.errors import TokenEndpointUnavailable
 from mediahound_auth.stores import MemoryStore
@@ -41,7 +41,7 @@ class Tally:
         requests: token requests in each second, as counted from the expiry.
         calls: API calls that have ended.
         failed: those that got no token, or a 401 that was not repaired.
-        repaired: those that got a 401 and were replayed with a new token.
+        repaired: those that got a 401 and were retried with a new token.
         waited: those that waited for a token, for longer than NOTICEABLE.
         longest_wait: the longest wait for a token, in seconds.
     """
@@ -67,7 +67,7 @@ class Tally:
 
 
 @dataclass
-class Flight:
+class Renewal:
     """A renewal under way, as in flight.py. A worker makes one call at a time, so one waits."""
 
     deadline: float
@@ -79,8 +79,8 @@ class Flight:
 
 
 # What goes on after so many seconds, or when a flight has landed.
-Process = Generator[float | Flight, None, None]
-Waiting = Generator[float | Flight, None, Token | None]
+Process = Generator[float | Renewal, None, None]
+Waiting = Generator[float | Renewal, None, Token | None]
 
 
 class World:
@@ -105,7 +105,7 @@ class World:
         while self._agenda[0][0] < until:
             self.now, _, process = heappop(self._agenda)
             pause = next(process, None)
-            if isinstance(pause, Flight):
+            if isinstance(pause, Renewal):
                 pause.waiting = process
             elif pause is not None:
                 self.resume(process, pause)
@@ -143,7 +143,7 @@ class Worker:
         self.store = store
         self.state = State()
         self.obtain(first)
-        self.flight: Flight | None = None
+        self.flight: Renewal | None = None
 
     def calls(self) -> Process:
         """One call after another, for ever."""
@@ -157,49 +157,49 @@ class Worker:
                 token = yield from self.replacement(token.access_token)
                 accepted = repaired = world.accepts(token)
             if token is not None and accepted:
-                self.state = self.state.was_accepted(token.access_token, replayed=repaired)
+                self.state = self.state.on_accepted(token.access_token, retried=repaired)
             world.tally.call(world.now - began, accepted=accepted, repaired=repaired)
 
     def live(self) -> Waiting:
         """As TokenSource.live."""
-        step = self.state.step(self.world.now)
-        if step is Step.RENEW:
+        step = self.state.next_action(self.world.now)
+        if step is Action.RENEW:
             flight = self.join(waited_for=True)
             yield flight
             return flight.outcome
-        if step is Step.USE_AND_RENEW:
+        if step is Action.USE_AND_RENEW:
             self.join()
             self.state = self.state.renewing(self.world.now, BUDGET)
-        return None if step is Step.GIVE_UP else self.state.token
+        return None if step is Action.GIVE_UP else self.state.token
 
     def replacement(self, rejected: str) -> Waiting:
         """As TokenSource.replacement."""
-        while (step := self.state.step_after_401(rejected, self.world.now)) is Step.RENEW:
+        while (step := self.state.action_after_401(rejected, self.world.now)) is Action.RENEW:
             flight = self.join(waited_for=True, rejected=rejected)
             yield flight
             if flight.outcome is None or flight.outcome.access_token != rejected:
                 return flight.outcome
             if flight.rejected == rejected:
                 return None
-        return self.state.token if step is Step.USE else None
+        return self.state.token if step is Action.USE else None
 
-    def join(self, *, waited_for: bool = False, rejected: str | None = None) -> Flight:
+    def join(self, *, waited_for: bool = False, rejected: str | None = None) -> Renewal:
         if self.flight is None or self.flight.landed:
-            self.flight = Flight(self.world.now + BUDGET, rejected)
+            self.flight = Renewal(self.world.now + BUDGET, rejected)
             self.world.resume(self.fly(self.flight))
         self.flight.waited_for |= waited_for
         return self.flight
 
-    def fly(self, flight: Flight) -> Process:
+    def fly(self, flight: Renewal) -> Process:
         """As TokenSource._fetch: look into the store until it is locked, then ask and save."""
         world, store, locked = self.world, self.store, False
         yield store.trip
         found = self.better(flight)
         if found is None:
             left = flight.deadline - world.now
-            until = world.now + patience_at_lock(left, world.random.random())
+            until = world.now + store_lock_timeout(left, world.random.random())
             while not (found or locked or world.now >= until):
-                locked = yield from self.lock(min(until, world.now + LOOK_EVERY))
+                locked = yield from self.lock(min(until, world.now + STORE_POLL_INTERVAL))
                 yield store.trip
                 found = self.better(flight)
         token, wait = (found, 0.0) if found else world.ask()
@@ -207,7 +207,7 @@ class Worker:
         if world.now < flight.deadline:
             if found is None:
                 yield store.trip
-                store.save("", self.state.recognised(token))
+                store.save("", self.state.marked_if_returned_again(token))
             self.obtain(token, doubtful=found is None and flight.rejected is not None)
             flight.outcome = token
         else:
@@ -219,9 +219,9 @@ class Worker:
             yield store.trip
             store.locked = False
 
-    def better(self, flight: Flight) -> Token | None:
+    def better(self, flight: Renewal) -> Token | None:
         found, now = self.store.load(""), self.world.now
-        return found if found and self.state.prefers(found, flight.rejected, now) else None
+        return found if found and self.state.is_improved_by(found, flight.rejected, now) else None
 
     def lock(self, until: float) -> Generator[float, None, bool]:
         """Take the store's lock, if it can be had until then."""
@@ -242,7 +242,7 @@ class Worker:
             doubtful=doubtful,
         )
 
-    def fail(self, flight: Flight) -> None:
+    def fail(self, flight: Renewal) -> None:
         error, jitter = TokenEndpointUnavailable("no answer in time"), self.world.random.random()
         self.state = self.state.failed(
             error, self.world.now, jitter=jitter, waited_for=flight.waited_for

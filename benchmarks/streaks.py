@@ -46,11 +46,11 @@ def always_401(contenders: Iterable[Contender], scale: Scale) -> Table:
     """The API rejects every token, fresh ones too."""
 
     def reject(server: MediaHoundServer) -> None:
-        server.reject_api_calls = True
+        server.reject_api_requests = True
 
     rows = []
     for contender in contenders:
-        with serving(reissue=False) as server:
+        with serving(return_same_token=False) as server:
             rows.append(_streak(contender, server, scale.calls, event=reject))
     note = (
         f"{scale.calls} calls to an API that has begun to answer 401 to every token, while the"

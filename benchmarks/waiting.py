@@ -45,7 +45,10 @@ def under_load(contenders: Iterable[Contender], scale: Scale) -> Table:
     for contender in contenders:
         # Everybody takes its token for over, or nearly, that long after it was issued.
         lifetime = scale.life + contender.leeway
-        with serving(reissue=False, lifetime=lifetime) as server, asyncio.Runner() as runner:
+        with (
+            serving(return_same_token=False, lifetime=lifetime) as server,
+            asyncio.Runner() as runner,
+        ):
             with opened(contender, server.credentials, runner) as opening:
                 opening.get(api(server)).raise_for_status()
                 load = _Load(server, scale)

@@ -13,7 +13,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from docs.svg import Arrow, Box, drawing
-from mediahound_auth._core.lifecycle import State, Step
+from mediahound_auth._core.lifecycle import Action, State
 from mediahound_auth.errors import TokenEndpointUnavailable
 from mediahound_auth.token import Token
 
@@ -64,20 +64,23 @@ class Move(NamedTuple):
 
 def phase(state: State, now: float) -> Phase:
     """Which phase that is, by what the rules have callers do."""
-    step = state.step(now)
-    if step is Step.RENEW:
+    step = state.next_action(now)
+    if step is Action.RENEW:
         return Phase.ABSENT
-    if step is Step.GIVE_UP:
+    if step is Action.GIVE_UP:
         return Phase.FAILING
-    if step is Step.USE_AND_RENEW:
+    if step is Action.USE_AND_RENEW:
         return Phase.AGEING
     assert state.token is not None
-    if now >= state.ages_at:
+    if now >= state.renewal_due_at:
         return Phase.RENEWING
     forgiven = state._replace(retry_at=now)  # of a failure, which has a 401 given up on, too
-    if state.doubts and forgiven.step_after_401(state.token.access_token, now) is Step.GIVE_UP:
+    if (
+        state.unconfirmed
+        and forgiven.action_after_401(state.token.access_token, now) is Action.GIVE_UP
+    ):
         return Phase.DOUBTED
-    return Phase.REISSUED if state.token.reissued else Phase.FRESH
+    return Phase.REISSUED if state.token.returned_again else Phase.FRESH
 
 
 def moves() -> set[Move]:
@@ -113,8 +116,8 @@ def _following(situation: Situation) -> Iterator[tuple[str, Situation]]:
 
 def _next(state: State, now: float) -> float | None:
     """The next moment at which another rule may hold."""
-    doubts = [state.doubted_at + wait for wait in (1, 2, 4, 8, 16, 32, 60)]
-    moments = [state.renew_at, state.ages_at, state.retry_at, *doubts]
+    doubts = [state.unconfirmed_at + wait for wait in (1, 2, 4, 8, 16, 32, 60)]
+    moments = [state.renew_at, state.renewal_due_at, state.retry_at, *doubts]
     if state.token:
         moments.append(state.token.expires_at)
     return min((moment for moment in moments if moment > now), default=None)
@@ -122,18 +125,18 @@ def _next(state: State, now: float) -> float | None:
 
 def _calls(state: State, now: float) -> Iterator[tuple[str, Situation]]:
     """A call comes, or is answered."""
-    step = state.step(now)
-    if step is Step.USE_AND_RENEW:
+    step = state.next_action(now)
+    if step is Action.USE_AND_RENEW:
         yield "call", Situation(state.renewing(now, BUDGET), now, Asking.EARLY)
-    elif step is Step.RENEW:
+    elif step is Action.RENEW:
         yield "call", Situation(state, now, Asking.NEEDED)
     if state.token is None:
         return
     access_token = state.token.access_token
-    if state.step_after_401(access_token, now) is Step.RENEW:
+    if state.action_after_401(access_token, now) is Action.RENEW:
         yield "401", Situation(state, now, Asking.REJECTED)
-    for replayed in (True, False):
-        yield "accepted", Situation(state.was_accepted(access_token, replayed=replayed), now)
+    for retried in (True, False):
+        yield "accepted", Situation(state.on_accepted(access_token, retried=retried), now)
 
 
 def _outcomes(state: State, now: float, asking: Asking) -> Iterator[tuple[str, Situation]]:
@@ -161,11 +164,11 @@ def _essence(situation: Situation) -> Situation:
     state, now, asking = situation
     since = {
         name: round(getattr(state, name) - now, 3)
-        for name in ("renew_at", "ages_at", "failed_at", "retry_at", "doubted_at")
+        for name in ("renew_at", "renewal_due_at", "failed_at", "retry_at", "unconfirmed_at")
     }
     token = state.token and Token(
         "token", state.token.expires_at - now, state.token.requested_at - now, None,
-        state.token.reissued,
+        state.token.returned_again,
     )  # fmt: skip
     failure = state.failure and DOWN
     state = state._replace(token=token, authorization="", failure=failure, **since)

@@ -16,6 +16,7 @@ from os import PathLike
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from mediahound_auth._core.origins import origin_of
 from mediahound_auth.errors import (
     ConfigurationError,
     InvalidClientError,
@@ -31,18 +32,18 @@ if TYPE_CHECKING:
 
     from mediahound_auth._core.grant import Grant
     from mediahound_auth._core.origins import Origin
-    from mediahound_auth._core.renewal import Flight
+    from mediahound_auth._core.renewal import Renewal
 
 __all__ = [
-    "origin_refused",
     "renewal_failed",
     "renewed",
-    "replayed",
-    "store_exposed",
+    "request_retried",
     "store_failed",
+    "store_locking_unavailable",
+    "store_permissions_fixed",
     "store_recovered",
-    "store_unlocked",
     "token_requested",
+    "token_withheld",
 ]
 
 log: logging.Logger = logging.getLogger("mediahound_auth")
@@ -53,7 +54,7 @@ for _logger in (log, logging.getLogger("stamina")):
 
 # Each record has all of these, so that a format may name any of them; None is: does not apply.
 FIELDS = (
-    *("event", "outcome", "client_id", "token_host", "expires_in", "attempt", "duration"),
+    *("event", "outcome", "client_id", "server", "expires_in", "attempt", "duration"),
     *("background", "operation", "origin"),
 )
 
@@ -68,8 +69,8 @@ OUTCOMES: Mapping[type[MediaHoundAuthError], str] = {
 METRICS: Mapping[str, tuple[str, str]] = {
     "token_requests": ("{request}", "Requests to the token endpoint, each attempt of a renewal"),
     "token_request.duration": ("s", "How long they took"),
-    "background_renewals": ("{renewal}", "Renewals that nobody waited for"),
-    "replays": ("{request}", "Requests that got a 401 and were sent again with another token"),
+    "renewals": ("{renewal}", "Renewals of the access token, in the background or waited for"),
+    "retries": ("{request}", "Requests that got a 401 and were retried with another token"),
     "store_failures": ("{failure}", "Operations that a token store did not do"),
 }
 # Seconds: what OpenTelemetry's conventions advise for HTTP requests. Its own begin at 5.
@@ -91,35 +92,33 @@ def token_requested(
     _log(logging.DEBUG, message, arguments, "token_request", outcome, grant, fields)
 
 
-def renewed(grant: Grant, flight: Flight, token: Token, *, found: bool = False) -> None:
+def renewed(grant: Grant, flight: Renewal, token: Token, *, found: bool = False) -> None:
     """A renewal has brought `token`, or `found` it in the store."""
     expires_in = token.expires_at - time.time()
-    outcome = "found" if found else _outcome(token)
+    outcome = "from_store" if found else _outcome(token)
     message = "token from %s, good for %.0f s"
     arguments = ("the store" if found else "the token endpoint", expires_in)
     fields = {"expires_in": round(expires_in), **_of(flight)}
-    if not flight.waited_for:
-        _count("background_renewals", grant, outcome=outcome)
+    _count("renewals", grant, outcome=outcome, background=not flight.waited_for)
     _log(logging.INFO, message, arguments, "renewal", outcome, grant, fields)
 
 
-def renewal_failed(grant: Grant, flight: Flight, error: MediaHoundAuthError) -> None:
+def renewal_failed(grant: Grant, flight: Renewal, error: MediaHoundAuthError) -> None:
     """A renewal has brought nothing."""
     outcome = _outcome(error)
-    if not flight.waited_for:
-        _count("background_renewals", grant, outcome=outcome)
+    _count("renewals", grant, outcome=outcome, background=not flight.waited_for)
     _log(logging.WARNING, "no token: %s", (error,), "renewal", outcome, grant, _of(flight))
 
 
-def replayed(grant: Grant, status: int) -> None:
+def request_retried(grant: Grant, status: int) -> None:
     """A request that got a 401 was sent again with another token, and got this HTTP status."""
-    outcome = "rejected" if status == 401 else "unclear" if status >= 500 else "accepted"
-    message = "replayed a request with another token: HTTP %d"
-    _count("replays", grant, outcome=outcome)
-    _log(logging.INFO, message, (status,), "replay", outcome, grant)
+    outcome = "rejected" if status == 401 else "server_error" if status >= 500 else "accepted"
+    message = "retried a request with another token: HTTP %d"
+    _count("retries", grant, outcome=outcome)
+    _log(logging.INFO, message, (status,), "retry", outcome, grant)
 
 
-def origin_refused(grant: Grant, origin: Origin) -> None:
+def token_withheld(grant: Grant, origin: Origin) -> None:
     """A request went to an origin that gets no token."""
     message = (
         "no token is sent to %s: it is not the token endpoint's origin. If it is meant to get one, "
@@ -127,7 +126,7 @@ def origin_refused(grant: Grant, origin: Origin) -> None:
     )
     name = str(origin)
     fields = {"origin": name}
-    _log(logging.WARNING, message, (name, name), "origin", "refused", grant, fields)
+    _log(logging.WARNING, message, (name, name), "origin", "not_allowed", grant, fields)
 
 
 def store_failed(grant: Grant, operation: str, error: BaseException, *, again: bool) -> None:
@@ -150,28 +149,28 @@ def store_recovered(grant: Grant) -> None:
     _log(logging.INFO, "the token store works again", (), "store", "recovered", grant)
 
 
-def store_exposed(path: PathLike[str], mode: int) -> None:
+def store_permissions_fixed(path: PathLike[str], mode: int) -> None:
     """What a file store keeps could be read by others."""
     message = "others could access %s (mode %03o): now only its owner can"
-    _log(logging.WARNING, message, (path, mode), "store", "exposed")
+    _log(logging.WARNING, message, (path, mode), "store", "permissions_fixed")
 
 
-def store_unlocked(path: PathLike[str], error: OSError) -> None:
+def store_locking_unavailable(path: PathLike[str], error: OSError) -> None:
     """A file store stands on a file system that has no locks."""
     message = (
         "%s cannot be locked (%s): processes that share it may renew the token at the same time"
     )
-    _log(logging.WARNING, message, (path, error.strerror), "store", "unlocked")
+    _log(logging.WARNING, message, (path, error.strerror), "store", "no_locking")
 
 
 def _outcome(result: Token | MediaHoundAuthError) -> str:
     """What asking for a token came to: one of a few words, whatever the endpoint says."""
     if isinstance(result, Token):
-        return "reissued" if result.reissued else "issued"
+        return "same_token" if result.returned_again else "issued"
     return OUTCOMES.get(type(result), "error")
 
 
-def _of(flight: Flight) -> dict[str, object]:
+def _of(flight: Renewal) -> dict[str, object]:
     return {
         "attempt": flight.attempts,
         "duration": flight.age,
@@ -188,26 +187,34 @@ def _log(
     grant: Grant | None = None,
     fields: Mapping[str, object] = MappingProxyType({}),
 ) -> None:
-    extra = dict.fromkeys(FIELDS) | {"event": event, "outcome": outcome} | _who(grant)
+    extra: dict[str, object] = dict.fromkeys(FIELDS) | {"event": event, "outcome": outcome}
+    if grant:
+        extra |= {"client_id": grant.client_id, "server": grant.host}
     with suppress(Exception):  # what watches must not break what it watches
         log.log(level, message, *arguments, extra={**extra, **fields})
 
 
-def _count(counter: str, grant: Grant, **attributes: str) -> None:
+def _count(counter: str, grant: Grant, **attributes: str | int) -> None:
     # Who has not imported this has set no meter provider either: nobody counts.
     if "opentelemetry.metrics" in sys.modules:
         with suppress(Exception):
-            _counter(counter).add(1, _who(grant) | attributes)
+            _counter(counter).add(1, _attributes(grant) | attributes)
 
 
-def _record(histogram: str, value: float, grant: Grant, **attributes: str) -> None:
+def _record(histogram: str, value: float, grant: Grant, **attributes: str | int) -> None:
     if "opentelemetry.metrics" in sys.modules:
         with suppress(Exception):
-            _histogram(histogram).record(value, _who(grant) | attributes)
+            _histogram(histogram).record(value, _attributes(grant) | attributes)
 
 
-def _who(grant: Grant | None) -> dict[str, str]:
-    return {"client_id": grant.client_id, "token_host": grant.host} if grant else {}
+def _attributes(grant: Grant) -> dict[str, str | int]:
+    # OpenTelemetry's own names for the two parts of an address.
+    server = origin_of(grant.token_url)
+    return {
+        "client_id": grant.client_id,
+        "server.address": server.host,
+        "server.port": server.port,
+    }
 
 
 @cache

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["missing"]
+__all__ = ["missing_extra"]
 
 
-def missing(
+def missing_extra(
     error: ModuleNotFoundError, what: str, extra: str, *libraries: str
 ) -> ModuleNotFoundError:
     """What to raise for `error`: `what` needs one of `libraries`, which `extra` installs.

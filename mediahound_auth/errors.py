@@ -74,11 +74,11 @@ class TokenEndpointUnavailable(TokenRequestError):
     `__cause__` is the HTTP library's own error, where there was one.
 
     Attributes:
-        transient: False where trying again cannot help before something is put right, as with a
+        retryable: False where trying again cannot help before something is put right, as with a
             certificate that is not trusted.
     """
 
-    transient: bool = True
+    retryable: bool = True
 
 
 class InvalidTokenResponse(TokenRequestError):
@@ -86,10 +86,10 @@ class InvalidTokenResponse(TokenRequestError):
 
 
 # Which error of an adapter stands for which of the above.
-Kinds = Mapping[type[MediaHoundAuthError], type[MediaHoundAuthError]]
+ErrorTypes = Mapping[type[MediaHoundAuthError], type[MediaHoundAuthError]]
 
 
-def again(error: MediaHoundAuthError, kinds: Kinds) -> MediaHoundAuthError:
+def again(error: MediaHoundAuthError, kinds: ErrorTypes) -> MediaHoundAuthError:
     """A new exception that says the same as `error`, of the kind that stands for its type.
 
     Callers that share a failure each get an exception of their own: a raised exception belongs to

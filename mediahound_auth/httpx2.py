@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from mediahound_auth._extras import missing
+from mediahound_auth._extras import missing_extra
 
 try:
     import httpx2
 except ModuleNotFoundError as _error:
-    raise missing(_error, __name__, "httpx2", "httpx2") from None
+    raise missing_extra(_error, __name__, "httpx2", "httpx2") from None
 
 from mediahound_auth import errors
 from mediahound_auth._adapters.httpx_flow import BearerFlow
@@ -49,7 +49,7 @@ class MediaHoundAuth(BearerFlow[httpx2.Client, httpx2.Request, httpx2.Response],
 
     Use it as `auth=` of a Client, of an AsyncClient (asyncio or trio), or of a single call. One
     object serves any number of clients, threads and event loops; objects with the same credentials
-    share one token. A request whose token the API rejects (401) is replayed once with another one,
+    share one token. A request whose token the API rejects (401) is retried once with another one,
     if its body can be sent again from its start.
 
     Args:
@@ -75,7 +75,7 @@ class MediaHoundAuth(BearerFlow[httpx2.Client, httpx2.Request, httpx2.Response],
     """
 
     _library: ClassVar[Any] = httpx2
-    _kinds: ClassVar[errors.Kinds] = {
+    _error_types: ClassVar[errors.ErrorTypes] = {
         errors.ConfigurationError: ConfigurationError,
         errors.TokenRequestError: TokenRequestError,
         errors.InvalidClientError: InvalidClientError,

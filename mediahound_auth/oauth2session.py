@@ -12,17 +12,17 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NoReturn
 
-from mediahound_auth._extras import missing
+from mediahound_auth._extras import missing_extra
 
 try:
     from oauthlib.common import urldecode
     from oauthlib.oauth2 import BackendApplicationClient
     from requests_oauthlib import OAuth2Session
 except ModuleNotFoundError as _error:
-    raise missing(_error, __name__, "requests-oauthlib", "requests_oauthlib") from None
+    raise missing_extra(_error, __name__, "requests-oauthlib", "requests_oauthlib") from None
 import requests
 
-from mediahound_auth._adapters.bearer_auth import masked
+from mediahound_auth._adapters.bearer_auth import mask_secret
 from mediahound_auth._adapters.oauth2token import TokenDict, as_dict, of_dict
 from mediahound_auth._core.grant import ClientAuth, TokenRequest, TokenResponse
 from mediahound_auth._core.shared_state import guard
@@ -98,7 +98,7 @@ class MediaHoundSession(OAuth2Session):  # type: ignore[misc]  # requests-oauthl
         token: Mapping[str, object] | None = None,
         token_updater: Callable[[TokenDict], object] | None = None,
     ) -> None:
-        client_secret = masked(client_secret)
+        client_secret = mask_secret(client_secret)
         if token_updater is not None and not callable(token_updater):
             raise ConfigurationError("token_updater must be a callable, which gets a dict")
         self._bearer: MediaHoundAuth | None = None

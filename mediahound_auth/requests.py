@@ -8,23 +8,23 @@ from datetime import timedelta
 from time import monotonic, perf_counter, time
 from typing import Any, ClassVar
 
-from mediahound_auth._extras import missing
+from mediahound_auth._extras import missing_extra
 
 try:
     import requests
 except ModuleNotFoundError as _error:
-    raise missing(_error, __name__, "requests", "requests") from None
+    raise missing_extra(_error, __name__, "requests", "requests") from None
 from requests.auth import AuthBase
 from requests.cookies import extract_cookies_to_jar
 from requests.exceptions import ChunkedEncodingError, ContentDecodingError, UnrewindableBodyError
 from requests.utils import rewind_body
 
 from mediahound_auth import errors
-from mediahound_auth._adapters.bearer_auth import BearerAuth, masked
-from mediahound_auth._adapters.token_transport import USER_AGENT, read_bounded, unreachable
+from mediahound_auth._adapters.bearer_auth import BearerAuth, mask_secret
+from mediahound_auth._adapters.token_transport import USER_AGENT, connection_error, read_bounded
 from mediahound_auth._core.grant import ClientAuth, TokenRequest, TokenResponse
 from mediahound_auth._core.origins import origin_of
-from mediahound_auth._core.renewal import drive
+from mediahound_auth._core.renewal import run_steps
 from mediahound_auth._core.settings import Settings
 from mediahound_auth.stores import Store
 from mediahound_auth.token import Token
@@ -64,7 +64,7 @@ class MediaHoundAuth(BearerAuth, AuthBase):
 
     Use it as `auth=` of a session or of a single call. One object serves any number of threads;
     objects with the same credentials share one token. A request whose token the API rejects (401)
-    is replayed once with another one, if its body can be sent again from its start.
+    is retried once with another one, if its body can be sent again from its start.
 
     Args:
         client_id: the application's client id; else MEDIAHOUND_CLIENT_ID.
@@ -101,7 +101,7 @@ class MediaHoundAuth(BearerAuth, AuthBase):
         timeout: float = 30.0,
         session: requests.Session | None = None,
     ) -> None:
-        client_secret = masked(client_secret)
+        client_secret = mask_secret(client_secret)
         if session is not None and not isinstance(session, requests.Session):
             raise ConfigurationError(
                 f"session must be a requests.Session, not {type(session).__name__}"
@@ -132,7 +132,7 @@ class MediaHoundAuth(BearerAuth, AuthBase):
             renew_at, authorization, _ = self._cell.live
             if time() >= renew_at:
                 authorization = ""  # no old token is in a frame that may raise
-                authorization = drive(self._authorization(request))
+                authorization = run_steps(self._authorization(request))
             try:
                 # What CaseInsensitiveDict does itself, less the call: a quarter of the whole.
                 request.headers._store["authorization"] = ("Authorization", authorization)
@@ -142,14 +142,14 @@ class MediaHoundAuth(BearerAuth, AuthBase):
         return request
 
     def _repaired(self, response: requests.Response, kwargs: dict[str, Any]) -> requests.Response:
-        """What comes of `response`: itself, or the answer to a replay if its token was rejected.
+        """What comes of `response`: itself, or the answer to a retry if its token was rejected.
 
         Called with each response, those on the way of a redirect included; `kwargs` are those of
         the transport adapter's `send`.
         """
         source = self._source
         if response.status_code != 401:
-            if self._cell.state.doubts:
+            if self._cell.state.unconfirmed:
                 source.answered(_carried(response.request), response.status_code)
             return response
         request = response.request
@@ -158,14 +158,14 @@ class MediaHoundAuth(BearerAuth, AuthBase):
             return response
         if self._transport is not None:
             _drain(response)  # or the token request may wait for its connection
-        token = drive(source.replacement(rejected))
+        token = run_steps(source.replacement(rejected))
         del rejected  # no token is in a frame that may raise
         # A response that no transport adapter made (one from a cache, say) has no connection.
         if token is None or not hasattr(response, "connection") or not _rewind(request):
             return response
-        replay = _replay(response, token, kwargs)
-        source.answered(token.access_token, replay.status_code, replayed=True)
-        return replay
+        retry = _retry(response, token, kwargs)
+        source.answered(token.access_token, retry.status_code, retried=True)
+        return retry
 
     def _allows(self, url: str) -> bool:
         try:
@@ -200,13 +200,13 @@ class MediaHoundAuth(BearerAuth, AuthBase):
                 response._content = body
                 return self._received(response)
         except OSError as error:  # all of requests' errors are
-            raise unreachable(request.url, error)  # noqa: B904  # it has its own cause
+            raise connection_error(request.url, error)  # noqa: B904  # it has its own cause
 
     def _received(self, response: requests.Response) -> TokenResponse:
         """What the token endpoint has answered; its body has been read."""
         return TokenResponse(response.status_code, response.headers, response.content)
 
-    _kinds: ClassVar[errors.Kinds] = {
+    _error_types: ClassVar[errors.ErrorTypes] = {
         errors.ConfigurationError: ConfigurationError,
         errors.TokenRequestError: TokenRequestError,
         errors.InvalidClientError: InvalidClientError,
@@ -259,13 +259,13 @@ def _drain(response: requests.Response) -> None:
         _ = response.content
 
 
-def _replay(response: requests.Response, token: Token, kwargs: dict[str, Any]) -> requests.Response:
+def _retry(response: requests.Response, token: Token, kwargs: dict[str, Any]) -> requests.Response:
     """Send the request of `response` again with `token`, as HTTPDigestAuth does."""
     _drain(response)
     response.close()
     request = response.request
     # The history keeps what was sent. The request itself gets the new token, because requests
-    # builds from it what follows, should the replay be redirected.
+    # builds from it what follows, should the retry be redirected.
     response.request = request.copy()
     request.headers["Authorization"] = token.authorization
     cookies = request._cookies
@@ -273,7 +273,7 @@ def _replay(response: requests.Response, token: Token, kwargs: dict[str, Any]) -
         extract_cookies_to_jar(cookies, response.request, response.raw)
         request.prepare_cookies(cookies)
     started = perf_counter()
-    replay: requests.Response = response.connection.send(request, **kwargs)
-    replay.elapsed = timedelta(seconds=perf_counter() - started)
-    replay.history.append(response)
-    return replay
+    retry: requests.Response = response.connection.send(request, **kwargs)
+    retry.elapsed = timedelta(seconds=perf_counter() - started)
+    retry.history.append(response)
+    return retry

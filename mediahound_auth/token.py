@@ -19,7 +19,7 @@ class _Fields(NamedTuple):
     expires_at: float
     requested_at: float
     scope: str | None = None
-    reissued: bool = False
+    returned_again: bool = False
 
 
 class Token(_Fields):
@@ -45,12 +45,12 @@ class Token(_Fields):
         expires_at: float,
         requested_at: float,
         scope: str | None = None,
-        reissued: bool = False,
+        returned_again: bool = False,
     ) -> Self:
         """Check `access_token`; see the class."""
         if not (isinstance(access_token, str) and _ACCESS_TOKEN.fullmatch(access_token)):
             raise ValueError("an access token is printable ASCII without blanks")
-        return super().__new__(cls, access_token, expires_at, requested_at, scope, reissued)
+        return super().__new__(cls, access_token, expires_at, requested_at, scope, returned_again)
 
     @property
     def authorization(self) -> str:
@@ -60,5 +60,6 @@ class Token(_Fields):
     def __repr__(self) -> str:
         return (
             f"Token(access_token=..., expires_at={self.expires_at!r}, "
-            f"requested_at={self.requested_at!r}, scope={self.scope!r}, reissued={self.reissued!r})"
+            f"requested_at={self.requested_at!r}, scope={self.scope!r}, "
+            f"returned_again={self.returned_again!r})"
         )

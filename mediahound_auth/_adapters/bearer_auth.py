@@ -7,20 +7,20 @@ from collections.abc import Callable, Iterable
 from typing import ClassVar, Self, TypeVar
 
 from mediahound_auth._core.grant import ClientAuth, Secret, TokenRequest, TokenResponse
-from mediahound_auth._core.renewal import Plan, drive
+from mediahound_auth._core.renewal import Steps, run_steps
 from mediahound_auth._core.settings import Settings
 from mediahound_auth._core.source import TokenSource
-from mediahound_auth.errors import ConfigurationError, Kinds, MediaHoundAuthError, again
+from mediahound_auth.errors import ConfigurationError, ErrorTypes, MediaHoundAuthError, again
 from mediahound_auth.stores import Store
 from mediahound_auth.token import Token
 
-__all__ = ["BearerAuth", "masked"]
+__all__ = ["BearerAuth", "mask_secret"]
 
 
 S = TypeVar("S")
 
 
-def masked(client_secret: S) -> S | Secret:
+def mask_secret(client_secret: S) -> S | Secret:
     """The same, but of a repr that may be seen: tracebacks through a constructor may show it."""
     return Secret(client_secret) if isinstance(client_secret, str) else client_secret
 
@@ -33,7 +33,7 @@ class BearerAuth:
     """
 
     # The errors of this adapter, each also its HTTP library's own base error.
-    _kinds: ClassVar[Kinds] = {}
+    _error_types: ClassVar[ErrorTypes] = {}
     # Where those keep the request that was to be sent.
     _request_attribute: ClassVar[str] = "request"
 
@@ -52,7 +52,7 @@ class BearerAuth:
         transport: object,
     ) -> None:
         try:
-            settings = Settings.checked(
+            settings = Settings.from_options(
                 client_id,
                 client_secret,
                 token_url=token_url,
@@ -64,12 +64,12 @@ class BearerAuth:
                 timeout=timeout,
             )
         except ConfigurationError as error:
-            raise again(error, self._kinds) from None
+            raise again(error, self._error_types) from None
         self._transport = transport
         self._start(settings)
 
     def _start(self, settings: Settings) -> None:
-        self._source = TokenSource(settings, self._send, self._kinds)
+        self._source = TokenSource(settings, self._send, self._error_types)
         self._cell = self._source.cell  # here too: a call with a live token looks only at this
 
     def token(self) -> Token:
@@ -78,7 +78,7 @@ class BearerAuth:
         Raises:
             MediaHoundAuthError: there is none to be had; also the HTTP library's base error.
         """
-        return drive(self._source.live())
+        return run_steps(self._source.live())
 
     def renew(self) -> Token:
         """Ask the token endpoint now, and return what it gives: perhaps the same token once more.
@@ -88,7 +88,7 @@ class BearerAuth:
         Raises:
             MediaHoundAuthError: it gave none; the token at hand stays in use.
         """
-        return drive(self._source.renewed())
+        return run_steps(self._source.renewed())
 
     def forget(self) -> None:
         """Drop the token, here and in the store. The next call asks for another one.
@@ -101,7 +101,7 @@ class BearerAuth:
         """
         self._source.forget()
 
-    def _authorization(self, request: object) -> Plan[str]:
+    def _authorization(self, request: object) -> Steps[str]:
         """The Authorization header for `request` when it is not at hand: off the hot path."""
         try:
             token = yield from self._source.live()

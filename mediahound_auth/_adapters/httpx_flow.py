@@ -16,11 +16,11 @@ import anyio.lowlevel  # noqa: F401  # here, so that no event loop is held up by
 from anyio import to_thread
 
 from mediahound_auth import errors
-from mediahound_auth._adapters.bearer_auth import BearerAuth, masked
-from mediahound_auth._adapters.token_transport import USER_AGENT, read_bounded, unreachable
+from mediahound_auth._adapters.bearer_auth import BearerAuth, mask_secret
+from mediahound_auth._adapters.token_transport import USER_AGENT, connection_error, read_bounded
 from mediahound_auth._core.grant import ClientAuth, TokenRequest, TokenResponse
 from mediahound_auth._core.origins import DEFAULT_PORTS, Origin
-from mediahound_auth._core.renewal import Plan, drive, drive_async
+from mediahound_auth._core.renewal import Steps, run_steps, run_steps_async
 from mediahound_auth._core.settings import Settings
 from mediahound_auth.stores import Store
 from mediahound_auth.token import Token
@@ -36,7 +36,7 @@ Response = TypeVar("Response", bound=Any)
 
 
 class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
-    """Attaches the token, and replays a request once if its token is rejected."""
+    """Attaches the token, and retries a request once if its token is rejected."""
 
     _request_attribute = "_request"
     # httpx, or what has the same names.
@@ -56,11 +56,11 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
         timeout: float = 30.0,
         client: Client | None = None,
     ) -> None:
-        client_secret = masked(client_secret)
+        client_secret = mask_secret(client_secret)
         if client is not None and not isinstance(client, self._library.Client):
             wanted = f"{self._library.__name__}.Client"
             error = f"client must be an {wanted}, not {type(client).__name__}"
-            raise self._kinds[errors.ConfigurationError](error)
+            raise self._error_types[errors.ConfigurationError](error)
         super().__init__(
             client_id,
             client_secret,
@@ -92,7 +92,7 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
         Raises:
             MediaHoundAuthError: there is none to be had; also the HTTP library's base error.
         """
-        return await drive_async(self._source.live())
+        return await run_steps_async(self._source.live())
 
     async def arenew(self) -> Token:
         """`renew()` for a task, on asyncio or trio.
@@ -100,7 +100,7 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
         Raises:
             MediaHoundAuthError: it gave none; the token at hand stays in use.
         """
-        return await drive_async(self._source.renewed())
+        return await run_steps_async(self._source.renewed())
 
     async def aforget(self) -> None:
         """`forget()` for a task, on asyncio or trio: a store may take its time.
@@ -120,7 +120,7 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
         renew_at, authorization, doubtful = self._cell.live
         if time() >= renew_at:
             authorization = ""  # no old token is in a frame that may raise
-            authorization = drive(self._authorization(request))
+            authorization = run_steps(self._authorization(request))
         request.headers["Authorization"] = authorization
         start = None if type(request.stream) is self._bytes_stream else _position(request)
         response = yield request
@@ -130,9 +130,9 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
             return
         if self._transport is not None:
             response.read()  # or the token request may wait for its connection
-        if drive(self._remedy(response, start)):
+        if run_steps(self._remedy(response, start)):
             response = yield response.request
-            self._answered(response, replayed=True)
+            self._answered(response, retried=True)
 
     async def async_auth_flow(self, request: Request) -> AsyncGenerator[Request, Response]:
         """What an asynchronous client calls around each request, redirects within."""
@@ -143,7 +143,7 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
         renew_at, authorization, doubtful = self._cell.live
         if time() >= renew_at:
             authorization = ""  # no old token is in a frame that may raise
-            authorization = await drive_async(self._authorization(request))
+            authorization = await run_steps_async(self._authorization(request))
         request.headers["Authorization"] = authorization
         start = None if type(request.stream) is self._bytes_stream else _position(request)
         response = yield request
@@ -151,9 +151,9 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
             if doubtful:
                 self._answered(response)
             return
-        if await drive_async(self._remedy(response, start)):
+        if await run_steps_async(self._remedy(response, start)):
             response = yield response.request
-            self._answered(response, replayed=True)
+            self._answered(response, retried=True)
 
     def _send(self, request: TokenRequest, timeout: float) -> TokenResponse:
         if self._transport is not None:
@@ -185,7 +185,7 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
                 body = read_bounded(response.iter_raw(), deadline)
                 return TokenResponse(response.status_code, response.headers, body)
         except (self._library.RequestError, OSError) as error:
-            raise unreachable(request.url, error)  # noqa: B904  # it has its own cause
+            raise connection_error(request.url, error)  # noqa: B904  # it has its own cause
 
     def _allows(self, url: Any) -> bool:
         scheme, host, port = url.scheme, url.raw_host.decode("ascii"), url.port
@@ -194,7 +194,7 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
         port = DEFAULT_PORTS[scheme] if port is None else port  # as origin_of reads it: 0 is 0
         return self._source.allows(Origin(scheme, host, port))
 
-    def _remedy(self, response: Any, start: int | None) -> Plan[bool]:
+    def _remedy(self, response: Any, start: int | None) -> Steps[bool]:
         """Make the request that got this 401 fit to be sent again; False if that makes no sense.
 
         It is the last one after redirects, and the token may have been taken from it on the way.
@@ -211,9 +211,9 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
             response.cookies.set_cookie_header(request)  # as DigestAuth does
         return True
 
-    def _answered(self, response: Any, *, replayed: bool = False) -> None:
+    def _answered(self, response: Any, *, retried: bool = False) -> None:
         carried = _carried(response.request)
-        self._source.answered(carried, response.status_code, replayed=replayed)
+        self._source.answered(carried, response.status_code, retried=retried)
 
 
 def _carried(request: Any) -> str:

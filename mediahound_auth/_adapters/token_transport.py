@@ -8,12 +8,12 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
-from mediahound_auth._core.grant import LONGEST_ANSWER
+from mediahound_auth._core.grant import MAX_RESPONSE_SIZE
 from mediahound_auth._core.origins import origin_of
 from mediahound_auth.errors import TokenEndpointUnavailable
 from mediahound_auth.version import __version__
 
-__all__ = ["USER_AGENT", "read_bounded", "unreachable"]
+__all__ = ["USER_AGENT", "connection_error", "read_bounded"]
 
 USER_AGENT = f"mediahound-auth/{__version__}"
 
@@ -22,7 +22,7 @@ _REFUSED = re.compile(r"(?:Tunnel connection failed: )?([1-5][0-9]{2})(?!\S)")
 
 
 def read_bounded(chunks: Iterable[bytes], deadline: float) -> bytes:
-    """The octets of `chunks`; reading ends soon after LONGEST_ANSWER of them.
+    """The octets of `chunks`; reading ends soon after MAX_RESPONSE_SIZE of them.
 
     Raises:
         TimeoutError: they were not there by `deadline` (of time.monotonic()).
@@ -30,14 +30,14 @@ def read_bounded(chunks: Iterable[bytes], deadline: float) -> bytes:
     body = bytearray()
     for chunk in chunks:
         body += chunk
-        if len(body) > LONGEST_ANSWER:
+        if len(body) > MAX_RESPONSE_SIZE:
             break
         if time.monotonic() > deadline:
             raise TimeoutError("the answer came too slowly")
     return bytes(body)
 
 
-def unreachable(url: str, error: Exception) -> TokenEndpointUnavailable:
+def connection_error(url: str, error: Exception) -> TokenEndpointUnavailable:
     """What to raise for the HTTP library's `error`.
 
     Its cause is an error of the same type, but a new one: the frames, arguments and inner errors
@@ -48,7 +48,7 @@ def unreachable(url: str, error: Exception) -> TokenEndpointUnavailable:
     unavailable = TokenEndpointUnavailable(
         f"no answer from the token endpoint at {origin_of(url)}: {type(error).__name__}, {words}"
     )
-    unavailable.transient = not _lasting(chain)
+    unavailable.retryable = not _lasting(chain)
     with suppress(Exception):  # some errors cannot be made of a text alone
         unavailable.__cause__ = type(error)(words)
     return unavailable

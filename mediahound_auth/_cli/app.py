@@ -12,12 +12,12 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
-from mediahound_auth._extras import missing
+from mediahound_auth._extras import missing_extra
 
 try:
     import typer
 except ModuleNotFoundError as _error:
-    print(missing(_error, "mediahound-auth", "cli", "typer"), file=sys.stderr)
+    print(missing_extra(_error, "mediahound-auth", "cli", "typer"), file=sys.stderr)
     sys.exit(2)
 
 from mediahound_auth._cli.options import (
@@ -29,8 +29,8 @@ from mediahound_auth._cli.options import (
     SecretFile,
     Timeout,
     TokenUrl,
-    as_options,
-    auth_of,
+    build_auth,
+    with_cli_option_names,
 )
 from mediahound_auth.errors import (
     ConfigurationError,
@@ -84,7 +84,7 @@ def token(
     """Print a live access token, and nothing else."""
     if header and json:
         raise ConfigurationError("--header or --json, not both")
-    auth = auth_of(client_id, client_secret_file, token_url, scope, client_auth, timeout)
+    auth = build_auth(client_id, client_secret_file, token_url, scope, client_auth, timeout)
     live = _live(auth, timeout)
     if json:
         from json import dumps
@@ -111,7 +111,7 @@ def check(
 
     # A store of its own: what is asked is the endpoint, and no token that others use is touched.
     given = (client_id, client_secret_file, token_url, scope, client_auth, timeout)
-    auth = auth_of(*given, store=MemoryStore())
+    auth = build_auth(*given, store=MemoryStore())
     from mediahound_auth._cli.check import check
 
     raise typer.Exit(check(auth))
@@ -126,9 +126,9 @@ def forget(
     client_auth: ClientAuthOption = ClientAuth.mediahound,
 ) -> None:
     """Drop the token that is kept for this client."""
-    auth = auth_of(client_id, client_secret_file, token_url, scope, client_auth, 30.0)
+    auth = build_auth(client_id, client_secret_file, token_url, scope, client_auth, 30.0)
     auth.forget()
-    if auth._cell.health.ailing:  # a warning has said why
+    if auth._cell.health.failing:  # a warning has said why
         raise typer.Exit(1)
 
 
@@ -136,8 +136,12 @@ def forget(
 def serve(
     port: Annotated[int, typer.Option(help="The port; 0 takes a free one.", min=0, max=65535)] = 0,
     lifetime: Annotated[float, typer.Option(help="Seconds that a token lives.", min=0)] = 1_209_600,
-    reissue: Annotated[
-        bool, typer.Option(help="Hand the same token out until it has expired, as MediaHound does.")
+    same_token: Annotated[
+        bool,
+        typer.Option(
+            "--same-token/--new-tokens",
+            help="Return the same token until it has expired, as MediaHound does.",
+        ),
     ] = True,
     client_auth: Annotated[
         ClientAuth, typer.Option("--client-auth", help="How the client has to authenticate.")
@@ -145,12 +149,14 @@ def serve(
     token_delay: Annotated[
         float, typer.Option(help="Seconds before each answer of the token endpoint.", min=0)
     ] = 0.0,
-    fail: Annotated[
-        int, typer.Option(help="Answer that many token requests with 503 first.", min=0)
+    fail_token_requests: Annotated[
+        int, typer.Option(help="Respond to that many token requests with 503.", min=0, metavar="N")
     ] = 0,
-    drop: Annotated[int, typer.Option(help="Then reset the connection of that many.", min=0)] = 0,
-    reject_api_calls: Annotated[
-        bool, typer.Option("--reject-api-calls", help="Answer 401 to every API call.")
+    drop_token_requests: Annotated[
+        int, typer.Option(help="Then reset the connection of that many.", min=0, metavar="N")
+    ] = 0,
+    reject_api_requests: Annotated[
+        bool, typer.Option("--reject-api-requests", help="Respond with 401 to every API request.")
     ] = False,
 ) -> None:
     """Serve a stand-in for MediaHound on this machine, until Ctrl-C."""
@@ -159,15 +165,18 @@ def serve(
 
     try:
         server = MediaHoundServer(
-            port=port, lifetime=lifetime, reissue=reissue, client_auth=client_auth.value
+            port=port,
+            lifetime=lifetime,
+            return_same_token=same_token,
+            client_auth=client_auth.value,
         )
     except ValueError as error:
         raise ConfigurationError(f"--{error}") from None
-    server.token_delay, server.reject_api_calls = token_delay, reject_api_calls
-    if fail:
-        server.answer_token_requests(fail, status=503)
-    if drop:
-        server.drop_token_requests(drop)
+    server.token_delay, server.reject_api_requests = token_delay, reject_api_requests
+    if fail_token_requests:
+        server.respond_to_token_requests(fail_token_requests, status=503)
+    if drop_token_requests:
+        server.drop_token_requests(drop_token_requests)
     serve(server)
 
 
@@ -188,10 +197,10 @@ def main() -> NoReturn:
             raise OSError("standard output is closed")
     except ConfigurationError as error:
         code = 2
-        _say(as_options(str(error)))
+        _say(with_cli_option_names(str(error)))
     except MediaHoundAuthError as error:
         code = 3 if isinstance(error, TokenEndpointUnavailable) else 1
-        _say(as_options(str(error)))
+        _say(with_cli_option_names(str(error)))
     except ModuleNotFoundError as error:
         code = 2
         _say(str(error))

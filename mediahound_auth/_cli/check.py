@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import requests
 
-from mediahound_auth._adapters.token_transport import unreachable
-from mediahound_auth._cli.options import as_options
-from mediahound_auth._core.response import LONGEST_LIFE
+from mediahound_auth._adapters.token_transport import connection_error
+from mediahound_auth._cli.options import with_cli_option_names
+from mediahound_auth._core.response import MAX_LIFETIME
 from mediahound_auth.errors import MediaHoundAuthError, TokenEndpointUnavailable
 from mediahound_auth.requests import MediaHoundAuth
 
 __all__ = ["check"]
 
 # Seconds. A token that lives no longer is asked for again and again.
-SHORT = 300.0
+SHORT_LIFETIME = 300.0
 
 
 def check(auth: MediaHoundAuth) -> int:
@@ -31,12 +31,16 @@ def check(auth: MediaHoundAuth) -> int:
     try:
         token = auth.renew()
     except MediaHoundAuthError as error:
-        _say(False, "grant", as_options(str(error)))
+        _say(False, "grant", with_cli_option_names(str(error)))
         return 3 if isinstance(error, TokenEndpointUnavailable) else 1
     _say(True, "grant", f"{grant.host} gave an access token, by client_auth={grant.client_auth!r}")
     life = token.expires_at - token.requested_at
-    rest = "" if life > SHORT else ": perhaps the rest of a token that the endpoint hands out again"
-    if life == LONGEST_LIFE:
+    rest = (
+        ""
+        if life > SHORT_LIFETIME
+        else ": perhaps the rest of a token that the endpoint hands out again"
+    )
+    if life == MAX_LIFETIME:
         rest = ", or the endpoint has not said"
     _say(True, "lifetime", f"{_in_words(life)} ({life:.0f} s){rest}")
     refused = set(grant.scope.split()) - set((token.scope or "").split())
@@ -55,7 +59,7 @@ def _reach(url: str, timeout: float) -> int:
             answer = session.get(url, timeout=timeout, allow_redirects=False, stream=True)
             answer.close()
     except OSError as error:  # all of requests' errors are
-        raise unreachable(url, error)  # noqa: B904  # it has its own cause
+        raise connection_error(url, error)  # noqa: B904  # it has its own cause
     return answer.status_code
 
 
@@ -71,4 +75,4 @@ def _in_words(seconds: float) -> str:
 
 
 def _say(right: bool, step: str, what: str) -> None:
-    print(f"{'ok  ' if right else 'MEND'}  {step:<14}{what}", flush=True)
+    print(f"{'ok  ' if right else 'FAIL'}  {step:<14}{what}", flush=True)

@@ -27,7 +27,7 @@ def demo() -> None:
         server.revoke_tokens()
         show("the token was revoked: a new one, and sent again")
         server.expire_tokens()
-        server.answer_token_requests(1, status=503)
+        server.respond_to_token_requests(1, status=503)
         show("it expired; the endpoint fails once: asked again")
         print("\nA wrong secret is told in words, and is asked about once:")
         session.auth = MediaHoundAuth(server.client_id, "wrong", token_url=server.token_url)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, ClassVar
 
-from mediahound_auth._extras import missing
+from mediahound_auth._extras import missing_extra
 
 if TYPE_CHECKING:
     from mediahound_auth.requests import MediaHoundAuth
@@ -22,7 +22,7 @@ else:
     try:
         from httpie.plugins import AuthPlugin
     except ModuleNotFoundError as _error:
-        raise missing(_error, __name__, "httpie", "httpie") from None
+        raise missing_extra(_error, __name__, "httpie", "httpie") from None
 
 __all__ = ["MediaHoundPlugin"]
 

@@ -23,8 +23,8 @@ __all__ = [
     "SecretFile",
     "Timeout",
     "TokenUrl",
-    "as_options",
-    "auth_of",
+    "build_auth",
+    "with_cli_option_names",
 ]
 
 PROGRAM = "mediahound-auth"
@@ -85,7 +85,7 @@ Timeout = Annotated[
 ]
 
 
-def auth_of(
+def build_auth(
     client_id: str | None,
     secret_file: str | None,
     token_url: str | None,
@@ -117,7 +117,7 @@ def auth_of(
     )
 
 
-def as_options(message: str) -> str:
+def with_cli_option_names(message: str) -> str:
     """The same, with options by the names that they have here."""
     for name, option in OPTIONS.items():
         message = message.replace(name, option)

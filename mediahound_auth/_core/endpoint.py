@@ -10,24 +10,24 @@ from types import TracebackType
 from mediahound_auth import _events as events
 from mediahound_auth._core.grant import Grant, Secret, TokenRequest, TokenResponse
 from mediahound_auth._core.lifecycle import (
-    BACK_OFF_JITTER,
-    FIRST_BACK_OFF,
-    LONGEST_BACK_OFF,
+    FIRST_RETRY_DELAY,
+    MAX_RETRY_DELAY,
+    RETRY_JITTER,
     State,
-    worth_another,
+    retry_delay,
 )
-from mediahound_auth._core.renewal import Flight
+from mediahound_auth._core.renewal import Renewal
 from mediahound_auth.errors import ConfigurationError, TokenEndpointUnavailable, TokenRequestError
 from mediahound_auth.token import Token
 
-__all__ = ["Sender", "ask", "out_of_time", "unforeseen"]
+__all__ = ["Sender", "ask", "timeout_error", "unexpected_error"]
 
 # Sends a request to the token endpoint as it is, within so many seconds, and returns the answer.
 # It follows no redirect and raises TokenEndpointUnavailable where there is no answer.
 Sender = Callable[[TokenRequest, float], TokenResponse]
 
 
-def ask(grant: Grant, send: Sender, flight: Flight, secret: Secret, state: State) -> Token:
+def ask(grant: Grant, send: Sender, flight: Renewal, secret: Secret, state: State) -> Token:
     """A token from the endpoint, within the time that `flight` has left.
 
     `state` is what is known: the token in use is recognised, and no error may quote it.
@@ -42,16 +42,16 @@ def ask(grant: Grant, send: Sender, flight: Flight, secret: Secret, state: State
         if not isinstance(error, TokenRequestError):
             return False  # a hook of the user's own, or Ctrl-C where the caller does the work
         flight.trouble = error
-        return worth_another(error, attempt.next_wait, flight.remaining)
+        return retry_delay(error, attempt.next_wait, flight.remaining)
 
     attempts = iter(
         stamina.retry_context(
             on=on,
             attempts=None,
             timeout=None,
-            wait_initial=FIRST_BACK_OFF,
-            wait_max=LONGEST_BACK_OFF,
-            wait_jitter=BACK_OFF_JITTER,
+            wait_initial=FIRST_RETRY_DELAY,
+            wait_max=MAX_RETRY_DELAY,
+            wait_jitter=RETRY_JITTER,
         )
     )
     while True:  # the last attempt raises
@@ -60,10 +60,10 @@ def ask(grant: Grant, send: Sender, flight: Flight, secret: Secret, state: State
             return _ask_once(grant, send, flight, secret, state)
 
 
-def _ask_once(grant: Grant, send: Sender, flight: Flight, secret: Secret, state: State) -> Token:
+def _ask_once(grant: Grant, send: Sender, flight: Renewal, secret: Secret, state: State) -> Token:
     remaining = flight.remaining
     if not remaining:  # its thread began late, or a store has taken it all
-        raise out_of_time(grant, flight, flight.budget)
+        raise timeout_error(grant, flight, flight.budget)
     flight.attempts += 1
     known = [state.token.access_token] if state.token else []
     sent_at, started = time.time(), time.monotonic()
@@ -71,20 +71,20 @@ def _ask_once(grant: Grant, send: Sender, flight: Flight, secret: Secret, state:
     try:
         response = send(grant.request(secret), remaining)
         token = grant.token(response, sent_at=sent_at, secret=secret, known=known)
-        result = state.recognised(token)
+        result = state.marked_if_returned_again(token)
     except ConfigurationError:
         raise  # a hook of the user's own; nothing was sent
     except TokenRequestError as error:
         result = error
     except Exception as error:
-        result = unforeseen(grant, error, secret)
+        result = unexpected_error(grant, error, secret)
     events.token_requested(grant, flight.attempts, result, time.monotonic() - started)
     if isinstance(result, Token):
         return result
     raise result
 
 
-def unforeseen(
+def unexpected_error(
     grant: Grant, error: BaseException, secret: Secret | None = None
 ) -> TokenRequestError:
     """What to raise for an `error` that nobody has foreseen, as a transport of the user's own may.
@@ -114,7 +114,7 @@ def _is_ours(package: object) -> bool:
     return isinstance(package, str) and package.partition(".")[0] == __package__.partition(".")[0]
 
 
-def out_of_time(grant: Grant, flight: Flight, budget: float) -> TokenEndpointUnavailable:
+def timeout_error(grant: Grant, flight: Renewal, budget: float) -> TokenEndpointUnavailable:
     """What to say when the budget of `flight`, in seconds, ran out before it landed."""
     if flight.trouble is None:
         return TokenEndpointUnavailable(f"no answer from {grant.host} within {budget:g} s")

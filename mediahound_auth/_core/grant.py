@@ -21,13 +21,13 @@ from typing import Literal, NamedTuple, get_args
 from urllib.parse import quote, urlsplit
 
 from mediahound_auth._core.response import (
-    LONGEST_ANSWER,
+    MAX_RESPONSE_SIZE,
     TokenResponse,
     any_spelling_of,
     json_object,
     lifetime,
-    quotable,
     retry_after_of,
+    sanitized,
     scope_of,
 )
 from mediahound_auth.errors import (
@@ -39,7 +39,7 @@ from mediahound_auth.errors import (
 )
 from mediahound_auth.token import Token
 
-__all__ = ["LONGEST_ANSWER", "ClientAuth", "Grant", "Secret", "TokenRequest", "TokenResponse"]
+__all__ = ["MAX_RESPONSE_SIZE", "ClientAuth", "Grant", "Secret", "TokenRequest", "TokenResponse"]
 
 ClientAuth = Literal["mediahound", "client_secret_basic", "client_secret_post"]
 
@@ -222,8 +222,8 @@ class Grant(NamedTuple):
         private: re.Pattern[str],
     ) -> TokenRequestError:
         status = response.status
-        error = quotable(fields.get("error"), private)
-        description = quotable(fields.get("error_description"), private)
+        error = sanitized(fields.get("error"), private)
+        description = sanitized(fields.get("error_description"), private)
         retry_after = retry_after_of(response, now)
         said = (error or f"HTTP {status}") + (f" ({description})" if description else "")
         kind = TokenRequestError

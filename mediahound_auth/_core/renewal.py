@@ -1,4 +1,4 @@
-"""Flight: one renewal under way, and everybody who waits for it.
+"""Renewal: one renewal under way, and everybody who waits for it.
 
 A flight runs in a thread of its own. So nobody who waits for it can take it down (Ctrl-C, a
 cancelled task, a test's time-out), nobody waits longer than the time budget, however slowly the
@@ -22,20 +22,20 @@ from mediahound_auth.token import Token
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-__all__ = ["THREAD_START", "Flight", "Plan", "drive", "drive_async"]
+__all__ = ["THREAD_START_TIMEOUT", "Renewal", "Steps", "run_steps", "run_steps_async"]
 
 T = TypeVar("T")
 
 # What a caller does, up to each point where it has to wait for a flight, and for how many seconds
 # at most: written once for threads and tasks.
-Plan = Generator[tuple["Flight", float], None, T]
+Steps = Generator[tuple["Renewal", float], None, T]
 
 # Seconds a caller waits for a flight's thread to begin before it does the work itself, half of its
 # budget at most: there are places where threads never run, such as uWSGI without `enable-threads`.
-THREAD_START = 1.0
+THREAD_START_TIMEOUT = 1.0
 
 
-class Flight:
+class Renewal:
     """One renewal under way. It lands once, with a token or with a failure.
 
     Attributes:
@@ -48,7 +48,7 @@ class Flight:
 
     def __init__(
         self,
-        work: Callable[[Flight], None],
+        work: Callable[[Renewal], None],
         budget: float,
         *,
         rejected: str | None = None,
@@ -59,10 +59,10 @@ class Flight:
         self.waited_for = False
         self.attempts = 0
         self.trouble: MediaHoundAuthError | None = None
-        self._work: Callable[[Flight], None] | None = work
+        self._work: Callable[[Renewal], None] | None = work
         self._started = time.monotonic()
         self._deadline = self._started + budget
-        self._begin_by = self._started + min(THREAD_START, budget / 2)
+        self._begin_by = self._started + min(THREAD_START_TIMEOUT, budget / 2)
         self._pid = os.getpid()
         self._thread: threading.Thread | None = None
         self._claimed = threading.Lock()
@@ -190,7 +190,7 @@ def _native(token: Any) -> Any:
     return getattr(token, "native_token", token)
 
 
-def drive(plan: Plan[T]) -> T:
+def run_steps(plan: Steps[T]) -> T:
     """Follow `plan` in this thread."""
     try:
         while True:
@@ -201,7 +201,7 @@ def drive(plan: Plan[T]) -> T:
         return value
 
 
-async def drive_async(plan: Plan[T]) -> T:
+async def run_steps_async(plan: Steps[T]) -> T:
     """Follow `plan` in this task."""
     try:
         while True:

@@ -13,31 +13,31 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 __all__ = [
-    "LONGEST_ANSWER",
+    "MAX_RESPONSE_SIZE",
     "TokenResponse",
     "any_spelling_of",
     "json_object",
     "lifetime",
-    "quotable",
     "retry_after_of",
+    "sanitized",
     "scope_of",
 ]
 
 # Octets of a token answer that are read at most; a real one has a few hundred.
-LONGEST_ANSWER = 1 << 20
+MAX_RESPONSE_SIZE = 1 << 20
 
 # Seconds. MediaHound: "two weeks or less". It also stands in where the endpoint does not say or
 # says more: asking once in two weeks harms nobody, and a token that dies sooner is repaired at its
 # first 401.
-LONGEST_LIFE = 14 * 24 * 3600
+MAX_LIFETIME = 14 * 24 * 3600
 
 # Seconds. `expires_in` is in whole seconds, rounded down by servers: 0 means less than one, never
 # "for ever". So is anything below.
-SHORTEST_LIFE = 1
+MIN_LIFETIME = 1
 
 
 class TokenResponse(NamedTuple):
-    """What came back, of the body little more than LONGEST_ANSWER octets."""
+    """What came back, of the body little more than MAX_RESPONSE_SIZE octets."""
 
     status: int
     headers: Mapping[str, str]
@@ -49,8 +49,8 @@ class TokenResponse(NamedTuple):
 
 def json_object(body: bytes) -> dict[str, object]:
     """The JSON object that `body` is; otherwise a ValueError says why it is none."""
-    if len(body) > LONGEST_ANSWER:
-        raise ValueError(f"it is longer than {LONGEST_ANSWER} octets")
+    if len(body) > MAX_RESPONSE_SIZE:
+        raise ValueError(f"it is longer than {MAX_RESPONSE_SIZE} octets")
     if not body.strip():
         raise ValueError("it is empty")
     try:
@@ -65,14 +65,14 @@ def json_object(body: bytes) -> dict[str, object]:
 def lifetime(expires_in: object) -> int:
     """Seconds. RFC 6749 §5.1 has a JSON number; numbers written as strings exist in the wild."""
     if expires_in is None:
-        return LONGEST_LIFE
+        return MAX_LIFETIME
     if isinstance(expires_in, str) and re.fullmatch(r"-?[0-9]{1,18}(\.[0-9]{1,18})?", expires_in):
         expires_in = float(expires_in)
     if isinstance(expires_in, bool) or not isinstance(expires_in, int | float):
         raise ValueError("its expires_in is not a number of seconds")
     if isinstance(expires_in, float) and not math.isfinite(expires_in):
         raise ValueError("its expires_in is not a finite number of seconds")
-    return int(min(max(expires_in, SHORTEST_LIFE), LONGEST_LIFE))
+    return int(min(max(expires_in, MIN_LIFETIME), MAX_LIFETIME))
 
 
 def scope_of(scope: object) -> str | None:
@@ -98,7 +98,7 @@ def retry_after_of(response: TokenResponse, now: float) -> float | None:
         return None
 
 
-def quotable(said: object, private: re.Pattern[str]) -> str | None:
+def sanitized(said: object, private: re.Pattern[str]) -> str | None:
     """What the endpoint said, if it is text, fit for a log: one short line, nothing private."""
     if not isinstance(said, str):
         return None

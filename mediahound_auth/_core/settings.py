@@ -31,7 +31,7 @@ class Settings(NamedTuple):
     timeout: float
 
     @classmethod
-    def checked(
+    def from_options(
         cls,
         client_id: str | None,
         client_secret: str | Callable[[], str] | None,
@@ -75,7 +75,7 @@ class Settings(NamedTuple):
         )
 
     @property
-    def used_store(self) -> Store:
+    def store_or_default(self) -> Store:
         """The store to use: the given one, else the one that the whole process shares."""
         # Looked up late and kept out of the fields, so that a pickle does not carry it.
         return _PROCESS_STORE if self.store is None else self.store

@@ -1,4 +1,4 @@
-"""Cell: what this process knows of one client's token, shared by all who have the same grant.
+"""SharedTokenState: what this process knows of one client's token, shared by equal grants.
 
 Its state is immutable and replaced under one lock that is held for a few statements, never during
 I/O; reading it needs no lock.
@@ -14,23 +14,23 @@ from weakref import WeakKeyDictionary
 from mediahound_auth._core.grant import Grant
 from mediahound_auth._core.lifecycle import State
 from mediahound_auth._core.origins import Origin
-from mediahound_auth._core.renewal import Flight
-from mediahound_auth._core.store_session import Health
+from mediahound_auth._core.renewal import Renewal
+from mediahound_auth._core.store_session import StoreHealth
 from mediahound_auth.errors import MediaHoundAuthError
 from mediahound_auth.stores import Store
 from mediahound_auth.token import Token
 
-__all__ = ["Cell", "cell_of", "guard"]
+__all__ = ["SharedTokenState", "guard", "shared_state_for"]
 
 # Reentrant, because a signal handler may make a call of its own in the thread that holds it.
 guard: threading.RLock = threading.RLock()
 # Seconds for which nobody holds it who does not wait for somebody else.
 MOMENT = 1.0
 
-_cells: WeakKeyDictionary[Store, dict[Grant, Cell]] = WeakKeyDictionary()
+_cells: WeakKeyDictionary[Store, dict[Grant, SharedTokenState]] = WeakKeyDictionary()
 # Of stores that are equal if they reach the same, and so may be made anew for each call: what is
 # known outlives them.
-_lasting: dict[Store, dict[Grant, Cell]] = {}
+_lasting: dict[Store, dict[Grant, SharedTokenState]] = {}
 MOST_LASTING = 100
 
 if hasattr(os, "register_at_fork"):
@@ -40,7 +40,7 @@ if hasattr(os, "register_at_fork"):
     )
 
 
-class Cell:
+class SharedTokenState:
     """What this process knows of one client's token.
 
     Attributes:
@@ -55,18 +55,22 @@ class Cell:
     __slots__ = ("flight", "health", "live", "refused", "state")
 
     def __init__(self, grant: Grant) -> None:
-        self.flight: Flight | None = None
-        self.health: Health = Health(grant)
+        self.flight: Renewal | None = None
+        self.health: StoreHealth = StoreHealth(grant)
         self.refused: set[Origin] = set()
         self.become(State())
 
     def become(self, state: State) -> None:
         """Take on another state; called with `guard` held."""
         self.state: State = state
-        self.live: tuple[float, str, bool] = (state.renew_at, state.authorization, state.doubts > 0)
+        self.live: tuple[float, str, bool] = (
+            state.renew_at,
+            state.authorization,
+            state.unconfirmed > 0,
+        )
 
     def settle(
-        self, flight: Flight, outcome: Token | MediaHoundAuthError, after: Callable[[State], State]
+        self, flight: Renewal, outcome: Token | MediaHoundAuthError, after: Callable[[State], State]
     ) -> bool:
         """Take on what comes `after` this outcome; True for whoever has to land `flight` with it.
 
@@ -87,11 +91,11 @@ class Cell:
         return first
 
 
-def cell_of(store: Store, grant: Grant) -> Cell:
+def shared_state_for(store: Store, grant: Grant) -> SharedTokenState:
     """The cell that all share who have an equal grant and keep its token in the same store."""
     # Callables are often made anew for each auth object; filed here, they would pile up.
     if callable(grant.client_secret):
-        return Cell(grant)
+        return SharedTokenState(grant)
     with guard:
         try:
             if type(store).__eq__ is object.__eq__:
@@ -100,6 +104,6 @@ def cell_of(store: Store, grant: Grant) -> Cell:
                 cells = _lasting.setdefault(store, {})
                 if len(_lasting) > MOST_LASTING:
                     del _lasting[next(iter(_lasting))]
-            return cells.setdefault(grant, Cell(grant))
+            return cells.setdefault(grant, SharedTokenState(grant))
         except TypeError:  # a store of the user's own that has no hash or no weak references
-            return Cell(grant)
+            return SharedTokenState(grant)

@@ -1,6 +1,6 @@
 """TokenSource: lifecycle + store + one sender = a live token, from any thread or task.
 
-When lifecycle.py says that a token has to come from elsewhere, a `Flight` fetches it: from the
+When lifecycle.py says that a token has to come from elsewhere, a `Renewal` fetches it: from the
 store if somebody has put a better one there, from the endpoint otherwise.
 
 What callers do is written as plans (see flight.py), which threads and tasks follow alike.
@@ -12,23 +12,23 @@ import random
 import time
 
 from mediahound_auth import _events as events
-from mediahound_auth._core.endpoint import Sender, ask, out_of_time, unforeseen
+from mediahound_auth._core.endpoint import Sender, ask, timeout_error, unexpected_error
 from mediahound_auth._core.grant import Secret
 from mediahound_auth._core.lifecycle import (
-    LOOK_EVERY,
+    STORE_POLL_INTERVAL,
+    Action,
     State,
-    Step,
-    patience_at_lock,
-    shows_acceptance,
+    store_lock_timeout,
+    token_was_accepted,
 )
 from mediahound_auth._core.origins import Origin
-from mediahound_auth._core.renewal import Flight, Plan, drive
+from mediahound_auth._core.renewal import Renewal, Steps, run_steps
 from mediahound_auth._core.settings import Settings
-from mediahound_auth._core.shared_state import Cell, cell_of, guard
-from mediahound_auth._core.store_session import Visit
+from mediahound_auth._core.shared_state import SharedTokenState, guard, shared_state_for
+from mediahound_auth._core.store_session import StoreSession
 from mediahound_auth.errors import (
     ConfigurationError,
-    Kinds,
+    ErrorTypes,
     MediaHoundAuthError,
     TokenRequestError,
     again,
@@ -44,15 +44,15 @@ MOST_WARNINGS = 100
 class TokenSource:
     """A live token for one auth object, whoever asks and from wherever."""
 
-    def __init__(self, settings: Settings, send: Sender, kinds: Kinds) -> None:
+    def __init__(self, settings: Settings, send: Sender, kinds: ErrorTypes) -> None:
         self.settings = settings
-        self.cell: Cell = cell_of(settings.used_store, settings.grant)
+        self.cell: SharedTokenState = shared_state_for(settings.store_or_default, settings.grant)
         self._send = send
-        self._kinds = kinds
+        self._error_types = kinds
         # If the secret is asked for each time: the source for the one that was got last.
         self._resolved: TokenSource | None = None
 
-    def live(self) -> Plan[Token]:
+    def live(self) -> Steps[Token]:
         """A token to use now; waits only if there is no live one.
 
         Raises:
@@ -61,15 +61,15 @@ class TokenSource:
         flight = None
         with guard:
             now, state = time.time(), self.cell.state
-            step = state.step(now)
-            if step is Step.USE_AND_RENEW:
+            step = state.next_action(now)
+            if step is Action.USE_AND_RENEW:
                 flight = self._join()
                 self.cell.become(state.renewing(now, self.settings.timeout))
-            elif step is Step.RENEW:
+            elif step is Action.RENEW:
                 flight = self._join(waited_for=True)
-        if step is Step.GIVE_UP:
+        if step is Action.GIVE_UP:
             raise self._remembered(state, now)
-        if flight and step is Step.RENEW:
+        if flight and step is Action.RENEW:
             yield flight, self.settings.timeout
             return self._landed(flight)
         if flight:
@@ -77,8 +77,8 @@ class TokenSource:
         assert state.token is not None
         return state.token
 
-    def replacement(self, rejected: str) -> Plan[Token | None]:
-        """The token to replay a request with whose access token, `rejected`, an API rejected.
+    def replacement(self, rejected: str) -> Steps[Token | None]:
+        """The token to retry a request with whose access token, `rejected`, an API rejected.
 
         None: there is no better one, the 401 is the caller's.
         """
@@ -86,11 +86,11 @@ class TokenSource:
             flight = None
             with guard:
                 state = self.cell.state
-                step = state.step_after_401(rejected, time.time())
-                if step is Step.RENEW:
+                step = state.action_after_401(rejected, time.time())
+                if step is Action.RENEW:
                     flight = self._join(waited_for=True, rejected=rejected)
             if flight is None:
-                return state.token if step is Step.USE else None
+                return state.token if step is Action.USE else None
             yield flight, self.settings.timeout
             try:
                 token = self._landed(flight)
@@ -102,7 +102,7 @@ class TokenSource:
                 return None
             # It was started for another reason, perhaps before the token was revoked.
 
-    def renewed(self) -> Plan[Token]:
+    def renewed(self) -> Steps[Token]:
         """What the endpoint gives when asked now, whatever is at hand.
 
         Raises:
@@ -129,7 +129,7 @@ class TokenSource:
         try:
             secret = self.settings.grant.secret()
         except ConfigurationError as error:
-            raise again(error, self._kinds)  # noqa: B904  # it brings the cause along
+            raise again(error, self._error_types)  # noqa: B904  # it brings the cause along
         if callable(self.settings.grant.client_secret):
             self._by(secret).forget()
             return
@@ -139,24 +139,24 @@ class TokenSource:
     def adopt(self, token: Token) -> None:
         """Use `token`, which somebody else has kept, if it is better than what is at hand."""
         with guard:
-            if self.cell.state.prefers(token, None, time.time()):
+            if self.cell.state.is_improved_by(token, None, time.time()):
                 self.cell.become(self._with(token, self.cell.state))
 
-    def answered(self, access_token: str, status: int, *, replayed: bool = False) -> None:
+    def answered(self, access_token: str, status: int, *, retried: bool = False) -> None:
         """Tell with which HTTP status an API answered a request that carried `access_token`.
 
-        `replayed` says that it had rejected another one before.
+        `retried` says that it had rejected another one before.
         """
-        if replayed:
-            events.replayed(self.settings.grant, status)
-        if shows_acceptance(status):
-            self._accepted(access_token, replayed)
+        if retried:
+            events.request_retried(self.settings.grant, status)
+        if token_was_accepted(status):
+            self._accepted(access_token, retried)
 
-    def _accepted(self, access_token: str, replayed: bool) -> None:
+    def _accepted(self, access_token: str, retried: bool) -> None:
         with guard:
-            self.cell.become(self.cell.state.was_accepted(access_token, replayed=replayed))
+            self.cell.become(self.cell.state.on_accepted(access_token, retried=retried))
         if self._resolved:
-            self._resolved._accepted(access_token, replayed)
+            self._resolved._accepted(access_token, retried)
 
     def allows(self, origin: Origin) -> bool:
         """Whether the token may go to `origin`; the first refusal of each logs a warning."""
@@ -165,53 +165,53 @@ class TokenSource:
         refused = self.cell.refused
         if origin not in refused and len(refused) < MOST_WARNINGS:
             refused.add(origin)
-            events.origin_refused(self.settings.grant, origin)
+            events.token_withheld(self.settings.grant, origin)
         return False
 
     def _join(
         self, *, waited_for: bool = False, rejected: str | None = None, ask: bool = False
-    ) -> Flight:
+    ) -> Renewal:
         flight = self.cell.flight
         if flight is None or flight.settled or not flight.under_way:
-            flight = Flight(self._fly, self.settings.timeout, rejected=rejected, ask=ask)
+            flight = Renewal(self._fly, self.settings.timeout, rejected=rejected, ask=ask)
             self.cell.flight = flight
         flight.waited_for |= waited_for
         flight.extend(self.settings.timeout)
         return flight
 
-    def _landed(self, flight: Flight) -> Token:
+    def _landed(self, flight: Renewal) -> Token:
         if not flight.landed:
-            error = out_of_time(self.settings.grant, flight, self.settings.timeout)
+            error = timeout_error(self.settings.grant, flight, self.settings.timeout)
             if not flight.remaining:
                 self._failed(flight, error)
             if not flight.landed:  # it has more time than this caller, or is about to land
-                raise again(error, self._kinds)
+                raise again(error, self._error_types)
         outcome = flight.outcome()
         if isinstance(outcome, Token):
             return outcome
-        raise again(outcome, self._kinds)
+        raise again(outcome, self._error_types)
 
     def _remembered(self, state: State, now: float) -> MediaHoundAuthError:
         assert state.failure is not None
-        error = again(state.failure, self._kinds)
+        error = again(state.failure, self._error_types)
         if isinstance(error, TokenRequestError):
             error.retry_after = state.retry_at - now
         return error
 
     # What follows runs in a flight's thread.
 
-    def _fly(self, flight: Flight) -> None:
+    def _fly(self, flight: Renewal) -> None:
         try:
             self._fetch(flight)
         except MediaHoundAuthError as error:
             self._failed(flight, error)
         except BaseException as error:
             # Whatever else breaks, nobody may be left waiting.
-            self._failed(flight, unforeseen(self.settings.grant, error))
+            self._failed(flight, unexpected_error(self.settings.grant, error))
             if not isinstance(error, Exception):
                 raise error.with_traceback(None)  # noqa: B904  # frames can hold the secret
 
-    def _fetch(self, flight: Flight) -> None:
+    def _fetch(self, flight: Renewal) -> None:
         grant = self.settings.grant
         secret = grant.secret()
         if callable(grant.client_secret):
@@ -229,17 +229,17 @@ class TokenSource:
                     visit.discard()
             self._obtained(flight, token, asked=True)
 
-    def _fetch_by(self, secret: Secret, flight: Flight) -> None:
+    def _fetch_by(self, secret: Secret, flight: Renewal) -> None:
         """Have what the source for this secret has, which all who got the same secret share."""
         source = self._by(secret)
         token: Token | None
         try:
             if flight.ask:
-                token = drive(source.renewed())
+                token = run_steps(source.renewed())
             elif flight.rejected is None:
-                token = drive(source.live())
+                token = run_steps(source.live())
             else:
-                token = drive(source.replacement(flight.rejected)) or self.cell.state.token
+                token = run_steps(source.replacement(flight.rejected)) or self.cell.state.token
         except MediaHoundAuthError as error:
             self._failed(flight, error, told=True)
             return
@@ -261,26 +261,26 @@ class TokenSource:
             self._resolved = source
         return source
 
-    def _visit(self, secret: Secret) -> Visit:
+    def _visit(self, secret: Secret) -> StoreSession:
         key, budget = self.settings.grant.key(secret), self.settings.timeout
-        return Visit(self.settings.used_store, key, self.cell.health, budget)
+        return StoreSession(self.settings.store_or_default, key, self.cell.health, budget)
 
-    def _better(self, visit: Visit, flight: Flight) -> Token | None:
+    def _better(self, visit: StoreSession, flight: Renewal) -> Token | None:
         found = None if flight.ask else visit.load()
-        better = found and self.cell.state.prefers(found, flight.rejected, time.time())
+        better = found and self.cell.state.is_improved_by(found, flight.rejected, time.time())
         return found if better else None
 
-    def _better_while_locking(self, visit: Visit, flight: Flight) -> Token | None:
+    def _better_while_locking(self, visit: StoreSession, flight: Renewal) -> Token | None:
         # Looking in between, callers need not pass the lock one by one when the token has come.
-        until = flight.remaining - patience_at_lock(flight.remaining, random.random())
+        until = flight.remaining - store_lock_timeout(flight.remaining, random.random())
         while True:
             left = flight.remaining - until
-            locked = left <= 0 or visit.lock(min(left, LOOK_EVERY))
+            locked = left <= 0 or visit.lock(min(left, STORE_POLL_INTERVAL))
             found = self._better(visit, flight)
             if found or locked:
                 return found
 
-    def _obtained(self, flight: Flight, token: Token, *, asked: bool = False) -> None:
+    def _obtained(self, flight: Renewal, token: Token, *, asked: bool = False) -> None:
         doubtful = asked and flight.rejected is not None
         if self.cell.settle(flight, token, lambda state: self._with(token, state, doubtful)):
             flight.land(token)
@@ -290,7 +290,7 @@ class TokenSource:
         margin, jitter = self.settings.renew_margin, random.random()
         return state.obtained(token, time.time(), margin=margin, jitter=jitter, doubtful=doubtful)
 
-    def _failed(self, flight: Flight, error: MediaHoundAuthError, *, told: bool = False) -> None:
+    def _failed(self, flight: Renewal, error: MediaHoundAuthError, *, told: bool = False) -> None:
         # Without its traceback: the frames hold the secret, and some tools print what frames hold.
         error = again(error, {})
 

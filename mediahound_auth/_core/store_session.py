@@ -1,4 +1,4 @@
-"""Visit: one renewal's dealings with a store, none of which can cost it more than a little time.
+"""StoreSession: one renewal's use of a store, which can cost it a little time at most.
 
 Whatever a store does wrong (raise, hang, hand out garbage) costs one log line per outage and at
 most STORE_TIMEOUT seconds, never a request: the rest of the visit is skipped, the renewal goes on
@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 from mediahound_auth import _events as events
 from mediahound_auth._core.grant import Grant
-from mediahound_auth._core.renewal import THREAD_START
+from mediahound_auth._core.renewal import THREAD_START_TIMEOUT
 from mediahound_auth.stores import MemoryStore, Store
 from mediahound_auth.token import Token
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-__all__ = ["STORE_TIMEOUT", "Health", "Visit"]
+__all__ = ["STORE_TIMEOUT", "StoreHealth", "StoreSession"]
 
 T = TypeVar("T")
 
@@ -32,30 +32,30 @@ STORE_TIMEOUT = 2.0
 STORE_SHARE = 0.25
 
 
-class Health:
+class StoreHealth:
     """Whether a store worked when it was last used: an outage is logged when it begins and ends."""
 
     def __init__(self, grant: Grant) -> None:
         self._grant = grant
-        self.ailing: bool = False
+        self.failing: bool = False
         self.failures: int = 0
 
     def failed(self, operation: str, error: BaseException) -> None:
         """Tell that an operation failed."""
-        events.store_failed(self._grant, operation, error, again=self.ailing)
-        self.ailing = True
+        events.store_failed(self._grant, operation, error, again=self.failing)
+        self.failing = True
         self.failures += 1
 
     def worked(self, failures: int) -> None:
         """Tell that a whole visit went well, at whose beginning there were so many failures."""
         if failures != self.failures:
             return  # another visit knows better: it failed while this one was ending
-        if self.ailing:
+        if self.failing:
             events.store_recovered(self._grant)
-        self.ailing = False
+        self.failing = False
 
 
-class Visit:
+class StoreSession:
     """A context manager: the store under one key, for the time of one renewal.
 
     `budget` is that renewal's time budget in seconds, of which a store may take a share.
@@ -65,7 +65,7 @@ class Visit:
     neither, and is used directly; so is any, where threads never run (see flight.py).
     """
 
-    def __init__(self, store: Store, key: str, health: Health, budget: float) -> None:
+    def __init__(self, store: Store, key: str, health: StoreHealth, budget: float) -> None:
         self._longest = min(STORE_TIMEOUT, STORE_SHARE * budget)
         self._store = store
         self._key = key
@@ -167,7 +167,7 @@ class Visit:
         )
         with suppress(RuntimeError):
             self._thread.start()
-            self._begun.wait(min(THREAD_START, self._longest))
+            self._begun.wait(min(THREAD_START_TIMEOUT, self._longest))
         return not self._claimed.acquire(blocking=False)
 
     def _work(self) -> None:

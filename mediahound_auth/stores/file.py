@@ -12,13 +12,13 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from mediahound_auth._extras import missing
+from mediahound_auth._extras import missing_extra
 
 try:
     import filelock
     import platformdirs
 except ModuleNotFoundError as _error:
-    raise missing(_error, "FileStore", "file", "filelock", "platformdirs") from None
+    raise missing_extra(_error, "FileStore", "file", "filelock", "platformdirs") from None
 
 from mediahound_auth import _events as events
 from mediahound_auth.errors import ConfigurationError
@@ -29,17 +29,17 @@ from mediahound_auth.token import Token
 __all__ = ["FileStore"]
 
 # Octets of a record that are read at most: more than the longest token makes, even when sealed.
-LONGEST_RECORD = 1 << 22
+MAX_RECORD_SIZE = 1 << 22
 
 # Seconds. A temporary file that is older was left behind by a process that died.
 STALE = 60.0
 
 # Seconds. Looking and replacing takes milliseconds; whoever takes longer has been stopped.
-SAVING = 1.0
+SAVE_LOCK_TIMEOUT = 1.0
 
 _KEY = re.compile(r"[0-9A-Za-z_-]{1,128}")
 # What stands in a folder of ours, whose keys are digests.
-_OURS = re.compile(r"[0-9a-f]{64}\.(json|lock|[0-9a-f]{16}\.tmp)|saving\.lock")
+_OUR_FILES = re.compile(r"[0-9a-f]{64}\.(json|lock|[0-9a-f]{16}\.tmp)|saving\.lock")
 
 # Elsewhere there are no owners and no rights of this kind.
 _POSIX = os.name == "posix"
@@ -90,11 +90,11 @@ class FileStore:
         if not self._ready():
             return None
         try:
-            with _ours(file, os.O_RDONLY) as fd, open(fd, "rb", closefd=False) as content:
-                record = content.read(LONGEST_RECORD + 1)
+            with _open_checked(file, os.O_RDONLY) as fd, open(fd, "rb", closefd=False) as content:
+                record = content.read(MAX_RECORD_SIZE + 1)
         except FileNotFoundError:
             return None
-        if len(record) > LONGEST_RECORD:
+        if len(record) > MAX_RECORD_SIZE:
             raise ValueError("the stored record is too long to be one")
         return self._records.unpack(record)
 
@@ -108,7 +108,7 @@ class FileStore:
         self._ready(create=True)
         with ExitStack() as saving:
             with suppress(TimeoutError):
-                saving.enter_context(self._exclusively("saving.lock", SAVING))
+                saving.enter_context(self._exclusively("saving.lock", SAVE_LOCK_TIMEOUT))
             known = None
             with suppress(ValueError):
                 known = self.load(key)
@@ -152,7 +152,7 @@ class FileStore:
         return hash((self.path, self._records))
 
     def __repr__(self) -> str:
-        key = ", encryption_key=..." if self._records.sealed else ""
+        key = ", encryption_key=..." if self._records.encrypted else ""
         return f"FileStore({os.fspath(self.path)!r}{key})"
 
     def _file(self, key: str, kind: str) -> Path:
@@ -167,13 +167,13 @@ class FileStore:
         if not _POSIX:
             return self.path.is_dir()
         try:
-            with _ours(self.path, os.O_RDONLY | os.O_DIRECTORY):
+            with _open_checked(self.path, os.O_RDONLY | os.O_DIRECTORY):
                 return True
         except FileNotFoundError:
             return False
 
     def _replace(self, file: Path, record: bytes) -> None:
-        self._sweep()
+        self._remove_stale_files()
         temporary = file.with_suffix(f".{secrets.token_hex(8)}.tmp")
         try:
             fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FLAGS, 0o600)
@@ -185,12 +185,12 @@ class FileStore:
                 temporary.unlink()
             raise
 
-    def _sweep(self) -> None:
+    def _remove_stale_files(self) -> None:
         """Remove what writers that were killed have left behind."""
         long_ago = time.time() - STALE
         for temporary in self.path.glob("*.tmp"):
             with suppress(OSError):
-                if _OURS.fullmatch(temporary.name) and temporary.lstat().st_mtime < long_ago:
+                if _OUR_FILES.fullmatch(temporary.name) and temporary.lstat().st_mtime < long_ago:
                     temporary.unlink()
 
     @contextmanager
@@ -208,7 +208,7 @@ class FileStore:
     def _say_that_there_are_no_locks(self, error: OSError) -> None:
         if self.path not in _without_locks:
             _without_locks.add(self.path)
-            events.store_unlocked(self.path, error)
+            events.store_locking_unavailable(self.path, error)
 
 
 def _absolute(path: object) -> Path:
@@ -231,7 +231,7 @@ def _file_lock(path: Path, timeout: float) -> AbstractContextManager[object]:
 
 
 @contextmanager
-def _ours(path: Path, flags: int) -> Iterator[int]:
+def _open_checked(path: Path, flags: int) -> Iterator[int]:
     """A descriptor of `path`, which belongs to us and nobody else can access.
 
     Raises:
@@ -245,25 +245,27 @@ def _ours(path: Path, flags: int) -> Iterator[int]:
         raise
     try:
         if _POSIX:
-            _tighten(fd, path)
+            _restrict_permissions(fd, path)
         yield fd
     finally:
         os.close(fd)
 
 
-def _tighten(fd: int, path: Path) -> None:
+def _restrict_permissions(fd: int, path: Path) -> None:
     info = os.fstat(fd)
     if info.st_uid != os.geteuid():
         raise _refused(path, f"it belongs to another user (uid {info.st_uid})")
     if not info.st_mode & _OTHERS:
         return
-    if stat.S_ISDIR(info.st_mode) and not all(_OURS.fullmatch(name) for name in os.listdir(fd)):
+    if stat.S_ISDIR(info.st_mode) and not all(
+        _OUR_FILES.fullmatch(name) for name in os.listdir(fd)
+    ):
         # Somebody's home, say, or /tmp: taking rights away there would do harm.
         raise _refused(path, "others may access it and it holds other things; name a new folder")
     os.fchmod(fd, info.st_mode & 0o700)
     if os.fstat(fd).st_mode & _OTHERS:
         raise _refused(path, "its file system lets others access it")
-    events.store_exposed(path, info.st_mode & 0o777)
+    events.store_permissions_fixed(path, info.st_mode & 0o777)
 
 
 def _refused(path: Path, why: str) -> PermissionError:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from mediahound_auth._extras import missing
+from mediahound_auth._extras import missing_extra
 from mediahound_auth.errors import ConfigurationError
 from mediahound_auth.token import Token
 
@@ -27,7 +27,7 @@ EncryptionKey = str | bytes | Sequence[str | bytes]
 # Goes up with each change that an earlier version of this package would misread.
 FORMAT = 1
 
-_FIELDS = {"format", "access_token", "expires_at", "requested_at", "scope", "reissued"}
+_FIELDS = {"format", "access_token", "expires_at", "requested_at", "scope", "returned_again"}
 
 
 class Records:
@@ -47,7 +47,7 @@ class Records:
         self._box = _box(self._keys) if self._keys else None
 
     @property
-    def sealed(self) -> bool:
+    def encrypted(self) -> bool:
         """Whether records are encrypted."""
         return self._box is not None
 
@@ -83,7 +83,7 @@ class Records:
         return hash(self._keys)
 
     def __repr__(self) -> str:
-        return "Records(encryption_key=...)" if self.sealed else "Records()"
+        return "Records(encryption_key=...)" if self.encrypted else "Records()"
 
     def __reduce__(self) -> tuple[type[Records], tuple[EncryptionKey | None]]:
         return Records, (self._keys or None,)
@@ -108,11 +108,13 @@ def _token(fields: dict[str, object]) -> Token:
         raise ValueError("the stored record is of another format, perhaps from another version")
     if fields.keys() != _FIELDS:
         raise ValueError("the stored record does not have the fields of its format")
-    access_token, scope, reissued = (fields[f] for f in ("access_token", "scope", "reissued"))
+    access_token, scope, returned_again = (
+        fields[f] for f in ("access_token", "scope", "returned_again")
+    )
     if not (
         isinstance(access_token, str)
         and (scope is None or isinstance(scope, str))
-        and isinstance(reissued, bool)
+        and isinstance(returned_again, bool)
     ):
         raise ValueError("the stored record has a field of the wrong type")
     return Token(
@@ -120,7 +122,7 @@ def _token(fields: dict[str, object]) -> Token:
         expires_at=_seconds(fields["expires_at"]),
         requested_at=_seconds(fields["requested_at"]),
         scope=scope,
-        reissued=reissued,
+        returned_again=returned_again,
     )
 
 
@@ -154,7 +156,7 @@ def _box(keys: tuple[bytes, ...]) -> MultiFernet:
         from cryptography.fernet import Fernet, MultiFernet
     except ModuleNotFoundError as error:
         names = ("cryptography", "cryptography.fernet")
-        raise missing(error, "encryption_key", "encryption", *names) from None
+        raise missing_extra(error, "encryption_key", "encryption", *names) from None
     boxes: list[Fernet] = []
     for key in keys:
         try:

@@ -9,12 +9,12 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from mediahound_auth._extras import missing
+from mediahound_auth._extras import missing_extra
 
 try:
     import redis
 except ModuleNotFoundError as _error:
-    raise missing(_error, "RedisStore", "redis", "redis") from None
+    raise missing_extra(_error, "RedisStore", "redis", "redis") from None
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
@@ -60,7 +60,7 @@ class RedisStore:
         prefix: what all keys in Redis begin with.
         encryption_key: seals the tokens with Fernet; of several keys, the first one does, and each
             is tried on what is read. What none of them opens is as good as absent.
-        lease: seconds after which the lock of a renewal that has crashed is free again. Longer
+        lock_timeout: seconds after which the lock of a renewal that crashed is free again. Longer
             than the `timeout` of the auth objects that use this store.
 
     Raises:
@@ -74,13 +74,13 @@ class RedisStore:
         prefix: str = "mediahound-auth:",
         *,
         encryption_key: EncryptionKey | None = None,
-        lease: float = 60.0,
+        lock_timeout: float = 60.0,
     ) -> None:
         if not isinstance(prefix, str):
             raise ConfigurationError(f"prefix must be a str, not {type(prefix).__name__}")
         self._given = client_or_url
         self._prefix = prefix
-        self._lease = _seconds(lease)
+        self._lock_timeout = _seconds(lock_timeout)
         self._records = Records(encryption_key)
         self._client = _client(client_or_url)
 
@@ -131,7 +131,7 @@ class RedisStore:
         wait = max(0.0, timeout)
         lock = self._client.lock(
             f"{self._prefix}{key}:lock",
-            timeout=self._lease,
+            timeout=self._lock_timeout,
             blocking_timeout=wait,
             thread_local=False,
         )
@@ -153,7 +153,7 @@ class RedisStore:
     def __repr__(self) -> str:
         given = self._given
         what = repr(_bare(given)) if isinstance(given, str) else f"<{type(given).__name__}>"
-        key = ", encryption_key=..." if self._records.sealed else ""
+        key = ", encryption_key=..." if self._records.encrypted else ""
         return f"RedisStore({what}, prefix={self._prefix!r}{key})"
 
     def __getstate__(self) -> dict[str, object]:
@@ -168,7 +168,7 @@ class RedisStore:
     @property
     def _identity(self) -> tuple[object, ...]:
         given = self._given if isinstance(self._given, str) else id(self._given)
-        return given, self._prefix, self._lease, self._records
+        return given, self._prefix, self._lock_timeout, self._records
 
 
 def _client(client_or_url: object) -> Any:
@@ -201,11 +201,11 @@ def _client(client_or_url: object) -> Any:
     return client_or_url
 
 
-def _seconds(lease: object) -> float:
+def _seconds(value: object) -> float:
     # The bound is what Redis can count in milliseconds, with much to spare.
-    if isinstance(lease, bool) or not isinstance(lease, int | float) or not 0.001 <= lease <= 1e9:
-        raise ConfigurationError(f"lease must be a number of seconds above 0, not {lease!r}")
-    return float(lease)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0.001 <= value <= 1e9:
+        raise ConfigurationError(f"lock_timeout must be a number of seconds above 0, not {value!r}")
+    return float(value)
 
 
 def _bare(url: str) -> str:

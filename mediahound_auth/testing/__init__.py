@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from mediahound_auth.testing.contract import StoreContract
     from mediahound_auth.testing.server import Credentials, MediaHoundServer
     from mediahound_auth.testing.static import static_auth
-    from mediahound_auth.testing.traffic import Hold, ReceivedRequest
+    from mediahound_auth.testing.traffic import HeldRequests, ReceivedRequest
 
 __all__ = [
     "ClientAuth",
     "Credentials",
-    "Hold",
+    "HeldRequests",
     "MediaHoundServer",
     "ReceivedRequest",
     "StoreContract",
@@ -38,7 +38,7 @@ __all__ = [
 _MODULES = {
     "ClientAuth": "mediahound_auth._core.grant",
     "Credentials": "mediahound_auth.testing.server",
-    "Hold": "mediahound_auth.testing.traffic",
+    "HeldRequests": "mediahound_auth.testing.traffic",
     "MediaHoundServer": "mediahound_auth.testing.server",
     "ReceivedRequest": "mediahound_auth.testing.traffic",
     "StoreContract": "mediahound_auth.testing.contract",

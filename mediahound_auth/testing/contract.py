@@ -57,7 +57,7 @@ class StoreContract:
         now = time.time()
         for token in (
             _token(requested_at=now),
-            Token("a", expires_at=now + 60.123456, requested_at=now, reissued=True),
+            Token("a", expires_at=now + 60.123456, requested_at=now, returned_again=True),
             Token("b", expires_at=now + 1_209_600, requested_at=now, scope="one two ü \N{KEY}"),
             Token(string.digits + string.ascii_letters + string.punctuation, now + 60, now),
             Token("long" * 10_000, expires_at=now + 60, requested_at=now),
@@ -93,10 +93,10 @@ class StoreContract:
         key = _key()
         token = _token(requested_at=time.time())
         store.save(key, token)
-        store.save(key, token._replace(reissued=True))
+        store.save(key, token._replace(returned_again=True))
         found = store.load(key)
         assert found is not None
-        assert found.reissued
+        assert found.returned_again
 
     def test_of_many_saved_at_once_the_one_that_was_requested_last_stays(
         self, store: Store

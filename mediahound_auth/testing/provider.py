@@ -43,10 +43,12 @@ class _IssuedToken:
 class TokenIssuer:
     """Issues tokens the way Spring Security OAuth does, and knows which of them are live."""
 
-    def __init__(self, *, lifetime: float, reissue: bool, clock: Callable[[], float]) -> None:
-        """Issue tokens that live `lifetime` seconds; `reissue` the same one while it lives."""
+    def __init__(
+        self, *, lifetime: float, return_same_token: bool, clock: Callable[[], float]
+    ) -> None:
+        """Issue tokens that live `lifetime` seconds: the same one until then, or new ones."""
         self._lifetime = lifetime
-        self._reissue = reissue
+        self._return_same_token = return_same_token
         self._clock = clock
         self._lock = threading.Lock()
         self._tokens: dict[str, _IssuedToken] = {}
@@ -55,7 +57,7 @@ class TokenIssuer:
         """A live token for this scope, and the whole seconds it still lives, rounded down."""
         with self._lock:
             now = self._clock()
-            token = self._live(now, scope) if self._reissue else None
+            token = self._live(now, scope) if self._return_same_token else None
             if token is None:
                 token = _IssuedToken(str(uuid.uuid4()), scope, now + self._lifetime)
                 self._tokens[token.value] = token

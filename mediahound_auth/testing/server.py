@@ -20,7 +20,7 @@ from mediahound_auth._core.grant import ClientAuth
 from mediahound_auth.testing import api
 from mediahound_auth.testing.listener import Listener
 from mediahound_auth.testing.provider import AuthorizationServer, TokenIssuer
-from mediahound_auth.testing.traffic import Answer, Hold, ReceivedRequest, Traffic
+from mediahound_auth.testing.traffic import Answer, HeldRequests, ReceivedRequest, Traffic
 
 TOKEN_PATH = "/1.3/security/oauth/token"
 
@@ -46,9 +46,9 @@ class MediaHoundServer:
         clock: the time in seconds, by which tokens expire; may be replaced at any time.
         token_requests: the requests to the token endpoint in order of arrival, each there as soon
             as it has been read.
-        api_calls: the same for every other path.
+        api_requests: the same for every other path.
         token_delay: seconds to wait before each answer of the token endpoint.
-        reject_api_calls: True makes the API answer 401 to everything, live tokens included.
+        reject_api_requests: True makes the API answer 401 to everything, live tokens included.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class MediaHoundServer:
         client_id: str = "MyClientId",
         client_secret: str = "MyClientSecret",
         lifetime: float = 1_209_600,
-        reissue: bool = True,
+        return_same_token: bool = True,
         scope: str = "public_profile",
         client_auth: ClientAuth = "mediahound",
         ssl_context: ssl.SSLContext | None = None,
@@ -70,9 +70,9 @@ class MediaHoundServer:
             client_id: the id of the one client it knows.
             client_secret: that client's secret.
             lifetime: seconds that a token lives, two weeks unless told otherwise.
-            reissue: True hands the same token out again, with what is left of its `expires_in`,
-                until it has expired, as MediaHound does. False issues a new one each time; the
-                older ones live on until they expire.
+            return_same_token: True returns the same token, with a shrinking `expires_in`, until it
+                has expired, as MediaHound does. False issues a new one each time; the older ones
+                stay valid until they expire.
             scope: the scopes of the client, separated by blanks: what it gets without asking, and
                 all that it may ask for.
             client_auth: how the client has to authenticate, as for MediaHoundAuth; nothing else
@@ -91,8 +91,10 @@ class MediaHoundServer:
         self.scope = scope
         self.clock = clock
         self.token_delay: float = 0.0
-        self.reject_api_calls = False
-        self._issuer = TokenIssuer(lifetime=lifetime, reissue=reissue, clock=lambda: self.clock())
+        self.reject_api_requests = False
+        self._issuer = TokenIssuer(
+            lifetime=lifetime, return_same_token=return_same_token, clock=lambda: self.clock()
+        )
         self._authorization_server = AuthorizationServer(
             client_id=client_id,
             client_secret=client_secret,
@@ -103,7 +105,7 @@ class MediaHoundServer:
         self._token_traffic = Traffic()
         self._api_traffic = Traffic()
         self.token_requests: list[ReceivedRequest] = self._token_traffic.requests
-        self.api_calls: list[ReceivedRequest] = self._api_traffic.requests
+        self.api_requests: list[ReceivedRequest] = self._api_traffic.requests
         self._ssl_context = ssl_context
         self._wanted_port = port
         self._stopping = threading.Event()
@@ -203,7 +205,7 @@ class MediaHoundServer:
         """Revoke all tokens now, before their time; the next token request gets a new one."""
         self._issuer.revoke()
 
-    def answer_token_requests(
+    def respond_to_token_requests(
         self,
         n: float,
         *,
@@ -221,7 +223,7 @@ class MediaHoundServer:
         """
         self._token_traffic.plan(n, Answer.of(status, body, headers or {}))
 
-    def answer_api_calls(
+    def respond_to_api_requests(
         self,
         n: float,
         *,
@@ -229,27 +231,27 @@ class MediaHoundServer:
         body: bytes | str | Mapping[str, object] = b"",
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        """Give the next `n` API calls exactly this answer; see `answer_token_requests`."""
+        """Give the next `n` API calls exactly this answer; see `respond_to_token_requests`."""
         self._api_traffic.plan(n, Answer.of(status, body, headers or {}))
 
     def drop_token_requests(self, n: float) -> None:
         """Read the next `n` token requests, then reset (RST) the connection without an answer."""
         self._token_traffic.plan(n, "drop")
 
-    def drop_api_calls(self, n: float) -> None:
+    def drop_api_requests(self, n: float) -> None:
         """Read the next `n` API calls, then reset (RST) the connection without an answer."""
         self._api_traffic.plan(n, "drop")
 
-    def hold_token_requests(self) -> AbstractContextManager[Hold]:
-        """Record token requests without answering them, until the block ends or `Hold.release`.
+    def hold_token_requests(self) -> AbstractContextManager[HeldRequests]:
+        """Record token requests and hold the responses until the block ends, or `release`.
 
         Raises:
             RuntimeError: they are being held already, or the server has been stopped.
         """
         return self._token_traffic.hold()
 
-    def hold_api_calls(self) -> AbstractContextManager[Hold]:
-        """Record API calls without answering them, until the block ends or `Hold.release`.
+    def hold_api_requests(self) -> AbstractContextManager[HeldRequests]:
+        """Record API requests and hold the responses until the block ends, or `release`.
 
         Raises:
             RuntimeError: they are being held already, or the server has been stopped.
@@ -272,6 +274,6 @@ class MediaHoundServer:
         token = api.bearer_token(request)
         if token is None:
             return api.missing_token()
-        problem = "Access token rejected" if self.reject_api_calls else None
+        problem = "Access token rejected" if self.reject_api_requests else None
         problem = problem or self._issuer.problem_with(token)
         return api.answer(request) if problem is None else api.invalid_token(problem)

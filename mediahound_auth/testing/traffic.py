@@ -68,7 +68,7 @@ class Answer:
         return cls(status, dict(headers), body)
 
 
-class Hold:
+class HeldRequests:
     """Requests that have arrived and get no answer yet, so that a test can act in between."""
 
     def __init__(self) -> None:
@@ -113,7 +113,7 @@ class Traffic:
         self.requests: list[ReceivedRequest] = []
         self._lock = threading.Lock()
         self._plans: deque[tuple[float, Planned]] = deque()
-        self._hold: Hold | None = None
+        self._hold: HeldRequests | None = None
         self._closed = False
 
     def plan(self, n: float, planned: Planned) -> None:
@@ -149,9 +149,9 @@ class Traffic:
         return planned
 
     @contextmanager
-    def hold(self) -> Iterator[Hold]:
+    def hold(self) -> Iterator[HeldRequests]:
         """Hold requests back inside the block."""
-        hold = Hold()
+        hold = HeldRequests()
         with self._lock:
             if self._hold is not None:
                 raise RuntimeError("these requests are being held already; one hold at a time")

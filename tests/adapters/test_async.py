@@ -55,7 +55,7 @@ async def test_1000_tasks_on_a_cold_start_cause_one_token_request(
                 group.start_soon(client.get, f"{server.url}/status/200")
             await to_thread.run_sync(hold.wait_for, 1)
             hold.release()
-    assert [call.status for call in server.api_calls] == [200] * 1_000
+    assert [call.status for call in server.api_requests] == [200] * 1_000
     assert len(server.token_requests) == 1
 
 
@@ -107,9 +107,9 @@ async def test_the_loop_goes_on_while_a_rejected_token_is_replaced(
             await to_thread.run_sync(hold.wait_for, 1)
             for _ in range(1_000):
                 await checkpoint()
-            assert [call.status for call in server.api_calls] == [401]
+            assert [call.status for call in server.api_requests] == [401]
             hold.release()
-    assert [call.status for call in server.api_calls] == [401, 200]
+    assert [call.status for call in server.api_requests] == [401, 200]
 
 
 async def test_cancelling_the_task_that_asked_first_costs_the_others_nothing(
@@ -146,14 +146,14 @@ async def test_a_call_that_is_rejected_while_a_renewal_brings_its_token_back_get
         statuses.append((await client.get(f"{server.url}/status/200")).status_code)
 
     answer = {"access_token": token, "token_type": "bearer", "expires_in": 100}
-    server.answer_token_requests(1, status=200, body=answer)
+    server.respond_to_token_requests(1, status=200, body=answer)
     with server.hold_token_requests() as hold:
         async with anyio.create_task_group() as group:
             group.start_soon(auth.arenew)
             await to_thread.run_sync(hold.wait_for, 1)
             server.revoke_tokens()
             group.start_soon(call)
-            while [call.status for call in server.api_calls] != [401]:
+            while [call.status for call in server.api_requests] != [401]:
                 await checkpoint()
             for _ in range(1_000):
                 await checkpoint()
@@ -169,7 +169,7 @@ async def test_a_deadline_of_the_callers_own_is_kept(
         with anyio.move_on_after(0.1) as scope:
             await client.get(f"{server.url}/status/200")
         assert scope.cancelled_caught
-        assert server.api_calls == []
+        assert server.api_requests == []
         hold.release()
     assert (await client.get(f"{server.url}/status/200")).status_code == 200
     assert auth.token() == await auth.atoken()
@@ -190,7 +190,7 @@ async def test_a_task_waits_no_longer_than_the_time_budget(server: MediaHoundSer
 async def test_a_failure_is_shared_by_all_tasks_that_waited_and_each_gets_its_own_exception(
     client: httpx.AsyncClient, server: MediaHoundServer
 ) -> None:
-    server.answer_token_requests(math.inf, status=400, body={"error": "bad_day"})
+    server.respond_to_token_requests(math.inf, status=400, body={"error": "bad_day"})
     errors = []
 
     async def call(number: int) -> None:

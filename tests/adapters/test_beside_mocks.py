@@ -59,7 +59,7 @@ def test_a_fixed_token_as_the_auth_of_sessions_and_clients(server: MediaHoundSer
     for library in (httpx, httpx2):
         with library.Client(auth=static_auth("fixed")) as client:
             assert client.get(f"{server.url}/echo").status_code == 401
-    tokens = [call.headers["Authorization"] for call in server.api_calls]
+    tokens = [call.headers["Authorization"] for call in server.api_requests]
     assert tokens == ["Bearer fixed"] * 3
     assert server.token_requests == []
 

@@ -96,7 +96,7 @@ def wrong(server: MediaHoundServer) -> MediaHoundAuth:
 
 
 def carried(server: MediaHoundServer) -> list[str | None]:
-    return [call.headers["Authorization"] for call in server.api_calls]
+    return [call.headers["Authorization"] for call in server.api_requests]
 
 
 @pytest.mark.parametrize("way", WAYS, ids=named)
@@ -134,7 +134,7 @@ FAILURES: dict[str, tuple[Mapping[str, Any], type[mh.TokenRequestError]]] = {
 @pytest.fixture(params=list(FAILURES))
 def failing(request: pytest.FixtureRequest, server: MediaHoundServer) -> type[Exception]:
     answer, kind = FAILURES[request.param]
-    server.answer_token_requests(math.inf, **answer)
+    server.respond_to_token_requests(math.inf, **answer)
     return kind
 
 
@@ -146,7 +146,7 @@ def test_a_failure_is_both_httpxs_and_ours_and_knows_the_request_that_was_to_be_
         way(auth, f"{server.url}/status/200")
     assert isinstance(caught.value, failing)
     assert caught.value.request.url == f"{server.url}/status/200"
-    assert server.api_calls == []
+    assert server.api_requests == []
 
 
 async def test_an_async_failure_is_the_same(
@@ -156,7 +156,7 @@ async def test_an_async_failure_is_the_same(
         await async_auth_of_the_client(auth, f"{server.url}/status/200")
     assert isinstance(caught.value, failing)
     assert caught.value.request.url == f"{server.url}/status/200"
-    assert server.api_calls == []
+    assert server.api_requests == []
 
 
 def test_each_call_gets_its_own_request_with_a_failure_that_is_remembered(
@@ -199,7 +199,7 @@ async def test_token_and_atoken_give_the_token_that_calls_carry(
 
 
 async def test_renew_and_arenew_ask_now_and_calls_carry_what_they_got(client_id: str) -> None:
-    with MediaHoundServer(client_id=client_id, reissue=False) as server:
+    with MediaHoundServer(client_id=client_id, return_same_token=False) as server:
         auth = MediaHoundAuth(**server.credentials)
         tokens = [auth.token(), auth.renew(), await auth.arenew()]
         assert len({token.access_token for token in tokens}) == len(server.token_requests) == 3
@@ -211,7 +211,7 @@ async def test_a_failed_renewal_leaves_the_token_at_hand_in_use(
     auth: MediaHoundAuth, server: MediaHoundServer
 ) -> None:
     token = auth.token()
-    server.answer_token_requests(2, status=400, body={"error": "bad_day"})
+    server.respond_to_token_requests(2, status=400, body={"error": "bad_day"})
     with pytest.raises(httpx.RequestError, match="bad_day"):
         auth.renew()
     with pytest.raises(httpx.RequestError, match="bad_day"):

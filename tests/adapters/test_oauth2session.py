@@ -32,7 +32,7 @@ def search(session: MediaHoundSession, server: MediaHoundServer, **options: Any)
 
 def sent(server: MediaHoundServer) -> str | None:
     """The Authorization header of the last API call."""
-    return server.api_calls[-1].headers["Authorization"]
+    return server.api_requests[-1].headers["Authorization"]
 
 
 def test_it_is_an_oauth2session_over_the_client_for_this_grant(server: MediaHoundServer) -> None:

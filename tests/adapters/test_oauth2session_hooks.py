@@ -22,7 +22,7 @@ def test_protected_request_hooks_change_what_is_sent(server: MediaHoundServer) -
     session = MediaHoundSession(**server.credentials)
     session.register_compliance_hook("protected_request", hook)
     search(session, server)
-    [call] = server.api_calls
+    [call] = server.api_requests
     assert call.path.endswith("?version=2")
     assert call.headers["X-Version"] == "2"
     assert str(call.headers["Authorization"]).startswith("Bearer ")
@@ -35,7 +35,7 @@ def test_protected_request_hooks_can_look_at_the_token(server: MediaHoundServer)
     session = MediaHoundSession(**server.credentials)
     session.register_compliance_hook("protected_request", hook)
     search(session, server)
-    [call] = server.api_calls
+    [call] = server.api_requests
     assert call.headers["Authorization"] == f"Bearer {call.path.partition('?access=')[2]}"
 
 
@@ -106,7 +106,7 @@ def test_a_hook_cannot_send_the_secret_elsewhere(server: MediaHoundServer) -> No
         )
         with pytest.raises(ConfigurationError, match="may not change the URL"):
             session.fetch_token()
-        assert elsewhere.token_requests == elsewhere.api_calls == server.token_requests == []
+        assert elsewhere.token_requests == elsewhere.api_requests == server.token_requests == []
 
 
 def test_a_hook_that_puts_the_form_into_the_url_is_told_so(server: MediaHoundServer) -> None:

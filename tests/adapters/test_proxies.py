@@ -100,7 +100,7 @@ def test_token_requests_and_calls_go_through_a_tunnel_that_shows_the_proxy_nothi
     assert call(library, tls_server, ca_file, given) == 200
     assert proxy.heads
     assert all(head.startswith(b"CONNECT localhost:") for head in proxy.heads)
-    [token_request], [api_call] = tls_server.token_requests, tls_server.api_calls
+    [token_request], [api_call] = tls_server.token_requests, tls_server.api_requests
     for request in (token_request, api_call):
         assert "Proxy-Authorization" not in request.headers
         credential = str(request.headers["Authorization"]).split()[1]
@@ -125,7 +125,7 @@ def test_over_http_token_requests_and_calls_are_forwarded(
         server.token_url,
         f"{server.url}/1.3/search/all/Gladiator",
     ]
-    assert (len(server.token_requests), len(server.api_calls)) == (1, 1)
+    assert (len(server.token_requests), len(server.api_requests)) == (1, 1)
 
 
 @pytest.mark.parametrize("status", [b"407 Who are you", b"403 Not you, pa55word"])

@@ -75,16 +75,16 @@ def elsewhere() -> Iterator[MediaHoundServer]:
 
 
 def authorizations(server: MediaHoundServer) -> list[str | None]:
-    return [call.headers["Authorization"] for call in server.api_calls]
+    return [call.headers["Authorization"] for call in server.api_requests]
 
 
 def calls(server: MediaHoundServer) -> list[tuple[str, int | None]]:
-    return [(call.method, call.status) for call in server.api_calls]
+    return [(call.method, call.status) for call in server.api_requests]
 
 
 def redirect_next_call(server: MediaHoundServer, to: str, status: int = 302) -> None:
     """Whatever token it carries."""
-    server.answer_api_calls(1, status=status, headers={"Location": to})
+    server.respond_to_api_requests(1, status=status, headers={"Location": to})
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -104,7 +104,7 @@ def test_a_redirect_to_another_origin_loses_the_token_and_its_401_triggers_nothi
     assert client.get(f"{server.url}/redirect?to={elsewhere.url}/echo") == 401
     assert authorizations(elsewhere) == [None]
     assert (len(server.token_requests), len(elsewhere.token_requests)) == (1, 0)
-    assert len(server.api_calls) == 1
+    assert len(server.api_requests) == 1
 
 
 def test_another_host_name_of_the_same_machine_is_another_origin(
@@ -156,7 +156,7 @@ def rejected(client: Client, server: MediaHoundServer) -> str:
     [authorization] = authorizations(server)
     assert authorization is not None
     server.revoke_tokens()
-    server.api_calls.clear()
+    server.api_requests.clear()
     return authorization
 
 
@@ -166,7 +166,7 @@ def test_a_401_after_a_redirect_is_repaired_there(
     redirect_next_call(server, "/echo?a=b")
     assert client.get(f"{server.url}/moved") == 200
     assert calls(server) == [("GET", 302), ("GET", 401), ("GET", 200)]
-    assert [call.path for call in server.api_calls] == ["/moved", "/echo?a=b", "/echo?a=b"]
+    assert [call.path for call in server.api_requests] == ["/moved", "/echo?a=b", "/echo?a=b"]
     *old, new = authorizations(server)
     assert old == [rejected, rejected]
     assert new not in (None, rejected)
@@ -192,7 +192,7 @@ def test_what_a_redirect_has_made_a_get_is_not_posted_again(
     redirect_next_call(server, "/echo", status)
     assert client.post(f"{server.url}/order", b"one of these") == 200
     assert calls(server) == [("POST", status), ("GET", 401), ("GET", 200)]
-    assert [call.body for call in server.api_calls] == [b"one of these", b"", b""]
+    assert [call.body for call in server.api_requests] == [b"one of these", b"", b""]
     assert len(server.token_requests) == 2
 
 
@@ -204,7 +204,7 @@ def test_what_a_redirect_has_kept_a_post_is_replayed_with_its_body(
     redirect_next_call(server, "/echo", status)
     assert client.post(f"{server.url}/order", b"one of these") == 200
     assert calls(server) == [("POST", status), ("POST", 401), ("POST", 200)]
-    assert {call.body for call in server.api_calls} == {b"one of these"}
+    assert {call.body for call in server.api_requests} == {b"one of these"}
     assert len(server.token_requests) == 2
 
 

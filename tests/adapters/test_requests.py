@@ -37,7 +37,7 @@ def session() -> Iterator[requests.Session]:
 
 
 def sent_authorizations(server: MediaHoundServer) -> list[str | None]:
-    return [call.headers["Authorization"] for call in server.api_calls]
+    return [call.headers["Authorization"] for call in server.api_requests]
 
 
 def as_session_auth(session: requests.Session, auth: MediaHoundAuth, url: str) -> Any:
@@ -88,7 +88,7 @@ def test_every_method_sends_the_token(
     method: str, auth: MediaHoundAuth, server: MediaHoundServer
 ) -> None:
     assert requests.request(method, f"{server.url}/echo", auth=auth, timeout=10).ok
-    [call] = server.api_calls
+    [call] = server.api_requests
     assert (call.method, call.status) == (method, 200)
 
 
@@ -122,8 +122,8 @@ def test_a_prepared_request_can_be_sent_again_and_after_its_token_was_revoked(
     server.revoke_tokens()
     assert session.send(prepared, timeout=10).status_code == 200
     assert session.send(prepared, timeout=10).status_code == 200
-    assert [call.status for call in server.api_calls] == [200, 401, 200, 200]
-    assert {call.body for call in server.api_calls} == {b"body"}
+    assert [call.status for call in server.api_requests] == [200, 401, 200, 200]
+    assert {call.body for call in server.api_requests} == {b"body"}
     assert len(server.token_requests) == 2
 
 
@@ -132,7 +132,7 @@ def test_auth_objects_made_anew_for_each_call_share_one_token(
 ) -> None:
     for _ in range(20):
         requests.get(url, auth=auth_for(server), timeout=10).raise_for_status()
-    assert len(server.api_calls) == 20
+    assert len(server.api_requests) == 20
     assert len(server.token_requests) == 1
 
 
@@ -177,11 +177,11 @@ def test_the_timeout_of_a_call_stays_the_caller_s_own(
     auth: MediaHoundAuth, server: MediaHoundServer, url: str
 ) -> None:
     auth.token()
-    with server.hold_api_calls() as hold:
+    with server.hold_api_requests() as hold:
         with pytest.raises(requests.ReadTimeout):
             requests.get(url, auth=auth, timeout=0.3)
         hold.wait_for(1)
-    assert len(server.api_calls) == 1
+    assert len(server.api_requests) == 1
 
 
 def test_the_timeout_of_auth_bounds_the_wait_for_a_token(
@@ -193,7 +193,7 @@ def test_the_timeout_of_auth_bounds_the_wait_for_a_token(
         pytest.raises(mediahound_auth.TokenEndpointUnavailable, match="no answer"),
     ):
         requests.get(url, auth=auth, timeout=60)
-    assert server.api_calls == []
+    assert server.api_requests == []
 
 
 @pytest.mark.parametrize("whose", ["session", "call"])
@@ -244,7 +244,7 @@ def test_a_failed_token_request_is_an_error_of_requests_and_carries_the_request(
     server: MediaHoundServer,
     url: str,
 ) -> None:
-    server.answer_token_requests(2, **answer)
+    server.respond_to_token_requests(2, **answer)
     for number in range(2):  # the second time it is the remembered failure
         with pytest.raises(requests.RequestException) as caught:
             way(session, auth, f"{url}?{number}")
@@ -253,7 +253,7 @@ def test_a_failed_token_request_is_an_error_of_requests_and_carries_the_request(
         assert isinstance(caught.value.request, requests.PreparedRequest)
         assert caught.value.request.url == f"{url}?{number}"
         assert caught.value.response is None
-    assert server.api_calls == []
+    assert server.api_requests == []
 
 
 def test_a_configuration_error_is_an_error_of_requests_and_a_value_error() -> None:

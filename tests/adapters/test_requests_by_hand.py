@@ -27,7 +27,7 @@ def auth(server: MediaHoundServer) -> MediaHoundAuth:
 def carried_by_a_call(server: MediaHoundServer, auth: MediaHoundAuth) -> str | None:
     """The Authorization header that a call with `auth` arrives with."""
     requests.get(server.url + PATH, auth=auth, timeout=10).raise_for_status()
-    return server.api_calls[-1].headers["Authorization"]
+    return server.api_requests[-1].headers["Authorization"]
 
 
 def test_token_gives_the_live_token_and_asks_once(
@@ -41,7 +41,7 @@ def test_token_gives_the_live_token_and_asks_once(
 
 
 def test_renew_asks_the_endpoint_and_the_next_call_carries_what_it_gave(client_id: str) -> None:
-    with MediaHoundServer(client_id=client_id, reissue=False) as server:
+    with MediaHoundServer(client_id=client_id, return_same_token=False) as server:
         auth = auth_for(server)
         first, second = auth.token(), auth.renew()
         assert first.access_token != second.access_token
@@ -53,7 +53,7 @@ def test_a_failed_renew_raises_and_leaves_the_token_in_use(
     auth: MediaHoundAuth, server: MediaHoundServer
 ) -> None:
     token = auth.token()
-    server.answer_token_requests(1, status=400, body={"error": "invalid_scope"})
+    server.respond_to_token_requests(1, status=400, body={"error": "invalid_scope"})
     with pytest.raises(mediahound_auth.TokenRequestError, match="invalid_scope") as caught:
         auth.renew()
     assert isinstance(caught.value, requests.RequestException)
@@ -61,7 +61,7 @@ def test_a_failed_renew_raises_and_leaves_the_token_in_use(
 
 
 def test_forget_drops_the_token_here_and_in_the_store(client_id: str) -> None:
-    with MediaHoundServer(client_id=client_id, reissue=False) as server:
+    with MediaHoundServer(client_id=client_id, return_same_token=False) as server:
         store = MemoryStore()
         auth = auth_for(server, store=store)
         first = auth.token()

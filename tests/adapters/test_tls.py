@@ -108,10 +108,10 @@ def test_tls_at_both_or_at_one_of_them(
     endpoint = start(ca if where != "API" else None)
     api = endpoint if where == "both" else start(ca if where == "API" else None)
     if api is not endpoint:
-        api.answer_api_calls(1, status=200)  # it does not know the token of another server
+        api.respond_to_api_requests(1, status=200)  # it does not know the token of another server
     assert call(library, ca_file, endpoint, api) == 200
     assert len(endpoint.token_requests) == 1
-    [arrived] = api.api_calls
+    [arrived] = api.api_requests
     assert is_live(endpoint, ca_file, arrived.headers["Authorization"])
 
 
@@ -123,7 +123,7 @@ def test_an_endpoint_that_cannot_prove_who_it_is_gets_no_secret_and_is_asked_onc
     endpoint = start(trustme.CA() if wrong == "unknown CA" else ca, **CERTIFICATES[wrong])
     with pytest.raises(TokenEndpointUnavailable, match=WHY[wrong]) as caught:
         call(library, ca_file, endpoint, endpoint)
-    assert caught.value.transient is False
+    assert caught.value.retryable is False
     assert endpoint.token_requests == []
     base = requests.RequestException if library == "requests" else httpx.RequestError
     assert isinstance(caught.value, base)
@@ -139,7 +139,7 @@ def test_an_api_that_cannot_prove_who_it_is_gets_no_token_and_is_the_library_s_e
     error = requests.exceptions.SSLError if library == "requests" else httpx.ConnectError
     with pytest.raises(error):
         call(library, ca_file, endpoint, api)
-    assert api.api_calls == []
+    assert api.api_requests == []
     assert len(endpoint.token_requests) == 1
 
 
@@ -155,7 +155,7 @@ def test_mutual_tls_at_both_needs_nothing_but_the_caller_s_own_session_or_client
     context.verify_mode = ssl.CERT_REQUIRED
     with MediaHoundServer(client_id=client_id, ssl_context=context) as server:
         assert call(library, ca_file, server, server, pem) == 200
-        assert (len(server.token_requests), len(server.api_calls)) == (1, 1)
+        assert (len(server.token_requests), len(server.api_requests)) == (1, 1)
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
@@ -172,5 +172,5 @@ def test_an_api_that_wants_a_certificate_and_gets_none_is_the_library_s_error(
         with pytest.raises((OSError, httpx.RequestError)) as caught:
             call(library, ca_file, endpoint, api)
         assert not isinstance(caught.value, MediaHoundAuthError)
-        assert api.api_calls == []
+        assert api.api_requests == []
     assert len(endpoint.token_requests) == 1

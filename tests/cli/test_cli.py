@@ -50,7 +50,7 @@ def test_token_prints_nothing_else_either_when_it_has_to_ask_again_beside_struct
     shell: Shell, server: MediaHoundServer, tmp_path: Path
 ) -> None:
     (tmp_path / "structlog.py").write_text(STRUCTLOG)
-    server.answer_token_requests(1, status=503)
+    server.respond_to_token_requests(1, status=503)
     code, out, err = shell.run(PROGRAM, "token", PYTHONPATH=str(tmp_path))
     assert (code, out.count("\n"), err) == (0, 1, "")
     assert len(server.token_requests) == 2
@@ -62,7 +62,7 @@ def test_token_prints_all_fields_as_json(shell: Shell) -> None:
     assert fields["scope"] == "public_profile"
     assert fields["expires_at"] - fields["requested_at"] == pytest.approx(1_209_600)
     assert fields["authorization"] == f"Bearer {fields['access_token']}"
-    assert fields["reissued"] is False
+    assert fields["returned_again"] is False
 
 
 @pytest.mark.parametrize(
@@ -173,8 +173,8 @@ def test_a_refusal_and_an_outage_have_exit_codes_of_their_own(
     assert (code, out, err.count("\n")) == (1, "", 1)
     assert "invalid_client" in err
     assert "wr0ng" not in err
-    server.answer_token_requests(1, status=503)
-    server.answer_token_requests(1, **UNAVAILABLE)  # type: ignore[arg-type]
+    server.respond_to_token_requests(1, status=503)
+    server.respond_to_token_requests(1, **UNAVAILABLE)  # type: ignore[arg-type]
     code, out, err = shell.run(PROGRAM, "token")
     assert (code, out, err.count("\n")) == (3, "", 1), err
     assert "has no time now" in err

@@ -19,7 +19,9 @@ LIFE = 10_000.0
 
 @pytest.fixture(params=[True, False], ids=["reissues", "issues"])
 def endpoint(client_id: str, request: pytest.FixtureRequest) -> Iterator[MediaHoundServer]:
-    with MediaHoundServer(client_id=client_id, lifetime=LIFE, reissue=request.param) as server:
+    with MediaHoundServer(
+        client_id=client_id, lifetime=LIFE, return_same_token=request.param
+    ) as server:
         yield server
 
 
@@ -56,7 +58,7 @@ def test_one_command_asks_for_a_better_one(
 def test_it_goes_on_serving_if_there_is_none(
     shell: Shell, endpoint: MediaHoundServer, kept: str
 ) -> None:
-    endpoint.answer_token_requests(1, status=400, body={"error": "invalid_scope"})
+    endpoint.respond_to_token_requests(1, status=400, body={"error": "invalid_scope"})
     assert shell.run("mediahound-auth", "token") == (0, kept, "")
     assert len(endpoint.token_requests) == 1
 
@@ -68,7 +70,7 @@ def test_a_better_one_that_has_come_before_anybody_looked_is_the_one_to_print(
 ) -> None:
     from mediahound_auth._cli import app as cli
 
-    with MediaHoundServer(client_id=client_id, lifetime=LIFE, reissue=False) as server:
+    with MediaHoundServer(client_id=client_id, lifetime=LIFE, return_same_token=False) as server:
         auth = MediaHoundAuth(**server.credentials)
         kept, token = auth.token(), auth.token
 

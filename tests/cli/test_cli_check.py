@@ -56,7 +56,7 @@ def test_an_endpoint_that_cannot_be_reached_is_told(
     with ports.held(int(server.url.rpartition(":")[2])):
         code, steps, err = check(server, tmp_path)
     assert (code, err) == (3, "")
-    assert steps["reachability"].startswith("MEND ")
+    assert steps["reachability"].startswith("FAIL ")
     assert "Connection refused" in steps["reachability"]
     assert "proxies" in steps["reachability"]
 
@@ -64,26 +64,26 @@ def test_an_endpoint_that_cannot_be_reached_is_told(
 def test_a_refused_client_is_told(server: MediaHoundServer, tmp_path: Path) -> None:
     code, steps, err = check(server, tmp_path, "--client-auth", "client_secret_basic")
     assert (code, err) == (1, "")
-    assert steps["grant"].startswith("MEND ")
+    assert steps["grant"].startswith("FAIL ")
     assert "--client-auth 'client_secret_basic'" in steps["grant"]
 
 
 def test_an_endpoint_that_has_no_time_is_there(server: MediaHoundServer, tmp_path: Path) -> None:
-    server.answer_token_requests(2, status=503, headers={"Retry-After": "3600"})
+    server.respond_to_token_requests(2, status=503, headers={"Retry-After": "3600"})
     code, steps, err = check(server, tmp_path)
     assert (code, err) == (3, "")
     assert steps["reachability"].startswith("ok HTTP 503")
-    assert steps["grant"].startswith("MEND ")
+    assert steps["grant"].startswith("FAIL ")
     assert "has no time now" in steps["grant"]
 
 
 def test_a_scope_that_was_not_granted_is_told(server: MediaHoundServer, tmp_path: Path) -> None:
     token = {"access_token": "a", "token_type": "bearer", "expires_in": 600, "scope": "one"}
-    server.answer_token_requests(1, status=405)
-    server.answer_token_requests(1, status=200, body=token)
+    server.respond_to_token_requests(1, status=405)
+    server.respond_to_token_requests(1, status=200, body=token)
     code, steps, _ = check(server, tmp_path, "--scope", "one two")
     assert code == 1
-    assert steps["scope"].startswith("MEND granted: one; not granted: two.")
+    assert steps["scope"].startswith("FAIL granted: one; not granted: two.")
 
 
 def test_an_endpoint_is_seen_by_it_without_what_netrc_has(

@@ -22,7 +22,16 @@ def shell(tmp_path: Path) -> Shell:
 def test_serve_prints_what_another_shell_needs_and_ends_when_told(
     shell: Shell, end: signal.Signals
 ) -> None:
-    started = shell.start(PROGRAM, "serve", "--lifetime", "60", "--fail", "1", "--drop", "1")
+    started = shell.start(
+        PROGRAM,
+        "serve",
+        "--lifetime",
+        "60",
+        "--fail-token-requests",
+        "1",
+        "--drop-token-requests",
+        "1",
+    )
     assert started.stdout is not None
     lines = [started.stdout.readline() for _ in range(4)]
     assert lines[-1].startswith("# A stand-in for MediaHound, at http://127.0.0.1:")
@@ -41,7 +50,7 @@ def test_serve_prints_what_another_shell_needs_and_ends_when_told(
 
 def test_serve_can_be_as_strict_as_other_servers_and_reject_all_calls(shell: Shell) -> None:
     installed("curl")
-    options = ["--client-auth", "client_secret_post", "--no-reissue", "--reject-api-calls"]
+    options = ["--client-auth", "client_secret_post", "--new-tokens", "--reject-api-requests"]
     started = shell.start(PROGRAM, "serve", *options)
     assert started.stdout is not None
     lines = [started.stdout.readline() for _ in range(4)]

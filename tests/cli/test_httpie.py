@@ -96,7 +96,7 @@ def test_it_shares_the_token_with_the_command_line(
 ) -> None:
     token = informed.run("mediahound-auth", "token").out.strip()
     assert found(http(informed, "-A", "mediahound", server.url + API)) == "Gladiator"
-    assert server.api_calls[0].headers["Authorization"] == f"Bearer {token}"
+    assert server.api_requests[0].headers["Authorization"] == f"Bearer {token}"
     assert len(server.token_requests) == 1
 
 
@@ -108,14 +108,14 @@ def test_a_revoked_token_is_replaced_and_the_body_sent_again(
     server.revoke_tokens()
     assert http(informed, *call).code == 0
     assert len(server.token_requests) == 2
-    assert [call.status for call in server.api_calls] == [200, 401, 200]
-    assert {bytes(call.body) for call in server.api_calls} == {b'{"name": "Films"}'}
+    assert [call.status for call in server.api_requests] == [200, 401, 200]
+    assert {bytes(call.body) for call in server.api_requests} == {b'{"name": "Films"}'}
 
 
 def test_an_api_that_rejects_everything_is_seen_by_check_status(
     informed: Shell, server: MediaHoundServer
 ) -> None:
-    server.reject_api_calls = True
+    server.reject_api_requests = True
     done = http(informed, "-A", "mediahound", "--check-status", server.url + API)
     assert done.code == 4
     assert "401 Unauthorized" in done.err
@@ -142,7 +142,7 @@ def test_a_session_remembers_it(shell: Shell, server: MediaHoundServer, given: b
     first = ["--session", "films", "-A", "mediahound", *pair, server.url + API]
     assert found(http(shell, *first, **variables)) == "Gladiator"
     assert found(http(shell, "--session", "films", server.url + API, **variables)) == "Gladiator"
-    assert [call.status for call in server.api_calls] == [200, 200]
+    assert [call.status for call in server.api_requests] == [200, 200]
     sessions = "".join(file.read_text() for file in Path(shell.environment["HOME"]).rglob("films*"))
     assert (server.client_secret in sessions) is given
     assert "Bearer" not in sessions
@@ -156,7 +156,7 @@ def test_offline_shows_the_request_with_its_token(
     done = informed.run("http", "--ignore-stdin", "--offline", "-A", "mediahound", url)
     assert (done.code, done.err) == (0, "")
     assert f"Authorization: Bearer {token}" in done.out
-    assert not server.api_calls
+    assert not server.api_requests
     assert len(server.token_requests) == 1
 
 
@@ -165,10 +165,10 @@ def test_a_redirect_takes_the_token_along_to_its_own_origin_only(
 ) -> None:
     with MediaHoundServer() as other:
         for target in (server, other):
-            server.answer_api_calls(1, status=302, headers={"Location": target.url + API})
+            server.respond_to_api_requests(1, status=302, headers={"Location": target.url + API})
             http(informed, "-A", "mediahound", "--follow", server.url + "/1.3/old")
-    assert [call.status for call in server.api_calls] == [302, 200, 302]
-    assert [call.headers["Authorization"] for call in other.api_calls] == [None]
+    assert [call.status for call in server.api_requests] == [302, 200, 302]
+    assert [call.headers["Authorization"] for call in other.api_requests] == [None]
 
 
 def test_another_origin_gets_no_token_and_a_line_says_so(
@@ -178,7 +178,7 @@ def test_another_origin_gets_no_token_and_a_line_says_so(
         done = http(informed, "-A", "mediahound", other.url + API)
     said = f"no token is sent to {other.url}: it is not the token endpoint's origin"
     assert done.err == f"http: warning: {said}\n"
-    assert [call.headers["Authorization"] for call in other.api_calls] == [None]
+    assert [call.headers["Authorization"] for call in other.api_requests] == [None]
     assert not server.token_requests
 
 

@@ -56,7 +56,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 def server(client_id: str, clock: Clock) -> Iterator[MediaHoundServer]:
     """Issues another token each time."""
     options: Any = {"client_id": client_id, "lifetime": LIFETIME, "clock": clock}
-    with MediaHoundServer(**options, reissue=False) as server:
+    with MediaHoundServer(**options, return_same_token=False) as server:
         yield server
 
 
@@ -114,11 +114,13 @@ def test_an_ageing_token_is_renewed_once_while_all_go_on_with_it(
         assert [way(server, auth) for _ in range(3)] == [200] * 3
         hold.wait_for(1)
         assert way(server, auth) == 200
-        assert {call.headers["Authorization"] for call in server.api_calls} == {token.authorization}
+        assert {call.headers["Authorization"] for call in server.api_requests} == {
+            token.authorization
+        }
         hold.release()
         eventually(lambda: auth.token().authorization != token.authorization)
     assert way(server, auth) == 200
-    assert server.api_calls[-1].headers["Authorization"] == auth.token().authorization
+    assert server.api_requests[-1].headers["Authorization"] == auth.token().authorization
     assert len(server.token_requests) == 2
 
 
@@ -147,7 +149,7 @@ def test_64_threads_with_an_expired_token_make_one_request(
 
     with ThreadPoolExecutor(64) as pool:
         assert set(pool.map(begin, range(64))) == {200}
-    assert {call.status for call in server.api_calls} == {200}
+    assert {call.status for call in server.api_requests} == {200}
     assert len(server.token_requests) == 2
 
 
@@ -162,7 +164,10 @@ def test_tokens_that_live_a_second_are_asked_for_once_a_second(
             return super().send(request, *args, **kwargs)
 
     options: Any = {"client_id": client_id, "lifetime": 1, "clock": clock}
-    with MediaHoundServer(**options, reissue=False) as server, requests.Session() as session:
+    with (
+        MediaHoundServer(**options, return_same_token=False) as server,
+        requests.Session() as session,
+    ):
         session.mount("http://", Watched())
         auth = RequestsAuth(**server.credentials, session=session)
         for _ in range(50):

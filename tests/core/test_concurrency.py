@@ -83,11 +83,11 @@ def test_64_threads_on_a_cold_start_cause_one_token_request(
             threads(THREADS, lambda _: call("GET", server.url)) as calls,
         ):
             hold.wait_for(1)
-            assert server.api_calls == []
+            assert server.api_requests == []
             hold.release()
         assert [call.result().status_code for call in calls] == [200] * THREADS
         authorization = auth.token().authorization
-    assert {call.headers["Authorization"] for call in server.api_calls} == {authorization}
+    assert {call.headers["Authorization"] for call in server.api_requests} == {authorization}
     assert len(server.token_requests) == 1
 
 
@@ -100,7 +100,7 @@ def test_a_token_revoked_under_64_calls_is_replaced_by_one_request_and_all_bodie
         auth.token()
         url = f"{server.url}/echo"
         with (
-            server.hold_api_calls() as hold,
+            server.hold_api_requests() as hold,
             threads(THREADS, lambda number: call("POST", url, bodies[number])) as calls,
         ):
             hold.wait_for(THREADS)
@@ -147,7 +147,7 @@ def test_one_auth_object_in_threads_and_event_loops_of_all_kinds_makes_one_token
         hold.release()
     for call in calls:
         call.result()
-    assert [call.status for call in server.api_calls] == [200] * 40
+    assert [call.status for call in server.api_requests] == [200] * 40
     assert len(server.token_requests) == 1
 
 
@@ -179,7 +179,9 @@ def test_a_failure_is_shared_by_all_who_waited_and_each_gets_an_exception_of_its
 ) -> None:
     # Whoever comes too late to wait is not to ask either.
     headers = {"Retry-After": "60"}
-    server.answer_token_requests(math.inf, status=400, body={"error": "bad_day"}, headers=headers)
+    server.respond_to_token_requests(
+        math.inf, status=400, body={"error": "bad_day"}, headers=headers
+    )
     with library(server) as (_, call):
         with (
             server.hold_token_requests() as hold,
@@ -221,9 +223,9 @@ def test_while_a_call_is_in_flight_others_get_tokens_and_answers(
     library: Library, server: MediaHoundServer
 ) -> None:
     with MediaHoundServer() as other, library(server, origins=[other.url]) as (auth, call):
-        other.answer_api_calls(math.inf, status=204)
+        other.respond_to_api_requests(math.inf, status=204)
         with (
-            server.hold_api_calls() as hold,
+            server.hold_api_requests() as hold,
             threads(1, lambda _: call("GET", f"{server.url}/status/200")) as [in_flight],
         ):
             hold.wait_for(1)

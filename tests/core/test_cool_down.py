@@ -46,11 +46,11 @@ def wait_for_failures(caplog: pytest.LogCaptureFixture, n: int) -> None:
 
 
 def refuse(server: MediaHoundServer) -> None:
-    server.answer_token_requests(4, status=401, body={"error": "invalid_client"})
+    server.respond_to_token_requests(4, status=401, body={"error": "invalid_client"})
 
 
 def talk_nonsense(server: MediaHoundServer) -> None:
-    server.answer_token_requests(4, status=200, body="<html>")
+    server.respond_to_token_requests(4, status=200, body="<html>")
 
 
 @pytest.mark.parametrize("go_wrong", [refuse, talk_nonsense])
@@ -83,7 +83,7 @@ def test_a_success_ends_the_series(
         refuse(server)
         with pytest.raises(mh.InvalidClientError):
             call(server, auth)
-        server.answer_token_requests(0)
+        server.respond_to_token_requests(0)
         clock.advance(1.51)
         assert call(server, auth) == 200
         clock.advance(LIFETIME)
@@ -93,7 +93,7 @@ def test_a_success_ends_the_series(
 def test_nobody_asks_before_the_endpoint_said_to(
     auth: MediaHoundAuth, server: MediaHoundServer, clock: Clock
 ) -> None:
-    server.answer_token_requests(1, status=429, headers={"Retry-After": "100"})
+    server.respond_to_token_requests(1, status=429, headers={"Retry-After": "100"})
     for left in (100, 60, 1):
         with pytest.raises(mh.TokenEndpointUnavailable) as caught:
             call(server, auth)
@@ -111,7 +111,7 @@ def test_when_a_renewal_fails_the_token_stays_in_use_and_the_next_try_backs_off(
     auth: MediaHoundAuth, server: MediaHoundServer, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     token = auth.token()
-    server.answer_token_requests(3, status=400, body={"error": "bad_day"})
+    server.respond_to_token_requests(3, status=400, body={"error": "bad_day"})
     clock.advance(AGEING)
     for failed, wait in enumerate([1, 2, 4], start=1):
         assert call(server, auth) == 200
@@ -120,7 +120,7 @@ def test_when_a_renewal_fails_the_token_stays_in_use_and_the_next_try_backs_off(
         assert call(server, auth) == 200  # a try that this started would be one too many below
         assert len(server.token_requests) == 1 + failed
         clock.advance(0.52 * wait)
-    assert {call.headers["Authorization"] for call in server.api_calls} == {token.authorization}
+    assert {call.headers["Authorization"] for call in server.api_requests} == {token.authorization}
     auth.token()
     eventually(lambda: auth.token().authorization != token.authorization)
     assert len(server.token_requests) == 5
@@ -130,7 +130,7 @@ def test_after_a_failed_renewal_a_caller_may_ask_at_expiry(
     auth: MediaHoundAuth, server: MediaHoundServer, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     auth.token()
-    server.answer_token_requests(1, status=400, body={"error": "bad_day"})
+    server.respond_to_token_requests(1, status=400, body={"error": "bad_day"})
     clock.advance(LIFETIME - 0.1)
     assert call(server, auth) == 200
     wait_for_failures(caplog, 1)
@@ -144,7 +144,7 @@ def test_after_a_failed_renewal_nobody_asks_before_the_endpoint_said_to(
 ) -> None:
     auth = MediaHoundAuth(**server.credentials)
     auth.token()
-    server.answer_token_requests(1, status=503, headers={"Retry-After": "600"})
+    server.respond_to_token_requests(1, status=503, headers={"Retry-After": "600"})
     clock.advance(AGEING)
     assert call(server, auth) == 200
     wait_for_failures(caplog, 1)
@@ -167,7 +167,7 @@ def test_a_token_that_comes_back_is_not_asked_for_again_until_it_has_expired(
     token = auth.token()
     clock.advance(AGEING)
     assert call(reissuing, auth) == 200
-    eventually(lambda: auth.token().reissued)
+    eventually(lambda: auth.token().returned_again)
     for _ in range(99):
         clock.advance(1)
         assert call(reissuing, auth) == 200
@@ -212,7 +212,7 @@ def test_an_api_that_rejects_everything_costs_token_requests_at_ever_longer_inte
 ) -> None:
     auth = MediaHoundAuth(**server.credentials)
     auth.token()
-    server.reject_api_calls = True
+    server.reject_api_requests = True
     for renewed, wait in enumerate([1, 2, 4, 8], start=1):
         for seconds in (0.0, 0.5 * wait, 0.49 * wait):
             clock.advance(seconds)
@@ -225,11 +225,11 @@ def test_when_a_replay_is_accepted_after_all_the_next_rejection_is_repaired_at_o
     server: MediaHoundServer, clock: Clock
 ) -> None:
     auth = MediaHoundAuth(**server.credentials)
-    server.reject_api_calls = True
+    server.reject_api_requests = True
     for wait in (1, 2, 4):
         assert call(server, auth) == 401
         clock.advance(wait)
-    server.reject_api_calls = False
+    server.reject_api_requests = False
     for _ in range(10):
         server.revoke_tokens()
         assert call(server, auth) == 200
@@ -242,23 +242,25 @@ def test_when_calls_are_accepted_again_a_revocation_is_repaired_without_waiting(
 ) -> None:
     secret = (lambda: server.client_secret) if rotating else server.client_secret
     auth = MediaHoundAuth(server.client_id, secret, token_url=server.token_url)
-    server.reject_api_calls = True
+    server.reject_api_requests = True
     for rejection in range(rejections):
         assert call(server, auth) == 401
         clock.advance(2**rejection)
     clock.advance(-0.5)
-    server.reject_api_calls = False
+    server.reject_api_requests = False
     for _ in range(2 ** (rejections - 1)):
         assert call(server, auth) == 200
     server.revoke_tokens()
     assert call(server, auth) == 200
 
 
-@pytest.mark.parametrize("reissue", [True, False], ids=["same token", "another token each time"])
+@pytest.mark.parametrize(
+    "return_same_token", [True, False], ids=["same token", "another token each time"]
+)
 def test_one_forbidden_resource_among_good_ones_costs_ever_fewer_token_requests(
-    reissue: bool, client_id: str, clock: Clock
+    return_same_token: bool, client_id: str, clock: Clock
 ) -> None:
-    options: Any = {"client_id": client_id, "reissue": reissue, "clock": clock}
+    options: Any = {"client_id": client_id, "return_same_token": return_same_token, "clock": clock}
     with MediaHoundServer(**options) as server:
         auth = MediaHoundAuth(**server.credentials)
         for _ in range(100):

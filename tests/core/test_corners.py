@@ -149,7 +149,7 @@ def test_a_file_that_cannot_go_back_is_not_sent_again(server: MediaHoundServer) 
     server.revoke_tokens()
     reply = httpx.post(f"{server.url}/echo", content=Pipe(b"Gladiator"), auth=auth)
     assert reply.status_code == 401
-    assert len(server.api_calls) == 1
+    assert len(server.api_requests) == 1
 
 
 class ClosesItself(io.BytesIO):
@@ -286,7 +286,7 @@ def test_the_stand_in_says_what_broke_in_it(
 
 def test_a_planned_answer_keeps_its_own_date_and_content_type(server: MediaHoundServer) -> None:
     headers = {"Date": "today", "Content-Type": "text/odd"}
-    server.answer_api_calls(1, status=200, body={"a": 1}, headers=headers)
+    server.respond_to_api_requests(1, status=200, body={"a": 1}, headers=headers)
     reply = requests.get(server.url, timeout=10)
     assert (reply.headers["Date"], reply.headers["Content-Type"]) == ("today", "text/odd")
     assert reply.json() == {"a": 1}

@@ -13,9 +13,9 @@ import pytest
 
 from mediahound_auth import Token, TokenEndpointUnavailable
 from mediahound_auth._core import shared_state as cell
-from mediahound_auth._core.endpoint import out_of_time
+from mediahound_auth._core.endpoint import timeout_error
 from mediahound_auth._core.grant import Grant
-from mediahound_auth._core.renewal import Flight
+from mediahound_auth._core.renewal import Renewal
 from mediahound_auth.httpx import MediaHoundAuth as HttpxAuth
 from mediahound_auth.requests import MediaHoundAuth
 from mediahound_auth.stores import FileStore, MemoryStore
@@ -59,7 +59,9 @@ def test_where_there_is_no_fork_cells_are_shared_as_well(monkeypatch: pytest.Mon
     monkeypatch.delattr(os, "register_at_fork", raising=False)
     elsewhere = runpy.run_path(str(cell.__file__))
     store, grant = MemoryStore(), Grant("MyClientId", "s3cret", "https://api.example.com/token")
-    assert elsewhere["cell_of"](store, grant) is elsewhere["cell_of"](store, grant)
+    assert elsewhere["shared_state_for"](store, grant) is elsewhere["shared_state_for"](
+        store, grant
+    )
 
 
 def test_what_is_known_outlives_stores_that_are_made_anew_but_not_all_that_ever_were(
@@ -69,8 +71,8 @@ def test_what_is_known_outlives_stores_that_are_made_anew_but_not_all_that_ever_
     monkeypatch.setattr(cell, "MOST_LASTING", 2)
     grant = Grant("MyClientId", "s3cret", "https://api.example.com/token")
 
-    def known(folder: str) -> cell.Cell:
-        return cell.cell_of(FileStore(tmp_path / folder), grant)
+    def known(folder: str) -> cell.SharedTokenState:
+        return cell.shared_state_for(FileStore(tmp_path / folder), grant)
 
     first, second = known("1"), known("2")
     assert (known("1"), known("2")) == (first, second)
@@ -112,11 +114,11 @@ def test_a_renewal_that_gets_to_work_too_late_asks_nobody(
 
 def test_who_runs_out_of_time_is_told_what_went_wrong_last() -> None:
     grant = Grant("MyClientId", "s3cret", "https://api.example.com/token")
-    flight = Flight(lambda _: None, 4.0)
-    assert str(out_of_time(grant, flight, 4.0)) == "no answer from api.example.com within 4 s"
+    flight = Renewal(lambda _: None, 4.0)
+    assert str(timeout_error(grant, flight, 4.0)) == "no answer from api.example.com within 4 s"
     cause = ConnectionRefusedError("refused")
     flight.trouble = TokenEndpointUnavailable("api.example.com answered 503")
     flight.trouble.__cause__ = cause
-    error = out_of_time(grant, flight, 4.0)
+    error = timeout_error(grant, flight, 4.0)
     assert str(error) == "no token within 4 s: api.example.com answered 503"
     assert error.__cause__ is cause

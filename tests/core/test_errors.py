@@ -22,7 +22,7 @@ from mediahound_auth import (
     TokenEndpointUnavailable,
     TokenRequestError,
 )
-from mediahound_auth.errors import Kinds, again
+from mediahound_auth.errors import ErrorTypes, again
 
 TREE: dict[type[Exception], tuple[type[Exception], ...]] = {
     MediaHoundAuthError: (Exception,),
@@ -140,7 +140,7 @@ def test_a_shared_failure_says_the_same_to_each_who_gets_it(kind: type[TokenRequ
 
 def test_a_shared_failure_is_what_each_adapters_users_catch() -> None:
     failure = a_failure(InvalidClientError)
-    kinds: Kinds = {InvalidClientError: mediahound_auth.requests.InvalidClientError}
+    kinds: ErrorTypes = {InvalidClientError: mediahound_auth.requests.InvalidClientError}
     translated = again(failure, kinds)
     assert type(translated) is mediahound_auth.requests.InvalidClientError
     assert facts(translated) == facts(failure)
@@ -156,8 +156,8 @@ def test_one_who_changes_a_shared_failure_changes_nobody_elses() -> None:
 
 def test_whether_trying_again_can_help_is_passed_on() -> None:
     failure = TokenEndpointUnavailable("an untrusted certificate")
-    assert failure.transient
-    failure.transient = False
+    assert failure.retryable
+    failure.retryable = False
     shared = again(failure, {})
     assert isinstance(shared, TokenEndpointUnavailable)
-    assert not shared.transient
+    assert not shared.retryable

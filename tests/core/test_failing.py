@@ -45,7 +45,7 @@ def wrong(server: MediaHoundServer) -> RequestsAuth:
 def test_callers_notice_nothing_of_an_endpoint_that_has_no_time_once(
     kind: Kind, status: int, server: MediaHoundServer
 ) -> None:
-    server.answer_token_requests(1, status=status)
+    server.respond_to_token_requests(1, status=status)
     assert kind(**server.credentials).token().expires_at > time.time()
     assert [request.status for request in server.token_requests] == [status, 200]
 
@@ -64,7 +64,7 @@ def test_callers_notice_nothing_of_a_connection_that_breaks_once(
 def test_an_endpoint_that_is_down_is_asked_by_one_for_all_within_one_budget(
     kind: Kind, server: MediaHoundServer
 ) -> None:
-    server.answer_token_requests(math.inf, status=503)
+    server.respond_to_token_requests(math.inf, status=503)
     auth = kind(**server.credentials, timeout=2)
     begun = threading.Barrier(64)
 
@@ -85,7 +85,7 @@ def test_an_endpoint_that_is_down_is_asked_by_one_for_all_within_one_budget(
 
 
 def test_a_retry_after_within_the_budget_is_waited_for(server: MediaHoundServer) -> None:
-    server.answer_token_requests(1, status=503, headers={"Retry-After": "1"})
+    server.respond_to_token_requests(1, status=503, headers={"Retry-After": "1"})
     asked_at = time.monotonic()
     RequestsAuth(**server.credentials, timeout=20).token()
     assert time.monotonic() - asked_at >= 1
@@ -94,7 +94,7 @@ def test_a_retry_after_within_the_budget_is_waited_for(server: MediaHoundServer)
 def test_a_retry_after_beyond_the_budget_fails_the_call_at_once_and_says_when_to_come_back(
     server: MediaHoundServer,
 ) -> None:
-    server.answer_token_requests(1, status=503, headers={"Retry-After": "120"})
+    server.respond_to_token_requests(1, status=503, headers={"Retry-After": "120"})
     asked_at = time.monotonic()
     with pytest.raises(mh.TokenEndpointUnavailable, match="120 s") as caught:
         RequestsAuth(**server.credentials, timeout=60).token()
@@ -156,17 +156,19 @@ def test_100_calls_with_a_wrong_secret_cost_four_token_requests_at_most(
             call(server, auth)
         clock.advance(0.05)
     assert len(server.token_requests) <= 4
-    assert server.api_calls == []
+    assert server.api_requests == []
 
 
 @pytest.mark.parametrize("anew", [False, True], ids=["one auth object", "one for each call"])
 @pytest.mark.parametrize("rotating", [False, True], ids=["secret", "callable"])
-@pytest.mark.parametrize("reissue", [True, False], ids=["same token", "another token each time"])
+@pytest.mark.parametrize(
+    "return_same_token", [True, False], ids=["same token", "another token each time"]
+)
 def test_100_calls_to_an_api_that_rejects_everything_cost_four_token_requests_at_most(
-    reissue: bool, rotating: bool, anew: bool, client_id: str, clock: Clock
+    return_same_token: bool, rotating: bool, anew: bool, client_id: str, clock: Clock
 ) -> None:
-    with MediaHoundServer(client_id=client_id, reissue=reissue) as server:
-        server.reject_api_calls = True
+    with MediaHoundServer(client_id=client_id, return_same_token=return_same_token) as server:
+        server.reject_api_requests = True
         asked: list[int] = []
 
         def vault() -> str:
@@ -186,7 +188,7 @@ def test_100_calls_to_an_api_that_rejects_everything_cost_four_token_requests_at
 
 def test_after_forget_nothing_that_went_wrong_is_remembered(server: MediaHoundServer) -> None:
     auth = RequestsAuth(**server.credentials)
-    server.answer_token_requests(1, status=400, body={"error": "bad_day"})
+    server.respond_to_token_requests(1, status=400, body={"error": "bad_day"})
     with pytest.raises(mh.TokenRequestError, match="bad_day"):
         call(server, auth)
     auth.forget()

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from mediahound_auth import InvalidClientError, TokenEndpointUnavailable
-from mediahound_auth._core.lifecycle import State, Step, shows_acceptance
+from mediahound_auth._core.lifecycle import Action, State, token_was_accepted
 from mediahound_auth.errors import MediaHoundAuthError
 from mediahound_auth.token import Token
 
-USE, USE_AND_RENEW, RENEW, GIVE_UP = Step
+USE, USE_AND_RENEW, RENEW, GIVE_UP = Action
 A_WHILE = 1e-6
 DOWN = TokenEndpointUnavailable("the endpoint is down")
 
@@ -54,7 +54,7 @@ def failed(
 
 
 def test_who_has_no_token_waits_for_one() -> None:
-    assert State().step(0.0) is RENEW
+    assert State().next_action(0.0) is RENEW
 
 
 @pytest.mark.parametrize(
@@ -74,22 +74,22 @@ def test_a_token_is_fresh_then_ageing_then_expired(
     life: float, margin: float, jitter: float, ageing_from: float
 ) -> None:
     state = obtained(a_token(life=life), margin=margin, jitter=jitter)
-    assert state.step(0.0) is USE
-    assert state.step(ageing_from - A_WHILE) is USE
+    assert state.next_action(0.0) is USE
+    assert state.next_action(ageing_from - A_WHILE) is USE
     if ageing_from < life:
-        assert state.step(ageing_from) is USE_AND_RENEW
-        assert state.step(life - A_WHILE) is USE_AND_RENEW
-    assert state.step(life) is RENEW
+        assert state.next_action(ageing_from) is USE_AND_RENEW
+        assert state.next_action(life - A_WHILE) is USE_AND_RENEW
+    assert state.next_action(life) is RENEW
 
 
 def test_a_life_is_counted_from_when_its_request_was_sent() -> None:
     state = obtained(a_token(at=100, life=10), now=105)
-    assert state.step(110 - A_WHILE) is USE_AND_RENEW
-    assert state.step(110) is RENEW
+    assert state.next_action(110 - A_WHILE) is USE_AND_RENEW
+    assert state.next_action(110) is RENEW
 
 
 def test_a_token_that_was_found_while_ageing_is_renewed_soon() -> None:
-    assert obtained(a_token(at=0, life=1000), now=950).step(950) is USE_AND_RENEW
+    assert obtained(a_token(at=0, life=1000), now=950).next_action(950) is USE_AND_RENEW
 
 
 def test_a_token_is_used_in_the_header_that_carries_it() -> None:
@@ -100,24 +100,24 @@ def test_a_token_is_used_in_the_header_that_carries_it() -> None:
 
 def test_while_one_renews_the_others_are_on_the_fast_path_again() -> None:
     state = obtained(a_token()).renewing(850.0, 30.0)
-    assert state.step(850) is USE
-    assert state.step(880 - A_WHILE) is USE
+    assert state.next_action(850) is USE
+    assert state.next_action(880 - A_WHILE) is USE
 
 
 def test_a_renewal_that_vanishes_is_started_anew() -> None:
-    assert obtained(a_token()).renewing(850.0, 30.0).step(880) is USE_AND_RENEW
+    assert obtained(a_token()).renewing(850.0, 30.0).next_action(880) is USE_AND_RENEW
 
 
 def test_a_renewal_does_not_keep_a_token_in_use_beyond_its_expiry() -> None:
     state = obtained(a_token()).renewing(990.0, 30.0)
-    assert state.step(1000 - A_WHILE) is USE
-    assert state.step(1000) is RENEW
+    assert state.next_action(1000 - A_WHILE) is USE
+    assert state.next_action(1000) is RENEW
 
 
 def test_with_the_smallest_budget_nobody_asks_within_a_second_either() -> None:
     state = obtained(a_token()).renewing(850.0, 0.1)
-    assert state.step(851 - A_WHILE) is USE
-    assert state.step(851) is USE_AND_RENEW
+    assert state.next_action(851 - A_WHILE) is USE
+    assert state.next_action(851) is USE_AND_RENEW
 
 
 @pytest.mark.parametrize("state", [State(), obtained(a_token())], ids=["absent", "expired"])
@@ -129,32 +129,32 @@ def test_background_renewals_that_fail_back_off_and_the_token_stays_in_use() -> 
     state, now = obtained(a_token(life=10_000), margin=1000), 9000.0
     for wait in (1, 2, 4, 8, 16, 32, 60, 60):
         state = failed(state.renewing(now, 30), now, waited_for=False)
-        assert state.step(now + wait - A_WHILE) is USE
+        assert state.next_action(now + wait - A_WHILE) is USE
         now += wait
-        assert state.step(now) is USE_AND_RENEW
+        assert state.next_action(now) is USE_AND_RENEW
         assert state.authorization == "Bearer one"
 
 
 def test_a_background_failure_keeps_nobody_from_asking_at_the_expiry() -> None:
     state = failed(obtained(a_token()), 999.5, waited_for=False)
-    assert state.step(1000 - A_WHILE) is USE
-    assert state.step(1000) is RENEW
+    assert state.next_action(1000 - A_WHILE) is USE
+    assert state.next_action(1000) is RENEW
 
 
 def test_unless_the_endpoint_said_not_to() -> None:
     error = TokenEndpointUnavailable("busy", retry_after=100)
     state = failed(obtained(a_token()), 950, error, waited_for=False)
-    assert state.step(1000) is GIVE_UP
-    assert state.step(1050) is RENEW
+    assert state.next_action(1000) is GIVE_UP
+    assert state.next_action(1050) is RENEW
 
 
-@pytest.mark.parametrize("reissued", [False, True])
-def test_a_failure_makes_no_fresh_token_age(reissued: bool) -> None:
+@pytest.mark.parametrize("returned_again", [False, True])
+def test_a_failure_makes_no_fresh_token_age(returned_again: bool) -> None:
     # Somebody called renew() in vain.
-    state = failed(obtained(a_token(life=1000, reissued=reissued)), 10)
-    ageing_from = 1000 if reissued else 800
-    assert state.step(ageing_from - A_WHILE) is USE
-    assert state.step(ageing_from) is (RENEW if reissued else USE_AND_RENEW)
+    state = failed(obtained(a_token(life=1000, returned_again=returned_again)), 10)
+    ageing_from = 1000 if returned_again else 800
+    assert state.next_action(ageing_from - A_WHILE) is USE
+    assert state.next_action(ageing_from) is (RENEW if returned_again else USE_AND_RENEW)
 
 
 # Reissued
@@ -164,26 +164,26 @@ def test_a_failure_makes_no_fresh_token_age(reissued: bool) -> None:
 def test_a_token_that_comes_again_is_not_asked_for_until_it_has_expired(life: float) -> None:
     state = obtained(a_token(at=0, life=1000))
     state = obtained(a_token(at=850, life=life), state)
-    assert state.token == a_token(at=850, life=life, reissued=True)
-    assert state.step(850 + life - A_WHILE) is USE
-    assert state.step(850 + life) is RENEW
+    assert state.token == a_token(at=850, life=life, returned_again=True)
+    assert state.next_action(850 + life - A_WHILE) is USE
+    assert state.next_action(850 + life) is RENEW
 
 
 def test_a_token_that_comes_again_has_the_expiry_that_was_said_last() -> None:
     state = obtained(a_token(at=850, life=1), obtained(a_token()), now=855)
-    assert state.step(855) is RENEW
+    assert state.next_action(855) is RENEW
 
 
 def test_another_token_is_renewed_early_again() -> None:
     state = obtained(a_token(at=850, life=150), obtained(a_token()))
     state = obtained(a_token("two", at=1000), state)
-    assert state.step(1800 - A_WHILE) is USE
-    assert state.step(1800) is USE_AND_RENEW
+    assert state.next_action(1800 - A_WHILE) is USE
+    assert state.next_action(1800) is USE_AND_RENEW
 
 
 def test_what_others_have_learned_of_a_token_counts_here_too() -> None:
-    state = obtained(a_token(reissued=True))
-    assert state.step(1000 - A_WHILE) is USE
+    state = obtained(a_token(returned_again=True))
+    assert state.next_action(1000 - A_WHILE) is USE
 
 
 # What a store holds
@@ -199,32 +199,38 @@ def test_what_others_have_learned_of_a_token_counts_here_too() -> None:
         pytest.param(a_token(), a_token("two", at=1), None, True, id="the other is newer"),
         pytest.param(a_token(at=1), a_token("two"), None, False, id="the other is older"),
         pytest.param(a_token(), a_token(), None, False, id="the same"),
-        pytest.param(a_token(), a_token(reissued=True), None, True, id="known to be reissued"),
-        pytest.param(a_token(reissued=True), a_token(reissued=True), None, False, id="so is ours"),
+        pytest.param(
+            a_token(), a_token(returned_again=True), None, True, id="known to be reissued"
+        ),
+        pytest.param(
+            a_token(returned_again=True), a_token(returned_again=True), None, False, id="so is ours"
+        ),
         pytest.param(a_token(), a_token("two", at=1), "one", True, id="instead of a rejected one"),
         pytest.param(None, a_token(), "one", False, id="the other is the rejected one"),
         pytest.param(a_token(life=9), a_token(), "one", False, id="the rejected one, ours expired"),
-        pytest.param(a_token(), a_token(reissued=True), "one", False, id="reissued but rejected"),
+        pytest.param(
+            a_token(), a_token(returned_again=True), "one", False, id="reissued but rejected"
+        ),
     ],
 )
 def test_a_stores_token_is_taken_if_it_is_live_and_better(
     known: Token | None, other: Token, rejected: str | None, preferred: bool
 ) -> None:
     state = obtained(known) if known else State()
-    assert state.prefers(other, rejected, 500.0) is preferred
+    assert state.is_improved_by(other, rejected, 500.0) is preferred
 
 
 def test_a_token_that_is_dead_on_arrival_does_not_displace_a_live_one() -> None:
     # A new token with expires_in 0, after a slow answer: it lived from 850 to 851.
     state = obtained(a_token("two", at=850, life=1), obtained(a_token()), now=855)
-    assert state.step(855) is not RENEW
+    assert state.next_action(855) is not RENEW
     assert state.authorization == "Bearer one"
 
 
 def test_a_token_that_is_dead_on_arrival_is_better_than_a_rejected_one() -> None:
     one = obtained(a_token())
     state = obtained(a_token("two", at=850, life=1), one, now=855, doubtful=True)
-    assert state.step_after_401("one", 855) is RENEW
+    assert state.action_after_401("one", 855) is RENEW
 
 
 # Failing
@@ -235,16 +241,16 @@ def test_failures_in_a_row_are_shared_for_a_doubling_time() -> None:
     for wait in (1, 2, 4, 8, 16, 32, 60, 60):
         state = failed(state, now)
         assert state.failure is DOWN
-        assert state.step(now) is GIVE_UP
-        assert state.step(now + wait - A_WHILE) is GIVE_UP
+        assert state.next_action(now) is GIVE_UP
+        assert state.next_action(now + wait - A_WHILE) is GIVE_UP
         now += wait
-        assert state.step(now) is RENEW
+        assert state.next_action(now) is RENEW
 
 
 def test_jitter_makes_a_wait_longer_by_half_at_most() -> None:
     state = failed(State(), 0.0, jitter=1.0)
-    assert state.step(1.5 - A_WHILE) is GIVE_UP
-    assert state.step(1.5) is RENEW
+    assert state.next_action(1.5 - A_WHILE) is GIVE_UP
+    assert state.next_action(1.5) is RENEW
 
 
 @pytest.mark.parametrize(
@@ -253,15 +259,15 @@ def test_jitter_makes_a_wait_longer_by_half_at_most() -> None:
 )
 def test_nobody_asks_before_the_endpoint_wants_it(retry_after: float | None, wait: float) -> None:
     state = failed(State(), 0.0, TokenEndpointUnavailable("busy", retry_after=retry_after))
-    assert state.step(wait - A_WHILE) is GIVE_UP
-    assert state.step(wait) is RENEW
+    assert state.next_action(wait - A_WHILE) is GIVE_UP
+    assert state.next_action(wait) is RENEW
 
 
 def test_a_token_ends_a_row_of_failures() -> None:
     state = failed(failed(failed(State(), 0), 10), 20)
     state = obtained(a_token(at=30, life=10), state)
     assert (state.failure, state.failures) == (None, 0)
-    assert failed(state, 50).step(51) is RENEW
+    assert failed(state, 50).next_action(51) is RENEW
 
 
 def test_a_configuration_error_is_remembered_like_any_other() -> None:
@@ -271,21 +277,21 @@ def test_a_configuration_error_is_remembered_like_any_other() -> None:
 
 @pytest.mark.parametrize("status", [200, 204, 302, 304, 400, 401, 403, 404, 429, 500, 503, 599])
 def test_an_answer_shows_that_the_token_was_accepted_unless_it_is_401_or_5xx(status: int) -> None:
-    assert shows_acceptance(status) is (status not in (401, 500, 503, 599))
+    assert token_was_accepted(status) is (status not in (401, 500, 503, 599))
 
 
 # Clocks
 
 
 def test_a_clock_that_is_set_back_ends_the_wait_after_a_failure() -> None:
-    assert failed(State(), 1000.0).step(999) is RENEW
+    assert failed(State(), 1000.0).next_action(999) is RENEW
 
 
 def test_a_clock_that_is_set_forward_and_back_costs_one_renewal() -> None:
     state = obtained(a_token())
-    assert state.step(5000) is RENEW
+    assert state.next_action(5000) is RENEW
     state = obtained(a_token("two", at=5000), state)
-    assert state.step(10) is USE
+    assert state.next_action(10) is USE
 
 
 def test_nothing_that_is_shown_of_a_state_is_a_token() -> None:

@@ -11,14 +11,14 @@ from mediahound_auth import (
     TokenEndpointUnavailable,
     TokenRequestError,
 )
-from mediahound_auth._core.lifecycle import State, patience_at_lock, worth_another
+from mediahound_auth._core.lifecycle import State, retry_delay, store_lock_timeout
 
 
 def unavailable(
-    retry_after: float | None = None, *, transient: bool = True
+    retry_after: float | None = None, *, retryable: bool = True
 ) -> TokenEndpointUnavailable:
     error = TokenEndpointUnavailable("down", retry_after=retry_after)
-    error.transient = transient
+    error.retryable = retryable
     return error
 
 
@@ -30,12 +30,12 @@ def unavailable(
         TokenRequestError("invalid_scope", retry_after=1.0),
         ConfigurationError("no secret"),
         OSError("a bug"),
-        pytest.param(unavailable(transient=False), id="an untrusted certificate"),
+        pytest.param(unavailable(retryable=False), id="an untrusted certificate"),
     ],
     ids=lambda error: type(error).__name__,
 )
 def test_what_trying_again_cannot_help_is_final(error: Exception) -> None:
-    assert worth_another(error, back_off=0.1, remaining=30.0) is False
+    assert retry_delay(error, back_off=0.1, remaining=30.0) is False
 
 
 @pytest.mark.parametrize(
@@ -56,14 +56,14 @@ def test_what_trying_again_cannot_help_is_final(error: Exception) -> None:
 def test_a_transient_failure_is_tried_again_within_the_budget(
     retry_after: float | None, back_off: float, remaining: float, wait: float | bool
 ) -> None:
-    outcome = worth_another(unavailable(retry_after), back_off, remaining)
+    outcome = retry_delay(unavailable(retry_after), back_off, remaining)
     assert type(outcome) is type(wait)
     assert outcome == pytest.approx(wait)
 
 
 @pytest.mark.parametrize("remaining", [0.0, 1.0, 30.0])
 def test_at_a_stores_lock_enough_time_is_left_to_ask_oneself(remaining: float) -> None:
-    shortest, longest = patience_at_lock(remaining, 0.0), patience_at_lock(remaining, 1.0)
+    shortest, longest = store_lock_timeout(remaining, 0.0), store_lock_timeout(remaining, 1.0)
     assert 0.25 * remaining <= shortest <= longest <= 0.75 * remaining
     if remaining:
         assert shortest < longest, "not all lose patience at the same time"

@@ -15,7 +15,7 @@ from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from mediahound_auth import TokenEndpointUnavailable
-from mediahound_auth._core.lifecycle import State, Step
+from mediahound_auth._core.lifecycle import Action, State
 from mediahound_auth.token import Token
 
 pytestmark = pytest.mark.once
@@ -50,7 +50,7 @@ class Failure:
 
 
 @dataclass
-class Flight:
+class Renewal:
     """A token request under way. Whoever needs a token while it is, waits for it too."""
 
     started: float
@@ -67,16 +67,16 @@ class Life(RuleBasedStateMachine):
         super().__init__()
         self.state = State()
         self.now = 1_000_000.0
-        self.flight: Flight | None = None
+        self.flight: Renewal | None = None
         self.issued: list[str] = []
         # The diary: the token at hand, as far as anybody has said anything of it.
         self.token: Token | None = None
-        self.reissued = False
+        self.returned_again = False
         self.background_until = float("-inf")
         self.set_back_since = False
         self.failure: Failure | None = None  # the last one since the last token
-        self.doubts: list[float] = []  # when each of those in a row was raised
-        self.accepted = 0  # calls since the last doubt
+        self.unconfirmed: list[float] = []  # when each of those in a row was raised
+        self.accepted_calls = 0  # calls since the last doubt
         # Counters, for the bound on all requests together.
         self.requests = self.forced = self.found = self.vanished = self.set_back = 0
         self.expired = self.remedies = self.accepted_in_all = 0
@@ -96,8 +96,8 @@ class Life(RuleBasedStateMachine):
         if self.failure:
             moments += [self.failure.at + doubled(self.failure.in_a_row) * n for n in (1, 1.5)]
             moments.append(self.failure.at + self.failure.retry_after)
-        if self.doubts:
-            moments.append(self.doubts[-1] + doubled(len(self.doubts)))
+        if self.unconfirmed:
+            moments.append(self.unconfirmed[-1] + doubled(len(self.unconfirmed)))
         waits = [round(8 * (moment - self.now)) / 8 for moment in moments if moment > self.now]
         seconds = max(0.0, data.draw(st.sampled_from(waits)) + off)
         was_live = self.is_live()
@@ -133,7 +133,7 @@ class Life(RuleBasedStateMachine):
             flight.waited_for |= wait
             return
         self.vanished += flight is not None
-        self.flight = Flight(self.now, budget, rejected, wait, forced)
+        self.flight = Renewal(self.now, budget, rejected, wait, forced)
         self.requests += 1
         self.forced += forced
 
@@ -144,11 +144,11 @@ class Life(RuleBasedStateMachine):
 
     @rule(budget=st.sampled_from([0.25, 1.0, 30.0]))
     def somebody_calls(self, budget: float) -> None:
-        step = self.state.step(self.now)
-        if step is Step.RENEW:
+        step = self.state.next_action(self.now)
+        if step is Action.RENEW:
             assert self.state.renewing(self.now, budget) == self.state, "nothing to go on using"
             self.depart(budget)
-        elif step is Step.USE_AND_RENEW:
+        elif step is Action.USE_AND_RENEW:
             self.state = self.state.renewing(self.now, budget)
             self.background_until = self.now + max(budget, 1.0)
             self.depart(budget, wait=False)
@@ -161,20 +161,20 @@ class Life(RuleBasedStateMachine):
     @rule(data=st.data())
     def the_api_rejects(self, data: st.DataObject) -> None:
         name = data.draw(st.sampled_from(self.names()))
-        if self.state.step_after_401(name, self.now) is Step.RENEW:
+        if self.state.action_after_401(name, self.now) is Action.RENEW:
             self.depart(30.0, rejected=name)
 
     @precondition(lambda self: self.issued)
-    @rule(data=st.data(), replayed=st.booleans())
-    def the_api_accepts(self, data: st.DataObject, replayed: bool) -> None:
+    @rule(data=st.data(), retried=st.booleans())
+    def the_api_accepts(self, data: st.DataObject, retried: bool) -> None:
         name = data.draw(st.sampled_from(self.names()))
-        self.state = self.state.was_accepted(name, replayed=replayed)
+        self.state = self.state.on_accepted(name, retried=retried)
         self.accepted_in_all += 1
         if self.is_current(name):
-            if replayed:
-                self.remedies += bool(self.doubts)
-                self.doubts = []
-            self.accepted = 0 if replayed else self.accepted + 1
+            if retried:
+                self.remedies += bool(self.unconfirmed)
+                self.unconfirmed = []
+            self.accepted_calls = 0 if retried else self.accepted_calls + 1
 
     # How a flight ends
 
@@ -192,14 +192,14 @@ class Life(RuleBasedStateMachine):
         self.arrives(Token(self.name(same), sent + life, sent), jitter)
 
     @precondition(lambda self: self.flight and not self.flight.forced)
-    @rule(life=LIVES, age=MOMENTS, jitter=JITTERS, same=st.booleans(), reissued=st.booleans())
+    @rule(life=LIVES, age=MOMENTS, jitter=JITTERS, same=st.booleans(), returned_again=st.booleans())
     def somebody_has_put_a_token_into_the_store(
-        self, life: float, age: float, jitter: float, same: bool, reissued: bool
+        self, life: float, age: float, jitter: float, same: bool, returned_again: bool
     ) -> None:
         assert self.flight
         name = self.name(same)
-        found = Token(name, self.now - age + life, self.now - age, reissued=reissued)
-        preferred = self.state.prefers(found, self.flight.rejected, self.now)
+        found = Token(name, self.now - age + life, self.now - age, returned_again=returned_again)
+        preferred = self.state.is_improved_by(found, self.flight.rejected, self.now)
         good = self.now < found.expires_at and name != self.flight.rejected
         assert good or not preferred
         assert preferred or self.is_live() or not good, "a better one is known"
@@ -216,14 +216,14 @@ class Life(RuleBasedStateMachine):
         )
         self.flight = None
         if doubtful:
-            self.doubts.append(self.now)
-            self.accepted = 0
+            self.unconfirmed.append(self.now)
+            self.accepted_calls = 0
         same = self.is_current(token.access_token)
         if token.expires_at <= self.now:
             self.expired += 1
             if self.is_live() and not same and not doubtful:
                 return  # the live one stays
-        self.reissued = same or token.reissued
+        self.returned_again = same or token.returned_again
         self.token = token
         self.failure = None
         self.background_until = float("-inf")
@@ -244,38 +244,40 @@ class Life(RuleBasedStateMachine):
 
     @invariant()
     def a_call_uses_a_live_token_and_renews_it_when_that_is_due(self) -> None:
-        step = self.state.step(self.now)
+        step = self.state.next_action(self.now)
         if not (self.token and self.is_live()):
             self.assert_asks_unless_held_back(step)
             return
-        assert step in (Step.USE, Step.USE_AND_RENEW), "a live token is thrown away"
+        assert step in (Action.USE, Action.USE_AND_RENEW), "a live token is thrown away"
         assert self.state.authorization == self.token.authorization
-        if step is Step.USE_AND_RENEW:
-            assert not self.reissued, "this endpoint hands it out until it has expired"
+        if step is Action.USE_AND_RENEW:
+            assert not self.returned_again, "this endpoint hands it out until it has expired"
             assert self.now >= self.token.expires_at - self.margin() - NEARLY
             assert self.now >= self.token.requested_at + 1 - NEARLY
             assert self.now >= self.background_until or self.set_back_since
             assert not self.failure or not self.failure.holds_back(self.now + NEARLY, True)
-        elif not (self.reissued or self.set_back_since or self.failure):
+        elif not (self.returned_again or self.set_back_since or self.failure):
             earliest = max(self.token.requested_at + 1, self.background_until)
             assert self.now < max(self.token.expires_at - self.margin() / 2, earliest) + NEARLY
 
     @invariant()
     def a_401_has_its_remedy_unless_there_is_doubt(self) -> None:
-        patience = doubled(len(self.doubts))
-        in_doubt = self.doubts and self.doubts[-1] <= self.now < self.doubts[-1] + patience
+        patience = doubled(len(self.unconfirmed))
+        in_doubt = (
+            self.unconfirmed and self.unconfirmed[-1] <= self.now < self.unconfirmed[-1] + patience
+        )
         for name in self.issued[-3:]:
-            step = self.state.step_after_401(name, self.now)
+            step = self.state.action_after_401(name, self.now)
             if self.is_live() and not self.is_current(name):
-                assert step is Step.USE, "another token is at hand"
-            elif in_doubt and self.is_current(name) and self.accepted < patience:
-                assert step is Step.GIVE_UP, "a token request for each 401"
+                assert step is Action.USE, "another token is at hand"
+            elif in_doubt and self.is_current(name) and self.accepted_calls < patience:
+                assert step is Action.GIVE_UP, "a token request for each 401"
             else:
                 self.assert_asks_unless_held_back(step)
 
-    def assert_asks_unless_held_back(self, step: Step) -> None:
-        assert step in (Step.RENEW, Step.GIVE_UP), "a dead token is used"
-        if step is Step.RENEW:
+    def assert_asks_unless_held_back(self, step: Action) -> None:
+        assert step in (Action.RENEW, Action.GIVE_UP), "a dead token is used"
+        if step is Action.RENEW:
             assert not self.failure or not self.failure.holds_back(self.now)
         else:
             assert self.failure
@@ -292,7 +294,7 @@ class Life(RuleBasedStateMachine):
 
     @invariant()
     def each_doubt_in_a_row_took_twice_the_time_or_twice_the_good_calls(self) -> None:
-        spent = sum(doubled(number) for number in range(1, len(self.doubts)))
+        spent = sum(doubled(number) for number in range(1, len(self.unconfirmed)))
         assert self.set_back or spent <= self.forward + self.accepted_in_all
 
 

@@ -1,15 +1,15 @@
-"""A token that an API rejects: renewed once, replayed once, and then with growing reluctance."""
+"""A token that an API rejects: renewed once, retried once, and then with growing reluctance."""
 
 from __future__ import annotations
 
 import pytest
 
 from mediahound_auth import TokenEndpointUnavailable
-from mediahound_auth._core.lifecycle import State, Step
+from mediahound_auth._core.lifecycle import Action, State
 from mediahound_auth.errors import MediaHoundAuthError
 from mediahound_auth.token import Token
 
-USE, USE_AND_RENEW, RENEW, GIVE_UP = Step
+USE, USE_AND_RENEW, RENEW, GIVE_UP = Action
 A_WHILE = 1e-6
 TWO_WEEKS = 14 * 24 * 3600.0
 
@@ -29,7 +29,7 @@ def failed(state: State, now: float, error: MediaHoundAuthError | None = None) -
 
 
 def test_the_current_token_is_renewed_when_it_is_rejected() -> None:
-    assert obtained("one").step_after_401("one", 0.0) is RENEW
+    assert obtained("one").action_after_401("one", 0.0) is RENEW
 
 
 @pytest.mark.parametrize(
@@ -40,41 +40,41 @@ def test_the_current_token_is_renewed_when_it_is_rejected() -> None:
     ],
 )
 def test_if_there_is_another_one_by_now_that_is_the_remedy(now: float) -> None:
-    assert obtained("two", obtained("one")).step_after_401("one", now) is USE
+    assert obtained("two", obtained("one")).action_after_401("one", now) is USE
 
 
 def test_if_there_is_none_any_more_one_is_needed() -> None:
-    assert State().step_after_401("one", 0.0) is RENEW
-    assert obtained("two").step_after_401("one", TWO_WEEKS) is RENEW
+    assert State().action_after_401("one", 0.0) is RENEW
+    assert obtained("two").action_after_401("one", TWO_WEEKS) is RENEW
 
 
 def test_while_the_endpoint_is_failing_the_401_is_the_callers() -> None:
     for state in (State(), obtained("one")):
         state = failed(state, 10.0)
-        assert state.step_after_401("one", 10.0) is GIVE_UP
-        assert state.step_after_401("one", 11.0 - A_WHILE) is GIVE_UP
-        assert state.step_after_401("one", 11.0) is RENEW
+        assert state.action_after_401("one", 10.0) is GIVE_UP
+        assert state.action_after_401("one", 11.0 - A_WHILE) is GIVE_UP
+        assert state.action_after_401("one", 11.0) is RENEW
 
 
 def test_another_token_is_the_remedy_even_while_the_endpoint_is_failing() -> None:
-    assert failed(obtained("two"), 10.0).step_after_401("one", 10.0) is USE
+    assert failed(obtained("two"), 10.0).action_after_401("one", 10.0) is USE
 
 
 @pytest.mark.parametrize("brought", ["one", "another"])
 def test_after_a_renewal_in_doubt_the_next_rejection_is_the_callers(brought: str) -> None:
     state = obtained(brought, obtained("one"), now=100.0, doubtful=True)
-    assert state.step_after_401(brought, 100.0) is GIVE_UP
-    assert state.step_after_401(brought, 101.0 - A_WHILE) is GIVE_UP
-    assert state.step_after_401(brought, 101.0) is RENEW
+    assert state.action_after_401(brought, 100.0) is GIVE_UP
+    assert state.action_after_401(brought, 101.0 - A_WHILE) is GIVE_UP
+    assert state.action_after_401(brought, 101.0) is RENEW
 
 
 def test_each_renewal_in_doubt_doubles_the_time_to_the_next() -> None:
     state, now = obtained("0"), 100.0
     for number, patience in enumerate((1, 2, 4, 8, 16, 32, 60, 60), start=1):
         state = obtained(f"{number}", state, now=now, doubtful=True)
-        assert state.step_after_401(f"{number}", now + patience - A_WHILE) is GIVE_UP
+        assert state.action_after_401(f"{number}", now + patience - A_WHILE) is GIVE_UP
         now += patience
-        assert state.step_after_401(f"{number}", now) is RENEW
+        assert state.action_after_401(f"{number}", now) is RENEW
 
 
 def test_or_the_number_of_calls_that_have_to_be_accepted_before_the_next() -> None:
@@ -82,43 +82,43 @@ def test_or_the_number_of_calls_that_have_to_be_accepted_before_the_next() -> No
     for number, patience in enumerate((1, 2, 4, 8, 16, 32, 60, 60), start=1):
         state = obtained(f"{number}", state, now=100.0, doubtful=True)
         for _ in range(patience):
-            assert state.step_after_401(f"{number}", 100.0) is GIVE_UP
-            state = state.was_accepted(f"{number}", replayed=False)
-        assert state.step_after_401(f"{number}", 100.0) is RENEW
+            assert state.action_after_401(f"{number}", 100.0) is GIVE_UP
+            state = state.on_accepted(f"{number}", retried=False)
+        assert state.action_after_401(f"{number}", 100.0) is RENEW
 
 
 def test_a_replay_that_is_accepted_ends_the_doubt() -> None:
     state = obtained("one")
     for name in ("two", "three", "four"):
         state = obtained(name, state, now=100.0, doubtful=True)
-    state = state.was_accepted("four", replayed=True)
-    assert state.doubts == 0
-    assert state.step_after_401("four", 100.0) is RENEW
+    state = state.on_accepted("four", retried=True)
+    assert state.unconfirmed == 0
+    assert state.action_after_401("four", 100.0) is RENEW
     state = obtained("five", state, now=100.0, doubtful=True)
-    assert state.step_after_401("five", 101.0) is RENEW
+    assert state.action_after_401("five", 101.0) is RENEW
 
 
-@pytest.mark.parametrize("replayed", [False, True])
-def test_what_is_accepted_with_an_earlier_token_says_nothing_of_this_one(replayed: bool) -> None:
+@pytest.mark.parametrize("retried", [False, True])
+def test_what_is_accepted_with_an_earlier_token_says_nothing_of_this_one(retried: bool) -> None:
     state = obtained("two", obtained("one"), now=100.0, doubtful=True)
-    assert state.was_accepted("one", replayed=replayed) == state
+    assert state.on_accepted("one", retried=retried) == state
 
 
 def test_without_a_doubt_acceptance_is_nothing_new() -> None:
-    assert State().was_accepted("one", replayed=False) == State()
-    assert obtained("one").was_accepted("one", replayed=True) == obtained("one")
+    assert State().on_accepted("one", retried=False) == State()
+    assert obtained("one").on_accepted("one", retried=True) == obtained("one")
 
 
 def test_a_renewal_for_another_reason_neither_adds_to_the_doubt_nor_ends_it() -> None:
     doubted = obtained("two", obtained("one"), now=100.0, doubtful=True)
     renewed = obtained("three", doubted, now=100.5)
-    assert renewed.step_after_401("three", 101.0 - A_WHILE) is GIVE_UP
-    assert renewed.step_after_401("three", 101.0) is RENEW
+    assert renewed.action_after_401("three", 101.0 - A_WHILE) is GIVE_UP
+    assert renewed.action_after_401("three", 101.0) is RENEW
 
 
 def test_a_clock_that_is_set_back_ends_the_patience() -> None:
     state = obtained("two", obtained("one"), now=100.0, doubtful=True)
-    assert state.step_after_401("two", 99.0) is RENEW
+    assert state.action_after_401("two", 99.0) is RENEW
 
 
 # The bounds, counted. Here the endpoint answers at once.
@@ -151,16 +151,16 @@ class Endpoint:
 
     def call(self, now: float, *, accepted: bool = True) -> bool:
         """One call to the API; returns whether it was answered well."""
-        step = self.state.step(now)
+        step = self.state.next_action(now)
         if step is GIVE_UP:
             return False
         if step is not USE:
             self.ask(now, waited_for=step is RENEW)
         if accepted and self.state.token:
-            self.state = self.state.was_accepted(self.state.token.access_token, replayed=False)
+            self.state = self.state.on_accepted(self.state.token.access_token, retried=False)
             return True
         rejected = self.state.token.access_token if self.state.token else ""
-        if rejected and self.state.step_after_401(rejected, now) is RENEW:
+        if rejected and self.state.action_after_401(rejected, now) is RENEW:
             self.ask(now, doubtful=True)
         return False
 

@@ -22,7 +22,7 @@ from mediahound_auth import (
     TokenRequestError,
 )
 from mediahound_auth._core import store_session as visit
-from mediahound_auth._core.renewal import drive
+from mediahound_auth._core.renewal import run_steps
 from mediahound_auth._core.shared_state import guard
 from mediahound_auth.httpx import MediaHoundAuth as HttpxAuth
 from mediahound_auth.requests import MediaHoundAuth as RequestsAuth
@@ -58,7 +58,7 @@ def test_a_call_in_the_midst_of_another_one_as_a_signal_handler_makes_it_gets_it
     with guard:
         token = kind(**server.credentials, timeout=20).token()
     assert kind(**server.credentials).token() == token
-    server.answer_token_requests(1, status=400, body={"error": "bad_day"})
+    server.respond_to_token_requests(1, status=400, body={"error": "bad_day"})
     with guard, pytest.raises(TokenRequestError, match="bad_day"):
         kind(**server.credentials, scope="other", timeout=20).token()
     assert len(server.token_requests) == 2
@@ -116,11 +116,11 @@ def test_who_joins_a_renewal_lends_it_the_time_that_he_has(server: MediaHoundSer
         assert next(patient)[0] is flight
         flight.wait(seconds)
         with pytest.raises(TokenEndpointUnavailable):
-            drive(hasty)
+            run_steps(hasty)
         assert flight.under_way
         hold.release()
         flight.wait(30)
-        assert drive(patient).access_token
+        assert run_steps(patient).access_token
 
 
 class Hanging(Apart):
@@ -155,8 +155,8 @@ def test_renew_asks_even_if_it_joins_a_renewal_that_does_not(server: MediaHoundS
     assert next(renewing)[0] is flight
     store.over.set()
     flight.wait(20)
-    assert drive(getting).access_token == "x"
-    assert drive(renewing).access_token != "x"
+    assert run_steps(getting).access_token == "x"
+    assert run_steps(renewing).access_token != "x"
     assert len(server.token_requests) == 1
 
 
@@ -174,7 +174,7 @@ def test_a_dead_token_does_not_stay_because_a_fast_clock_has_dated_it(
     for auth in (one, other):
         assert requests.get(f"{server.url}/status/200", auth=auth, timeout=20).status_code == 200
     assert len(server.token_requests) == 1
-    assert [call.status for call in server.api_calls] == [401, 200, 200]
+    assert [call.status for call in server.api_requests] == [401, 200, 200]
 
 
 @pytest.mark.parametrize("rotating", [False, True])
@@ -219,7 +219,7 @@ def test_no_frame_that_raises_holds_the_token_that_has_expired(
     token = auth.token()
     store._tokens.clear()
     auth._cell.become(auth._cell.state._replace(renew_at=0.0, token=token._replace(expires_at=0)))
-    server.answer_token_requests(1, status=400, body={"error": "bad_day"})
+    server.respond_to_token_requests(1, status=400, body={"error": "bad_day"})
     library: Any = requests if kind is RequestsAuth else httpx
     with pytest.raises(TokenRequestError) as caught:
         library.get(f"{server.url}/status/200", auth=auth)

@@ -39,7 +39,7 @@ DEFAULTS: dict[str, Any] = {
 def checked(**options: Any) -> Settings:
     """The settings that these options come to, all others being left out."""
     given = {**DEFAULTS, **options}
-    return Settings.checked(given.pop("client_id"), given.pop("client_secret"), **given)
+    return Settings.from_options(given.pop("client_id"), given.pop("client_secret"), **given)
 
 
 BAD_INPUT = [
@@ -232,7 +232,7 @@ def test_a_scope_given_as_a_set_is_the_same_in_every_process() -> None:
     program = (
         "from mediahound_auth._core.settings import Settings;"
         f"given = {{**{DEFAULTS!r}, 'scope': {{'a', 'b', 'c', 'd', 'e', 'f'}}}};"
-        "print(Settings.checked(given.pop('client_id'), given.pop('client_secret'), **given)"
+        "print(Settings.from_options(given.pop('client_id'), given.pop('client_secret'), **given)"
         ".grant.key('MyClientSecret'))"
     )
     keys = {
@@ -249,8 +249,8 @@ def test_a_scope_given_as_a_set_is_the_same_in_every_process() -> None:
 
 def test_auth_objects_share_one_store_unless_given_their_own() -> None:
     own = MemoryStore()
-    assert checked().used_store is checked(client_id="another").used_store
-    assert checked(store=own).used_store is own
+    assert checked().store_or_default is checked(client_id="another").store_or_default
+    assert checked(store=own).store_or_default is own
 
 
 def test_a_secret_may_be_asked_for_later() -> None:

@@ -77,7 +77,7 @@ def test_a_log_that_takes_its_time_holds_up_nobody_beyond_the_budget(
         assert (len(done), len(held_up)) == (1, 1)
         slow.set()
         assert {type(caller.exception(20)) for caller in callers} == {
-            auth._kinds[TokenEndpointUnavailable]
+            auth._error_types[TokenEndpointUnavailable]
         }
 
 
@@ -107,7 +107,7 @@ def test_who_comes_while_the_failure_of_a_renewal_in_the_background_is_logged_ma
 
     auth = kind(**server.credentials, timeout=20)
     token = auth.token()
-    server.answer_token_requests(1, status=400, body={"error": "bad_day"})
+    server.respond_to_token_requests(1, status=400, body={"error": "bad_day"})
     auth._cell.become(auth._cell.state._replace(renew_at=0.0))
     with telling(server.client_id, take_time):
         assert auth.token() == token

@@ -34,7 +34,7 @@ def _stamina_as_it_was() -> Iterator[None]:
 def test_staminas_global_switches_work(
     switch: Callable[[], object], attempts: int, server: MediaHoundServer
 ) -> None:
-    server.answer_token_requests(math.inf, status=503)
+    server.respond_to_token_requests(math.inf, status=503)
     switch()
     with pytest.raises(mh.TokenEndpointUnavailable):
         RequestsAuth(**server.credentials).token()
@@ -56,7 +56,7 @@ def test_staminas_instrumentation_sees_the_retries_and_no_secret(
 
     set_on_retry_hooks([hook, stamina.instrumentation.LoggingOnRetryHook])
     caplog.set_level(logging.DEBUG)
-    server.answer_token_requests(1, status=503)
+    server.respond_to_token_requests(1, status=503)
     server.drop_token_requests(1)
     kind(**server.credentials).token()
     assert [details.retry_num for details in seen] == [1, 2]

@@ -28,8 +28,8 @@ def test_it_says_how_it_is_sent() -> None:
 
 def test_scope_and_reissue_are_unknown_unless_said() -> None:
     assert a_token().scope is None
-    assert a_token().reissued is False
-    assert a_token(scope="public_profile", reissued=True)[3:] == ("public_profile", True)
+    assert a_token().returned_again is False
+    assert a_token(scope="public_profile", returned_again=True)[3:] == ("public_profile", True)
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_scope_and_reissue_are_unknown_unless_said() -> None:
 def test_no_way_of_showing_it_shows_the_access_token(show: Callable[[Token], str]) -> None:
     text = show(a_token(scope="public_profile"))
     assert "f00-ba7" not in text
-    for known in ("2000.0", "1000.0", "public_profile", "reissued=False"):
+    for known in ("2000.0", "1000.0", "public_profile", "returned_again=False"):
         assert known in text
 
 
@@ -91,7 +91,7 @@ def test_one_character_beyond_that_and_it_is_refused_unquoted(a: str, b: str, c:
     ids=["copy", "deepcopy", "pickle"],
 )
 def test_copies_are_equal_tokens(duplicate: Callable[[Token], Token]) -> None:
-    token = a_token(scope="public_profile", reissued=True)
+    token = a_token(scope="public_profile", returned_again=True)
     twin = duplicate(token)
     assert twin == token
     assert type(twin) is Token

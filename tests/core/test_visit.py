@@ -11,7 +11,7 @@ import pytest
 from mediahound_auth import MemoryStore, Token
 from mediahound_auth._core import store_session as visit
 from mediahound_auth._core.grant import Grant
-from mediahound_auth._core.store_session import Health, Visit
+from mediahound_auth._core.store_session import StoreHealth, StoreSession
 
 
 class Elsewhere(MemoryStore):
@@ -29,15 +29,15 @@ def test_a_visit_that_ends_well_during_an_outage_does_not_end_the_outage(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO, "mediahound_auth")
-    health = Health(Grant("id", "secret", "https://localhost/token"))
-    with Visit(MemoryStore(), "key", health, 30) as begun_before:
+    health = StoreHealth(Grant("id", "secret", "https://localhost/token"))
+    with StoreSession(MemoryStore(), "key", health, 30) as begun_before:
         begun_before.load()
-        with Visit(Gone(), "key", health, 30) as during:
+        with StoreSession(Gone(), "key", health, 30) as during:
             assert during.load() is None
-    with Visit(Gone(), "key", health, 30) as during:
+    with StoreSession(Gone(), "key", health, 30) as during:
         assert during.load() is None
     assert [record.levelname for record in caplog.records] == ["WARNING"]
-    with Visit(MemoryStore(), "key", health, 30) as during:
+    with StoreSession(MemoryStore(), "key", health, 30) as during:
         during.load()
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
 
@@ -54,10 +54,10 @@ def test_where_threads_do_not_run_the_store_is_used_all_the_same(
             raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(threading.Thread, "start", start)
-    monkeypatch.setattr(visit, "THREAD_START", 0.01)
+    monkeypatch.setattr(visit, "THREAD_START_TIMEOUT", 0.01)
     store, token = Elsewhere(), Token("t0ken", time.time() + 60, time.time())
-    health = Health(Grant("id", "secret", "https://localhost/token"))
-    with Visit(store, "key", health, 30) as during:
+    health = StoreHealth(Grant("id", "secret", "https://localhost/token"))
+    with StoreSession(store, "key", health, 30) as during:
         assert during.load() is None
         assert during.lock(5)
         [thread] = started

@@ -44,7 +44,7 @@ def test_a_first_token_is_a_token_request_and_a_renewal(
     assert request.keys() == ALWAYS | WHO | {"attempt", "duration", "expires_in"}
     assert renewal.keys() == ALWAYS | WHO | {"attempt", "duration", "expires_in", "background"}
     assert request["client_id"] == renewal["client_id"] == server.client_id
-    assert request["token_host"] == renewal["token_host"] == host
+    assert request["server"] == renewal["server"] == host
     assert (request["outcome"], request["attempt"]) == ("issued", 1)
     assert request["expires_in"] == 1_209_600
     assert (renewal["outcome"], renewal["background"]) == ("issued", False)
@@ -86,7 +86,7 @@ def test_calls_with_a_live_token_log_and_count_nothing(
         assert search(server, auth) == 200
         httpx.get(f"{server.url}/1.3/search/all/Alien", auth=same)
         asyncio.run(call())
-    assert len(server.api_calls) == 9
+    assert len(server.api_requests) == 9
     assert records.all == known
     assert counted(reader, server.client_id) == counts
 
@@ -94,7 +94,7 @@ def test_calls_with_a_live_token_log_and_count_nothing(
 def test_each_attempt_of_a_renewal_is_told(
     server: MediaHoundServer, records: Records, reader: InMemoryMetricReader
 ) -> None:
-    server.answer_token_requests(1, status=503)
+    server.respond_to_token_requests(1, status=503)
     server.drop_token_requests(1)
     MediaHoundAuth(**server.credentials).token()
     outcomes = [(request["attempt"], request["outcome"]) for request in records.of("token_request")]
@@ -121,7 +121,7 @@ def test_a_failure_is_told_by_one_of_a_few_words(
     answer: dict[str, object],
     outcome: str,
 ) -> None:
-    server.answer_token_requests(1, **answer)  # type: ignore[arg-type]
+    server.respond_to_token_requests(1, **answer)  # type: ignore[arg-type]
     with pytest.raises(TokenRequestError):
         MediaHoundAuth(**server.credentials).token()
     [request], [renewal] = records.of("token_request"), records.of("renewal")
@@ -167,8 +167,8 @@ def test_a_renewal_that_nobody_waits_for_is_counted_as_one(
     auth._cell.become(auth._cell.state._replace(renew_at=0.0))  # it has begun to age
     assert search(server, auth) == 200
     renewal = records.of("renewal", 2)[-1]
-    assert (renewal["outcome"], renewal["background"]) == ("reissued", True)
-    assert counted(reader, server.client_id)["background_renewals", "reissued"] == 1
+    assert (renewal["outcome"], renewal["background"]) == ("same_token", True)
+    assert counted(reader, server.client_id)["renewals", "same_token"] == 1
 
 
 def test_a_background_renewal_that_fails_is_told_and_counted(
@@ -177,11 +177,11 @@ def test_a_background_renewal_that_fails_is_told_and_counted(
     auth = MediaHoundAuth(**server.credentials)
     auth.token()
     auth._cell.become(auth._cell.state._replace(renew_at=0.0))
-    server.answer_token_requests(1, status=400, body={"error": "invalid_request"})
+    server.respond_to_token_requests(1, status=400, body={"error": "invalid_request"})
     assert search(server, auth) == 200
     renewal = records.of("renewal", 2)[-1]
     assert (renewal["outcome"], renewal["background"]) == ("error", True)
-    assert counted(reader, server.client_id)["background_renewals", "error"] == 1
+    assert counted(reader, server.client_id)["renewals", "error"] == 1
 
 
 def test_a_token_found_in_the_store_is_a_renewal_without_a_token_request(
@@ -194,7 +194,7 @@ def test_a_token_found_in_the_store_is_a_renewal_without_a_token_request(
     store = FileStore(tmp_path / "two")  # what is in there, this process does not know yet
     MediaHoundAuth(**server.credentials, store=store).token()
     [renewal] = records.of("renewal")
-    assert (renewal["outcome"], renewal["attempt"]) == ("found", 0)
+    assert (renewal["outcome"], renewal["attempt"]) == ("from_store", 0)
     assert len(records.all) == 1
 
 
@@ -226,6 +226,6 @@ def test_the_table_names_every_event_outcome_field_and_metric() -> None:
 def test_the_example_of_the_page_is_a_format_that_every_record_fills(records: Records) -> None:
     [code] = re.findall(r"```python\n(.*?)```", TABLE, re.DOTALL)
     [pattern] = re.findall(r'Formatter\("(.*)"\)', code)
-    events.store_exposed(Path("/some/folder"), 0o755)
+    events.store_permissions_fixed(Path("/some/folder"), 0o755)
     text = logging.Formatter(pattern).format(records.all[-1])
-    assert " store exposed None others could access /some/folder" in text
+    assert " store permissions_fixed None others could access /some/folder" in text

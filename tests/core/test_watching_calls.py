@@ -31,7 +31,7 @@ def reader() -> InMemoryMetricReader:
 
 @pytest.mark.parametrize("library", ["requests", "httpx", "httpx async"])
 @pytest.mark.parametrize(
-    ("status", "outcome"), [(None, "accepted"), (401, "rejected"), (500, "unclear")]
+    ("status", "outcome"), [(None, "accepted"), (401, "rejected"), (500, "server_error")]
 )
 def test_a_replay_is_told_and_counted(
     server: MediaHoundServer,
@@ -44,9 +44,9 @@ def test_a_replay_is_told_and_counted(
     auth, same = MediaHoundAuth(**server.credentials), HttpxAuth(**server.credentials)
     auth.token()
     server.revoke_tokens()
-    server.answer_api_calls(1, status=401)
+    server.respond_to_api_requests(1, status=401)
     if status:
-        server.answer_api_calls(1, status=status)
+        server.respond_to_api_requests(1, status=status)
     url = f"{server.url}/1.3/search/all/Alien"
 
     async def call() -> int:
@@ -58,10 +58,10 @@ def test_a_replay_is_told_and_counted(
     else:
         got = asyncio.run(call()) if "async" in library else httpx.get(url, auth=same).status_code
     assert got == (status or 200)
-    [replay] = records.of("replay")
-    assert replay.keys() == ALWAYS | WHO
-    assert replay["outcome"] == outcome
-    assert counted(reader, server.client_id)["replays", outcome] == 1
+    [retry] = records.of("retry")
+    assert retry.keys() == ALWAYS | WHO
+    assert retry["outcome"] == outcome
+    assert counted(reader, server.client_id)["retries", outcome] == 1
 
 
 class Broken(MemoryStore):
@@ -107,7 +107,7 @@ def test_an_exposed_folder_and_a_foreign_origin_are_told(
         search(elsewhere, auth)
         [refused] = records.of("origin")
         assert refused.keys() == ALWAYS | WHO | {"origin"}
-        assert (refused["outcome"], refused["origin"]) == ("refused", elsewhere.url)
+        assert (refused["outcome"], refused["origin"]) == ("not_allowed", elsewhere.url)
     auth.token()
     [exposed] = records.of("store")
-    assert exposed == {"event": "store", "outcome": "exposed"}
+    assert exposed == {"event": "store", "outcome": "permissions_fixed"}

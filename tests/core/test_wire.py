@@ -148,7 +148,7 @@ def test_an_api_call_carries_the_token_in_its_header_and_nowhere_else(
     call: Call, server: MediaHoundServer
 ) -> None:
     assert call(f"{server.url}/1.3/search/all/Gladiator", {**server.credentials}) == 200
-    [request] = server.api_calls
+    [request] = server.api_requests
     lines, body = lines_and_body(request.raw)
     [authorization] = [line for line in lines if line.lower().startswith(b"authorization:")]
     name, scheme, token = authorization.split(b" ")

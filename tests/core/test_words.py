@@ -182,8 +182,8 @@ HAS_A = State().obtained(A, 0.0, margin=0.0, jitter=0.0)
 
 
 def test_a_token_that_was_requested_at_the_same_moment_is_not_preferred() -> None:
-    assert not HAS_A.prefers(B._replace(requested_at=A.requested_at), None, 20.0)
-    assert HAS_A.prefers(B, None, 20.0)
+    assert not HAS_A.is_improved_by(B._replace(requested_at=A.requested_at), None, 20.0)
+    assert HAS_A.is_improved_by(B, None, 20.0)
 
 
 def test_one_that_has_just_expired_does_not_replace_a_live_one() -> None:
@@ -191,9 +191,9 @@ def test_one_that_has_just_expired_does_not_replace_a_live_one() -> None:
 
 
 def test_a_token_raises_no_doubts_unless_told_and_keeps_the_count_of_calls() -> None:
-    assert HAS_A.doubts == 0
-    doubtful = HAS_A._replace(doubts=2, doubted_at=1.0, accepted=3)
-    assert doubtful.obtained(B, 20.0, margin=0.0, jitter=0.0).accepted == 3
+    assert HAS_A.unconfirmed == 0
+    doubtful = HAS_A._replace(unconfirmed=2, unconfirmed_at=1.0, accepted_calls=3)
+    assert doubtful.obtained(B, 20.0, margin=0.0, jitter=0.0).accepted_calls == 3
 
 
 def test_a_failure_that_knows_no_retry_after_waits_as_any_other() -> None:
@@ -202,10 +202,10 @@ def test_a_failure_that_knows_no_retry_after_waits_as_any_other() -> None:
 
 
 def test_acceptance_is_counted_only_where_there_are_doubts_and_a_replay_ends_them() -> None:
-    assert HAS_A.was_accepted("a", replayed=False) is HAS_A
-    doubtful = HAS_A._replace(doubts=2, doubted_at=1.0, accepted=3)
-    assert doubtful.was_accepted("a", replayed=True) == HAS_A
-    assert HAS_A.doubted_at == NEVER
+    assert HAS_A.on_accepted("a", retried=False) is HAS_A
+    doubtful = HAS_A._replace(unconfirmed=2, unconfirmed_at=1.0, accepted_calls=3)
+    assert doubtful.on_accepted("a", retried=True) == HAS_A
+    assert HAS_A.unconfirmed_at == NEVER
 
 
 def test_a_state_shows_no_token() -> None:

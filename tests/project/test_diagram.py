@@ -67,14 +67,14 @@ def unmoved(state: State, *_: object) -> State:
 @pytest.mark.parametrize(
     ("rule", "changed", "gone"),
     [
-        ("recognised", unnoticed, {Move(RENEWING, "same token", REISSUED)}),
+        ("marked_if_returned_again", unnoticed, {Move(RENEWING, "same token", REISSUED)}),
         (
             "_failed_lately",
             never,
             {Move(ABSENT, "failure", FAILING), Move(FAILING, "time", ABSENT)},
         ),
         ("renewing", unmoved, {Move(AGEING, "call", RENEWING)}),
-        ("was_accepted", lambda state, *_, **__: state, {Move(DOUBTED, "accepted", FRESH)}),
+        ("on_accepted", lambda state, *_, **__: state, {Move(DOUBTED, "accepted", FRESH)}),
     ],
 )
 def test_a_changed_rule_changes_it(
@@ -86,7 +86,7 @@ def test_a_changed_rule_changes_it(
 
 
 def test_without_a_margin_no_token_ages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lifecycle, "LARGEST_SHARE", 0.0)
+    monkeypatch.setattr(lifecycle, "MAX_MARGIN_FRACTION", 0.0)
     assert AGEING not in {move.after for move in moves()}
 
 

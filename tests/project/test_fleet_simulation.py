@@ -84,7 +84,7 @@ def test_calls_of_the_peers_fail_with_tokens_that_die_on_the_way() -> None:
 
 
 def test_calls_that_meet_a_dead_token_are_repaired() -> None:
-    # Without replays, these would be the failed ones.
+    # Without retries, these would be the failed ones.
     assert sum(simulated(FLEET, seed).repaired for seed in SEEDS) > 0
 
 
@@ -101,7 +101,7 @@ def test_the_rules_are_those_of_lifecycle(way: Way, monkeypatch: pytest.MonkeyPa
     def unnoticed(_: State, token: Token) -> Token:
         return token
 
-    monkeypatch.setattr(State, "recognised", unnoticed)
+    monkeypatch.setattr(State, "marked_if_returned_again", unnoticed)
     assert simulate(way, WORKERS).requested(until=-2) > 2 * STORES[way]
 
 

@@ -32,7 +32,7 @@ PUBLIC = {
     "mediahound_auth.testing": {
         "ClientAuth",
         "Credentials",
-        "Hold",
+        "HeldRequests",
         "MediaHoundServer",
         "ReceivedRequest",
         "StoreContract",

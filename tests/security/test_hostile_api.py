@@ -192,4 +192,4 @@ def test_a_401_is_the_caller_s_while_the_token_endpoint_cannot_be_reached(
     renewed = patient.renew()
     assert renewed.access_token != first.access_token
     assert outcomes(library, url, auth) == [(200, b'{"status": 200}')]
-    assert len({call.headers["Authorization"] for call in server.api_calls}) == 2
+    assert len({call.headers["Authorization"] for call in server.api_requests}) == 2

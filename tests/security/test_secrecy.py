@@ -143,7 +143,9 @@ def library(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def server(client_id: str) -> Iterator[MediaHoundServer]:
-    with MediaHoundServer(client_id=client_id, client_secret=SECRET, reissue=False) as server:
+    with MediaHoundServer(
+        client_id=client_id, client_secret=SECRET, return_same_token=False
+    ) as server:
         yield server
 
 
@@ -155,10 +157,10 @@ def live_through_everything(program: Program, server: MediaHoundServer, refused:
     program.get(url.replace("127.0.0.1", "localhost"))  # a foreign origin
     program.get(f"{server.url}/redirect?to=/echo")
     server.revoke_tokens()
-    program.get(url)  # replayed
-    server.reject_api_calls = True
+    program.get(url)  # retried
+    server.reject_api_requests = True
     program.get(url)  # not mended
-    server.reject_api_calls = False
+    server.reject_api_requests = False
 
     token = program.auth.token().access_token
     echoed = " ".join([token, *forms_of(server.client_id, SECRET)])
@@ -177,19 +179,19 @@ def live_through_everything(program: Program, server: MediaHoundServer, refused:
     ]
     for status, body in answers:
         headers = {"Retry-After": "900"} if status >= 500 else {}
-        server.answer_token_requests(1, status=status, body=body, headers=headers)
+        server.respond_to_token_requests(1, status=status, body=body, headers=headers)
         program.renew()
-    server.answer_token_requests(1, status=302, headers={"Location": "/elsewhere"})
+    server.respond_to_token_requests(1, status=302, headers={"Location": "/elsewhere"})
     program.renew()
     server.drop_token_requests(1)
     program.renew()  # retried, and well
     assert len(program.errors) == 11
 
     program.auth.forget()
-    server.answer_token_requests(2, status=400, body={"error": "invalid_scope"})
+    server.respond_to_token_requests(2, status=400, body={"error": "invalid_scope"})
     program.get(url)
     program.get(url)  # the remembered failure
-    server.answer_token_requests(0)
+    server.respond_to_token_requests(0)
     assert len(program.errors) == 13
     refused.get(url)
     refused.renew()
@@ -217,7 +219,7 @@ def test_nothing_private_is_shown_in_the_whole_life_of_a_token(
         "urllib3" if library == "requests" else "httpcore",
     }
 
-    tokens = {call.headers["Authorization"] or "" for call in server.api_calls} - {""}
+    tokens = {call.headers["Authorization"] or "" for call in server.api_requests} - {""}
     assert len(tokens) >= 4
     private = [
         "t0ken-of-the-answer",
@@ -246,7 +248,7 @@ def test_nothing_private_is_shown_in_the_whole_life_of_a_token(
 def test_an_error_survives_a_pickle_and_takes_nothing_private_along(
     answer: dict[str, Any], library: str, server: MediaHoundServer
 ) -> None:
-    server.answer_token_requests(1, **answer)
+    server.respond_to_token_requests(1, **answer)
     program = Program(library, server)
     program.get(f"{server.url}/echo")
     error: Any

@@ -71,7 +71,7 @@ def elsewhere() -> Iterator[MediaHoundServer]:
 
 
 def authorizations(server: MediaHoundServer) -> list[str | None]:
-    return [call.headers["Authorization"] for call in server.api_calls]
+    return [call.headers["Authorization"] for call in server.api_requests]
 
 
 def by_name(server: MediaHoundServer) -> str:
@@ -152,11 +152,11 @@ def test_no_spelling_of_a_url_lures_the_token_to_a_foreign_origin(
     try:
         client.get(url)
     except (httpx.InvalidURL, requests.RequestException):
-        assert elsewhere.api_calls == []
+        assert elsewhere.api_requests == []
     # Whichever of the two the library takes it for: a token is for the one that knows it.
     sent = [value or "" for value in authorizations(elsewhere)]
     assert not [value for value in sent if value.startswith("Bearer")]
-    assert sent or all(call.status == 200 for call in server.api_calls)
+    assert sent or all(call.status == 200 for call in server.api_requests)
 
 
 @pytest.mark.parametrize("adapter", ADAPTERS, ids=ADAPTER_IDS)

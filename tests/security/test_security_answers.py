@@ -127,7 +127,7 @@ def test_an_endless_answer_is_not_read_to_its_end(
 def test_an_inflating_answer_is_not_inflated_to_its_end(ask: Ask, server: MediaHoundServer) -> None:
     bomb = gzip.compress(b" " * (64 * MIB))
     assert len(bomb) < MIB
-    server.answer_token_requests(1, status=200, body=bomb, headers={"Content-Encoding": "gzip"})
+    server.respond_to_token_requests(1, status=200, body=bomb, headers={"Content-Encoding": "gzip"})
     tracemalloc.start()
     try:
         with pytest.raises(InvalidTokenResponse):
@@ -143,7 +143,7 @@ def test_an_inflating_answer_is_not_inflated_to_its_end(ask: Ask, server: MediaH
 )
 def test_an_answer_may_have_one_mebibyte(size: int, ask: Ask, server: MediaHoundServer) -> None:
     token = b'{"access_token": "t", "token_type": "bearer", "expires_in": 60}'
-    server.answer_token_requests(1, status=200, body=token.ljust(size))
+    server.respond_to_token_requests(1, status=200, body=token.ljust(size))
     if size == MIB:
         assert ask(**server.credentials).access_token == "t"
     else:
@@ -165,7 +165,7 @@ def test_an_answer_may_have_one_mebibyte(size: int, ask: Ask, server: MediaHound
 def test_an_answer_that_overwhelms_parsers_is_no_token_answer(
     body: str, ask: Ask, server: MediaHoundServer
 ) -> None:
-    server.answer_token_requests(1, status=200, body=body)
+    server.respond_to_token_requests(1, status=200, body=body)
     with pytest.raises(InvalidTokenResponse):
         ask(**server.credentials)
     assert len(server.token_requests) == 1

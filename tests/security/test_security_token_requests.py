@@ -80,12 +80,12 @@ def test_a_redirect_of_the_token_endpoint_is_not_followed(
     elsewhere: MediaHoundServer,
 ) -> None:
     target = elsewhere.token_url if where == "elsewhere" else f"{server.url}/collect"
-    server.answer_token_requests(1, status=status, headers={"Location": target})
+    server.respond_to_token_requests(1, status=status, headers={"Location": target})
     with pytest.raises(InvalidTokenResponse, match="redirect") as caught:
         get_token(server)
     assert caught.value.status == status
     assert len(server.token_requests) == 1
-    assert server.api_calls == elsewhere.token_requests == elsewhere.api_calls == []
+    assert server.api_requests == elsewhere.token_requests == elsewhere.api_requests == []
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_a_redirect_of_the_token_endpoint_is_not_followed(
 def test_a_redirect_of_the_token_endpoint_to_nowhere_is_told_as_a_redirect(
     location: str, get_token: GetToken, server: MediaHoundServer
 ) -> None:
-    server.answer_token_requests(1, status=302, headers={"Location": location})
+    server.respond_to_token_requests(1, status=302, headers={"Location": location})
     with pytest.raises(InvalidTokenResponse, match="redirect"):
         get_token(server)
     assert len(server.token_requests) == 1
@@ -130,7 +130,7 @@ def stranger_in_netrc(
     monkeypatch.setenv("NETRC", str(netrc))
     requests.get(f"{server.url}/echo", timeout=10)
     stranger = base64.b64encode(b"stranger:unknown").decode()
-    assert server.api_calls.pop().headers["Authorization"] == f"Basic {stranger}"
+    assert server.api_requests.pop().headers["Authorization"] == f"Basic {stranger}"
 
 
 @pytest.mark.usefixtures("stranger_in_netrc")
@@ -171,7 +171,9 @@ def test_a_cookie_of_the_token_endpoint_does_not_come_back_to_it(
     adapter: str, server: MediaHoundServer
 ) -> None:
     token = {"access_token": "t", "token_type": "bearer", "expires_in": 60}
-    server.answer_token_requests(2, status=200, body=token, headers={"Set-Cookie": "a=1; Path=/"})
+    server.respond_to_token_requests(
+        2, status=200, body=token, headers={"Set-Cookie": "a=1; Path=/"}
+    )
     with requests.Session() as session, httpx.Client() as client:
         options: dict[str, Any] = {**server.credentials}
         if adapter == "requests":
@@ -226,8 +228,8 @@ def test_an_access_token_cannot_bring_headers_of_its_own(
     access_token: str, call: Call, server: MediaHoundServer
 ) -> None:
     body = {"access_token": access_token, "token_type": "bearer", "expires_in": 60}
-    server.answer_token_requests(1, status=200, body=body)
+    server.respond_to_token_requests(1, status=200, body=body)
     with pytest.raises(InvalidTokenResponse) as caught:
         call(server)
     assert "X-Evil" not in str(caught.value)
-    assert server.api_calls == []
+    assert server.api_requests == []

@@ -24,7 +24,7 @@ tokens = st.builds(
     expires_at=st.floats(-1e15, 1e15),
     requested_at=st.floats(-1e15, 1e15),
     scope=st.none() | st.text(st.characters(codec="utf-8")),
-    reissued=st.booleans(),
+    returned_again=st.booleans(),
 )
 
 
@@ -97,8 +97,8 @@ def test_a_time_that_is_no_number_is_not_written(time: float) -> None:
         pytest.param(record().replace(b"2000.25", b"9" * 5000), id="more digits than Python reads"),
         pytest.param(record(scope=7), id="scope a number"),
         pytest.param(record(scope=["f00"]), id="scope a list"),
-        pytest.param(record(reissued=1), id="reissued a number"),
-        pytest.param(record(reissued=None), id="reissued null"),
+        pytest.param(record(returned_again=1), id="reissued a number"),
+        pytest.param(record(returned_again=None), id="reissued null"),
         pytest.param(Records(KEY).pack(TOKEN), id="sealed"),
     ],
 )

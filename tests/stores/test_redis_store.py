@@ -132,21 +132,21 @@ def test_a_sealed_token_shows_nothing_and_is_a_miss_without_its_key(
 # The lock is a lease.
 
 
-@pytest.mark.parametrize("lease", [None, 90.0])
+@pytest.mark.parametrize("lock_timeout", [None, 90.0])
 def test_the_lease_outlasts_the_budget_and_not_the_lock(
-    redis_server: RedisServer, client: Any, prefix: str, lease: float | None
+    redis_server: RedisServer, client: Any, prefix: str, lock_timeout: float | None
 ) -> None:
-    options: dict[str, Any] = {} if lease is None else {"lease": lease}
+    options: dict[str, Any] = {} if lock_timeout is None else {"lock_timeout": lock_timeout}
     with RedisStore(redis_server.patient_url, prefix, **options).lock(KEY, 0):
         left = client.pttl(f"{prefix}{KEY}:lock") / 1000
-    assert (lease or 60) - 10 < left <= (lease or 60)
+    assert (lock_timeout or 60) - 10 < left <= (lock_timeout or 60)
     assert not client.exists(f"{prefix}{KEY}:lock")
 
 
-@pytest.mark.parametrize("lease", [0, -1, "60", None, True, float("nan"), float("inf")])
-def test_a_lease_that_is_none_is_a_configuration_error(lease: Any) -> None:
-    with pytest.raises(ConfigurationError, match="lease"):
-        RedisStore("redis://127.0.0.1", lease=lease)
+@pytest.mark.parametrize("lock_timeout", [0, -1, "60", None, True, float("nan"), float("inf")])
+def test_a_lease_that_is_none_is_a_configuration_error(lock_timeout: Any) -> None:
+    with pytest.raises(ConfigurationError, match="lock_timeout"):
+        RedisStore("redis://127.0.0.1", lock_timeout=lock_timeout)
 
 
 def test_a_lost_lease_is_no_error_and_takes_the_lock_from_nobody(
@@ -261,7 +261,7 @@ def test_a_pickle_of_one_made_from_a_url_finds_the_same_tokens(
     redis_server: RedisServer, prefix: str
 ) -> None:
     key = Fernet.generate_key()
-    store = RedisStore(redis_server.patient_url, prefix, lease=30, encryption_key=key)
+    store = RedisStore(redis_server.patient_url, prefix, lock_timeout=30, encryption_key=key)
     store.save(KEY, a_token("f00"))
     copy = pickle.loads(pickle.dumps(store))
     assert copy == store
@@ -282,7 +282,7 @@ def test_stores_on_the_same_keys_are_equal(client: Any) -> None:
     assert hash(RedisStore(url)) == hash(RedisStore(url))
     assert RedisStore(client) == RedisStore(client)
     assert RedisStore(url) != RedisStore(url, "mine:")
-    assert RedisStore(url) != RedisStore(url, lease=30)
+    assert RedisStore(url) != RedisStore(url, lock_timeout=30)
     assert RedisStore(url) != RedisStore(client)
     assert RedisStore(url) != RedisStore(url, encryption_key=key)
 

@@ -31,14 +31,16 @@ class TestMemoryStore(contract.StoreContract):
 class TestFileStore(contract.StoreContract):
     @pytest.fixture
     def store(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
-        monkeypatch.setattr(file, "SAVING", contract.PATIENCE)  # a busy machine stops anybody
+        monkeypatch.setattr(
+            file, "SAVE_LOCK_TIMEOUT", contract.PATIENCE
+        )  # a busy machine stops anybody
         return FileStore(tmp_path / "tokens")
 
 
 class TestSealedFileStore(contract.StoreContract):
     @pytest.fixture
     def store(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
-        monkeypatch.setattr(file, "SAVING", contract.PATIENCE)
+        monkeypatch.setattr(file, "SAVE_LOCK_TIMEOUT", contract.PATIENCE)
         return FileStore(tmp_path / "tokens", encryption_key=KEY)
 
 

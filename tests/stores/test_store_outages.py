@@ -186,7 +186,7 @@ def test_a_store_that_breaks_while_the_endpoint_is_asked_costs_no_call(
     calling.join()
     caller.call()
     assert len(server.token_requests) == 2
-    assert [call.status for call in server.api_calls] == [200, 401, 200, 200]
+    assert [call.status for call in server.api_requests] == [200, 401, 200, 200]
     outage.end()
 
 
@@ -200,7 +200,7 @@ def test_no_warning_holds_a_token(
     server.revoke_tokens()
     caller.call()
     outage.end()
-    tokens = {call.headers["Authorization"].removeprefix("Bearer ") for call in server.api_calls}
+    tokens = {call.headers["Authorization"].removeprefix("Bearer ") for call in server.api_requests}
     assert len(tokens) == 2
     ours = [r for r in caplog.records if r.name.startswith(("mediahound_auth", "filelock"))]
     assert ours

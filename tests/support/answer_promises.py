@@ -13,7 +13,7 @@ from mediahound_auth import (
     TokenRequestError,
 )
 from mediahound_auth._core.grant import Grant, TokenResponse
-from mediahound_auth._core.response import LONGEST_LIFE, SHORTEST_LIFE
+from mediahound_auth._core.response import MAX_LIFETIME, MIN_LIFETIME
 
 SECRET = "TopSecret-ü%:"
 KNOWN = "known-access-token"
@@ -33,7 +33,7 @@ def keep(status: int, headers: Mapping[str, str], body: bytes) -> Token | TokenR
     assert 200 <= status < 300
     assert re.fullmatch("[!-~]+", token.access_token)
     assert token.requested_at == SENT_AT
-    assert SHORTEST_LIFE <= token.expires_at - SENT_AT <= LONGEST_LIFE
+    assert MIN_LIFETIME <= token.expires_at - SENT_AT <= MAX_LIFETIME
     assert token.scope is None or token.scope.split() == token.scope.split(" ")
     assert SECRET not in (token.scope or "")
     assert repr(token).startswith("Token(access_token=..., expires_at=")

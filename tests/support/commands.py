@@ -94,7 +94,7 @@ class Terminal:
     """
 
     def __init__(self, shell: Shell, *command: str) -> None:
-        self._ours, theirs = pty.openpty()
+        self._open_checked, theirs = pty.openpty()
         self._process = subprocess.Popen(
             [sys.executable, "-c", ON_TERMINAL, *command],
             env={**shell.environment, "TERM": "dumb"},
@@ -109,19 +109,19 @@ class Terminal:
     def see(self, text: str) -> None:
         """Wait until it has shown this."""
         while text not in self.shown:
-            self.shown += os.read(self._ours, 1024).decode()
+            self.shown += os.read(self._open_checked, 1024).decode()
 
     def type(self, text: str) -> None:
         """Type this."""
-        os.write(self._ours, text.encode())
+        os.write(self._open_checked, text.encode())
 
     def end(self) -> Done:
         """What it has done when it ended, with all that was shown in place of errors."""
         out, _ = self._process.communicate(timeout=60)
         try:
-            while more := os.read(self._ours, 1024).decode():
+            while more := os.read(self._open_checked, 1024).decode():
                 self.shown += more
         except OSError:
             pass  # so ends a terminal that nobody writes to any more
-        os.close(self._ours)
+        os.close(self._open_checked)
         return Done(self._process.returncode, out.decode(), self.shown)

@@ -198,13 +198,13 @@ class OneToken:
     """What a fleet promises; a subclass has a fixture `fleet`, which has joined `server`."""
 
     @pytest.fixture
-    def reissue(self) -> bool:
+    def return_same_token(self) -> bool:
         """Whether the endpoint hands the same token out until it expires, as MediaHound does."""
         return True
 
     @pytest.fixture
-    def server(self, client_id: str, reissue: bool) -> Iterator[MediaHoundServer]:
-        with MediaHoundServer(client_id=client_id, reissue=reissue) as server:
+    def server(self, client_id: str, return_same_token: bool) -> Iterator[MediaHoundServer]:
+        with MediaHoundServer(client_id=client_id, return_same_token=return_same_token) as server:
             yield server
 
     def test_a_cold_start_is_one_token_request(self, fleet: Fleet) -> None:
@@ -258,9 +258,11 @@ class OneToken:
         # They did not even need the lock.
         assert fleet.told == {"load": len(others)}, fleet.told
 
-    @pytest.mark.parametrize("reissue", [True, False], ids=["the same token", "a new token"])
+    @pytest.mark.parametrize(
+        "return_same_token", [True, False], ids=["the same token", "a new token"]
+    )
     def test_one_renews_early_and_the_others_take_what_it_got(
-        self, fleet: Fleet, reissue: bool
+        self, fleet: Fleet, return_same_token: bool
     ) -> None:
         (old,) = fleet.call()
         fleet.forget_what_was_told()
@@ -275,7 +277,7 @@ class OneToken:
         fleet.forget_what_was_told()
         # Some way before the old one expires, all have what the endpoint gave.
         (new,) = fleet.call()
-        assert (new == old) is reissue
+        assert (new == old) is return_same_token
         assert len(fleet.server.token_requests) == 2
         assert not fleet.told, f"a store was touched, or a warning given: {fleet.told}"
 

@@ -15,8 +15,8 @@ from functools import wraps
 from http.server import BaseHTTPRequestHandler
 from typing import ParamSpec, TypeVar
 
-from mediahound_auth._core.renewal import Flight
-from mediahound_auth._core.shared_state import Cell
+from mediahound_auth._core.renewal import Renewal
+from mediahound_auth._core.shared_state import SharedTokenState
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -50,8 +50,8 @@ for owner, names in {
     Future: ["set_result", "set_exception"],
     base_events.BaseEventLoop: ["call_soon_threadsafe"],
     BaseHTTPRequestHandler: ["send_response", "end_headers"],
-    Flight: ["launch", "run", "land"],
-    Cell: ["settle"],
+    Renewal: ["launch", "run", "land"],
+    SharedTokenState: ["settle"],
 }.items():
     for name in names:
         setattr(owner, name, late(getattr(owner, name)))

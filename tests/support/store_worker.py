@@ -19,7 +19,7 @@ def store_of(kind: str, place: str, key: str) -> Store:
 def work(pipe: Connection[Any, Any], kind: str, place: str, encryption_key: str) -> None:
     """Do what comes, answer what came of it, until the other end is closed."""
     # A machine that stands still stops whoever is saving, and nobody may go ahead then.
-    file.SAVING = 30.0
+    file.SAVE_LOCK_TIMEOUT = 30.0
     store, held = store_of(kind, place, encryption_key), ExitStack()
     with pipe:
         while True:

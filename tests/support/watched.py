@@ -18,7 +18,7 @@ from mediahound_auth.requests import MediaHoundAuth
 from mediahound_auth.testing import MediaHoundServer
 
 ALWAYS = {"event", "outcome"}
-WHO = {"client_id", "token_host"}
+WHO = {"client_id", "server"}
 
 
 class Records(logging.Handler):
@@ -82,7 +82,10 @@ def counted(reader: InMemoryMetricReader, client_id: str) -> dict[tuple[str, str
                     attributes = dict(point.attributes or {})
                     if attributes.pop("client_id", None) != client_id:
                         continue
-                    assert attributes.pop("token_host")
+                    assert attributes.pop("server.address") == "127.0.0.1"
+                    assert attributes.pop("server.port")
+                    if attributes.pop("background", True) is False:
+                        continue
                     [what] = attributes.values()
                     n = point.value if isinstance(point, NumberDataPoint) else point.count
                     name = metric.name.removeprefix("mediahound_auth.")

@@ -63,7 +63,7 @@ def mediahound(pipe: Connection) -> None:
                 return
             if method == "count":
                 pipe.send(len(server.token_requests))
-                server.api_calls.clear()  # a list of everything would be memory that grows
+                server.api_requests.clear()  # a list of everything would be memory that grows
             elif method == "expiries":
                 tokens = server._issuer._tokens.values()
                 pipe.send([token.expires_at for token in tokens if not token.revoked])
@@ -104,7 +104,7 @@ class Soak:
     def look_at_failed(self) -> None:
         """Take down which failures nobody had injected."""
         # One token that dies under a call is mended. That leaves the replay's, or the doubt of
-        # rule 5, which is there until a replay has been accepted: they meet the next death. A token
+        # rule 5, which is there until a retry has been accepted: they meet the next death. A token
         # dies when it is revoked, or when it expires, which the client knows to the second only.
         expiries = self.server("expiries")
         assert isinstance(expiries, list)
@@ -129,9 +129,9 @@ class Soak:
             start = time.time()
             self.faults.append((which, start, math.inf))
         if which == "endpoint down":
-            self.server("answer_token_requests", math.inf, status=503)
+            self.server("respond_to_token_requests", math.inf, status=503)
             self.over.wait(seconds)
-            self.server("answer_token_requests", 0)
+            self.server("respond_to_token_requests", 0)
         else:
             self.server("revoke_tokens")
         with self._lock:

@@ -116,7 +116,7 @@ def printed(script: str, server: MediaHoundServer) -> str:
 @needs_fork
 def test_a_child_goes_on_with_the_token_of_its_parent(server: MediaHoundServer) -> None:
     assert printed(FORK_WITH_A_TOKEN, server) == "0"
-    assert len(server.api_calls) == 2
+    assert len(server.api_requests) == 2
     assert len(server.token_requests) == 1
 
 
@@ -138,7 +138,7 @@ def test_a_child_forked_during_a_token_request_makes_its_own(
             assert process.communicate(timeout=60)[0].strip() == "0"
         finally:
             process.kill()
-    assert [call.status for call in server.api_calls] == [200, 200]
+    assert [call.status for call in server.api_requests] == [200, 200]
 
 
 @needs_fork

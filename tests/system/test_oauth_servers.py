@@ -60,7 +60,7 @@ def auth_for(library: str, *arguments: Any, **options: Any) -> RequestsAuth | Ht
 
 
 def post(auth: RequestsAuth | HttpxAuth, url: str) -> int:
-    """The status of a call with a body, which a replay has to send once more."""
+    """The status of a call with a body, which a retry has to send once more."""
     if isinstance(auth, RequestsAuth):
         return requests.post(url, data=b"Gladiator", auth=auth, timeout=20).status_code
     return httpx.post(url, content=b"Gladiator", auth=auth, timeout=20).status_code

@@ -48,15 +48,15 @@ def test_the_caller_gets_its_token_by_itself(library: Library, server: MediaHoun
 
 
 def test_the_caller_begins_while_there_is_time_left() -> None:
-    for budget, patience in ((0.5, 0.25), (1.0, 0.5), (30.0, flight.THREAD_START)):
-        made = flight.Flight(lambda _: None, budget)
+    for budget, patience in ((0.5, 0.25), (1.0, 0.5), (30.0, flight.THREAD_START_TIMEOUT)):
+        made = flight.Renewal(lambda _: None, budget)
         assert made._begin_by - made._started == pytest.approx(patience)
 
 
 @pytest.mark.usefixtures("no_threads")
 def test_whose_time_is_up_does_not_begin() -> None:
-    begun: list[flight.Flight] = []
-    flight.Flight(begun.append, 0.0).wait(20)
+    begun: list[flight.Renewal] = []
+    flight.Renewal(begun.append, 0.0).wait(20)
     assert begun == []
 
 
@@ -64,7 +64,7 @@ def test_whose_time_is_up_does_not_begin() -> None:
 def test_a_store_is_used_all_the_same(
     server: MediaHoundServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(visit, "THREAD_START", 0.01)
+    monkeypatch.setattr(visit, "THREAD_START_TIMEOUT", 0.01)
     for _ in range(2):  # as in two processes: each store is a new one
         store = FileStore(tmp_path / "tokens")
         assert HttpxAuth(**server.credentials, store=store).token().access_token

@@ -51,13 +51,13 @@ class TestApi:
         assert reply.json["path"] == "/1.3/search/all/The%20Matrix?pageSize=1"
         assert reply.json["method"] == "GET"
         assert reply.json["results"][0]["name"] == "The Matrix"
-        assert [request.status for request in server.api_calls] == [200]
+        assert [request.status for request in server.api_requests] == [200]
 
     def test_reject_api_calls_refuses_live_tokens(self, server: MediaHoundServer) -> None:
         token = get_token(server)
-        server.reject_api_calls = True
+        server.reject_api_requests = True
         assert call(server, "/", token=token).json["error"] == "invalid_token"
-        server.reject_api_calls = False
+        server.reject_api_requests = False
         assert call(server, "/", token=token).status == 200
 
     def test_echo_tells_what_was_sent_but_not_the_token(self, server: MediaHoundServer) -> None:
@@ -137,8 +137,8 @@ class TestConnections:
             reply = read_reply(connection)
             assert reply.json["body"] == "abc"
             assert connection.sock is used
-        assert server.api_calls[0].body == b"GET /" + b"x" * 70_000
-        assert server.api_calls[1].raw.endswith(b"\r\n\r\n1\r\na\r\n2\r\nbc\r\n0\r\n\r\n")
+        assert server.api_requests[0].body == b"GET /" + b"x" * 70_000
+        assert server.api_requests[1].raw.endswith(b"\r\n\r\n1\r\na\r\n2\r\nbc\r\n0\r\n\r\n")
 
     def test_pipelined_requests_are_told_apart(self, server: MediaHoundServer) -> None:
         first = b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc"
@@ -151,8 +151,8 @@ class TestConnections:
             connection.sendall(first + chunked + last)
             while connection.recv(4096):
                 pass
-        assert [request.raw for request in server.api_calls] == [first, chunked, last]
-        assert [request.body for request in server.api_calls] == [b"abc", b"abc", b""]
+        assert [request.raw for request in server.api_requests] == [first, chunked, last]
+        assert [request.body for request in server.api_requests] == [b"abc", b"abc", b""]
 
     def test_a_client_that_expects_100_continue_gets_it(self, server: MediaHoundServer) -> None:
         head = b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n"
@@ -161,13 +161,13 @@ class TestConnections:
             assert connection.recv(4096).startswith(b"HTTP/1.1 100")
             connection.sendall(b"abc")
             assert connection.recv(4096).startswith(b"HTTP/1.1 401")
-        assert server.api_calls[0].raw == head + b"abc"
+        assert server.api_requests[0].raw == head + b"abc"
 
     def test_a_malformed_body_is_a_bad_request(self, server: MediaHoundServer) -> None:
         with connect_socket(server) as connection:
             connection.sendall(b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n")
             assert connection.recv(4096).startswith(b"HTTP/1.1 400")
-        assert server.api_calls == []
+        assert server.api_requests == []
 
     def test_a_request_that_breaks_off_is_not_recorded(
         self, server: MediaHoundServer, capfd: pytest.CaptureFixture[str]
@@ -177,7 +177,7 @@ class TestConnections:
             connection.shutdown(socket.SHUT_WR)
             assert connection.recv(4096) == b""
         server.stop()
-        assert server.api_calls == []
+        assert server.api_requests == []
         assert capfd.readouterr() == ("", "")
 
     def test_hundreds_are_served_at_once(self, server: MediaHoundServer) -> None:
@@ -193,7 +193,7 @@ class TestConnections:
 
     def test_an_answer_leaves_in_one_piece(self, server: MediaHoundServer) -> None:
         body = b"x" * 9_000
-        server.answer_api_calls(1, status=200, body=body)
+        server.respond_to_api_requests(1, status=200, body=body)
         with connect_socket(server) as connection:
             connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
             assert connection.recv(100_000).endswith(b"\r\n\r\n" + body)

@@ -39,7 +39,7 @@ def pool() -> Iterator[ThreadPoolExecutor]:
 
 class TestPlans:
     def test_a_planned_answer_is_given_as_planned(self, server: MediaHoundServer) -> None:
-        server.answer_token_requests(
+        server.respond_to_token_requests(
             2, status=429, body={"error": "slow_down"}, headers={"Retry-After": "7"}
         )
         for _ in range(2):
@@ -51,26 +51,26 @@ class TestPlans:
         assert [request.status for request in server.token_requests] == [429, 429, 200]
 
     def test_the_body_may_be_text_or_bytes(self, server: MediaHoundServer) -> None:
-        server.answer_token_requests(
+        server.respond_to_token_requests(
             1, status=200, body="<ä>", headers={"content-type": "text/html"}
         )
-        server.answer_token_requests(1, status=502, body=b"\xff")
+        server.respond_to_token_requests(1, status=502, body=b"\xff")
         reply = ask(server)
         assert (reply.body, reply.headers["Content-Type"]) == ("<ä>".encode(), "text/html")
         reply = ask(server)
         assert (reply.body, reply.headers["Content-Type"]) == (b"\xff", None)
 
     def test_an_answer_may_break_off(self, server: MediaHoundServer) -> None:
-        server.answer_api_calls(
+        server.respond_to_api_requests(
             1, status=200, body=b"{", headers={"Content-Length": "9", "Connection": "close"}
         )
         with pytest.raises(http.client.IncompleteRead):
             call(server, "/")
 
     def test_plans_queue_up(self, server: MediaHoundServer) -> None:
-        server.answer_token_requests(1)
+        server.respond_to_token_requests(1)
         server.drop_token_requests(1)
-        server.answer_token_requests(1, status=500)
+        server.respond_to_token_requests(1, status=500)
         assert ask(server).status == 503
         with pytest.raises(ConnectionResetError):
             ask(server)
@@ -78,32 +78,32 @@ class TestPlans:
         assert ask(server).status == 200
 
     def test_an_endless_plan_lasts_until_the_next(self, server: MediaHoundServer) -> None:
-        server.answer_token_requests(math.inf)
+        server.respond_to_token_requests(math.inf)
         assert {ask(server).status for _ in range(5)} == {503}
-        server.answer_token_requests(1, status=500)
+        server.respond_to_token_requests(1, status=500)
         assert [ask(server).status for _ in range(2)] == [500, 200]
 
     def test_zero_clears_the_plans(self, server: MediaHoundServer) -> None:
         server.drop_token_requests(1)
-        server.answer_token_requests(math.inf)
-        server.answer_token_requests(0)
+        server.respond_to_token_requests(math.inf)
+        server.respond_to_token_requests(0)
         assert ask(server).status == 200
 
     @pytest.mark.parametrize("n", [-1, 1.5, math.nan, -math.inf])
     def test_n_is_a_whole_number(self, server: MediaHoundServer, n: float) -> None:
         with pytest.raises(ValueError, match="whole number"):
-            server.answer_token_requests(n)
+            server.respond_to_token_requests(n)
 
     def test_api_calls_have_plans_of_their_own(self, server: MediaHoundServer) -> None:
-        server.answer_api_calls(1, status=418)
+        server.respond_to_api_requests(1, status=418)
         token = get_token(server)
         assert call(server, "/", token=token).status == 418
-        server.drop_api_calls(1)
+        server.drop_api_requests(1)
         assert get_token(server) == token
         with pytest.raises(ConnectionResetError):
             call(server, "/", token=token)
         assert call(server, "/", token=token).status == 200
-        assert [request.status for request in server.api_calls] == [418, None, 200]
+        assert [request.status for request in server.api_requests] == [418, None, 200]
 
     def test_a_dropped_request_is_recorded(self, server: MediaHoundServer) -> None:
         server.drop_token_requests(1)
@@ -139,7 +139,7 @@ class TestHold:
     def test_release_ends_it_inside_the_block(
         self, server: MediaHoundServer, pool: ThreadPoolExecutor
     ) -> None:
-        with server.hold_api_calls() as hold:
+        with server.hold_api_requests() as hold:
             calling = pool.submit(call, server, "/")
             hold.wait_for(1)
             hold.release()
@@ -150,7 +150,7 @@ class TestHold:
         self, server: MediaHoundServer, pool: ThreadPoolExecutor
     ) -> None:
         token = get_token(server)
-        with server.hold_api_calls() as hold:
+        with server.hold_api_requests() as hold:
             calling = pool.submit(call, server, "/", token=token)
             hold.wait_for(1)
             server.revoke_tokens()
@@ -159,7 +159,7 @@ class TestHold:
     def test_plans_go_by_order_of_arrival(
         self, server: MediaHoundServer, pool: ThreadPoolExecutor
     ) -> None:
-        server.answer_token_requests(1, status=500)
+        server.respond_to_token_requests(1, status=500)
         with server.hold_token_requests() as hold:
             first = pool.submit(ask, server)
             hold.wait_for(1)
@@ -178,7 +178,7 @@ class TestHold:
         with server.hold_token_requests():
             with pytest.raises(RuntimeError, match="held already"):
                 server.hold_token_requests().__enter__()
-            with server.hold_api_calls():
+            with server.hold_api_requests():
                 pass
         with server.hold_token_requests():
             pass
@@ -246,14 +246,14 @@ class TestLife:
     def test_stops_while_requests_are_held_and_delayed(self, pool: ThreadPoolExecutor) -> None:
         with MediaHoundServer() as server:
             server.token_delay = 60
-            with server.hold_token_requests() as hold, server.hold_api_calls() as api_hold:
+            with server.hold_token_requests() as hold, server.hold_api_requests() as api_hold:
                 held = [pool.submit(ask, server), pool.submit(call, server, "/")]
                 hold.wait_for(1)
                 api_hold.wait_for(1)
                 server.stop()
                 for future in held:
                     assert isinstance(future.exception(timeout=5), OSError)
-        assert [r.status for r in server.token_requests + server.api_calls] == [None, None]
+        assert [r.status for r in server.token_requests + server.api_requests] == [None, None]
 
     def test_stops_during_a_delay(self, pool: ThreadPoolExecutor) -> None:
         with MediaHoundServer() as server:

@@ -36,10 +36,10 @@ class TestDiscretion:
     def test_no_repr_shows_a_secret(self, server: MediaHoundServer) -> None:
         token = get_token(server)
         call(server, f"/echo?access_token={token}", token=token)
-        shown = repr([server, server.token_requests, server.api_calls])
+        shown = repr([server, server.token_requests, server.api_requests])
         assert "MyClientSecret" not in shown
         assert token not in shown
-        assert repr(server.api_calls) == (
+        assert repr(server.api_requests) == (
             "[ReceivedRequest(method='GET', path='/echo', status=200)]"
         )
 
@@ -53,7 +53,7 @@ class TestDiscretion:
         token = get_token(server)
         ask(server, client_secret="wrong")
         call(server, "/", token=token)
-        server.drop_api_calls(1)
+        server.drop_api_requests(1)
         with pytest.raises(ConnectionResetError):
             call(server, "/", token=token)
         server.stop()
@@ -102,7 +102,7 @@ class TestTls:
         answer = session.post(server.token_url, form, auth=credentials, timeout=10).json()
         headers = {"Authorization": f"Bearer {answer['access_token']}"}
         assert session.get(server.url + "/echo", headers=headers, timeout=10).status_code == 200
-        server.drop_api_calls(1)
+        server.drop_api_requests(1)
         with pytest.raises(requests.ConnectionError):
             session.get(server.url + "/echo", headers=headers, timeout=10)
 

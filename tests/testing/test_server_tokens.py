@@ -67,7 +67,7 @@ class TestTokenEndpoint:
         assert request.body == DOCUMENTED_BODY
         assert (request.method, request.path, request.status) == ("POST", TOKEN_PATH, 200)
         assert request.headers["aCCEPT"] == "application/json"
-        assert server.api_calls == []
+        assert server.api_requests == []
 
     @pytest.mark.parametrize(
         ("form", "authorization"),
@@ -218,7 +218,7 @@ class TestTokenLife:
     def test_without_reissue_every_token_is_new_and_keeps_its_own_expiry(
         self, clock: Clock
     ) -> None:
-        with MediaHoundServer(lifetime=10, reissue=False, clock=clock) as server:
+        with MediaHoundServer(lifetime=10, return_same_token=False, clock=clock) as server:
             first = get_token(server)
             clock.now += 4
             second = get_token(server)

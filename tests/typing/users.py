@@ -75,7 +75,7 @@ def a_token(token: Token) -> None:
     assert_type(token.expires_at, float)
     assert_type(token.requested_at, float)
     assert_type(token.scope, str | None)
-    assert_type(token.reissued, bool)
+    assert_type(token.returned_again, bool)
     assert_type(token.authorization, str)
     assert_type(mediahound_auth.__version__, str)
 
@@ -101,12 +101,12 @@ def stores() -> list[Store]:
         MemoryStore(),
         FileStore(),
         FileStore("/var/cache/tokens", encryption_key=["new", b"old"]),
-        RedisStore("redis://cache:6379", prefix="app:", encryption_key="key", lease=90),
+        RedisStore("redis://cache:6379", prefix="app:", encryption_key="key", lock_timeout=90),
     ]
 
 
 def their_tests() -> None:
-    with MediaHoundServer(lifetime=60, reissue=False) as server:
+    with MediaHoundServer(lifetime=60, return_same_token=False) as server:
         RequestsAuth(**server.credentials)
         HttpxAuth(**server.credentials)
         assert_type(server.token_requests, list[ReceivedRequest])

@@ -107,7 +107,7 @@ def client(auth: MediaHoundAuth) -> Iterator[httpx.Client]:
 
 
 def statuses(server: MediaHoundServer) -> list[int | None]:
-    return [call.status for call in server.api_calls]
+    return [call.status for call in server.api_requests]
 
 
 @pytest.mark.parametrize(("body", "sent"), REPLAYABLE.values(), ids=REPLAYABLE.keys())
@@ -115,7 +115,7 @@ def test_a_rejected_call_is_repeated_with_another_token_and_the_same_body(
     body: Body, sent: bytes, client: httpx.Client, server: MediaHoundServer
 ) -> None:
     assert client.post(f"{server.url}/echo", **body()).status_code == 200
-    first, second = server.api_calls
+    first, second = server.api_requests
     assert (first.status, second.status) == (401, 200)
     assert first.headers["Authorization"] != second.headers["Authorization"]
     assert first.body == second.body
@@ -131,7 +131,7 @@ async def test_a_rejected_async_call_is_repeated_with_the_same_body(
 ) -> None:
     async with httpx.AsyncClient(auth=auth) as client:
         assert (await client.post(f"{server.url}/echo", **body())).status_code == 200
-    first, second = server.api_calls
+    first, second = server.api_requests
     assert (first.status, second.status) == (401, 200)
     assert first.body == second.body
     assert sent in second.body
@@ -166,7 +166,7 @@ def test_a_file_on_disk_is_sent_again(
     path.write_bytes(LARGE)
     with path.open("rb") as file:
         assert client.post(f"{server.url}/echo", content=file).status_code == 200
-    assert [call.body for call in server.api_calls] == [LARGE, LARGE]
+    assert [call.body for call in server.api_requests] == [LARGE, LARGE]
 
 
 async def test_an_async_file_is_sent_once_and_left_alone(
@@ -179,7 +179,7 @@ async def test_an_async_file_is_sent_once_and_left_alone(
             async with await anyio.open_file(path, "rb") as file:
                 response = await client.post(f"{server.url}/echo", content=file)
             assert response.status_code == expected
-    assert [call.body for call in server.api_calls] == [b"two\nlines\n"] * 2
+    assert [call.body for call in server.api_requests] == [b"two\nlines\n"] * 2
 
 
 def test_the_replay_is_the_same_request_and_goes_through_the_clients_hooks(
@@ -194,7 +194,7 @@ def test_the_replay_is_the_same_request_and_goes_through_the_clients_hooks(
     url = f"{server.url}/echo?page=2"
     assert client.put(url, content=b"x", timeout=7, headers={"X-Mine": "1"}).status_code == 200
     assert seen == [("PUT", url, httpx.Timeout(7).as_dict())] * 2
-    assert [call.headers["X-Mine"] for call in server.api_calls] == ["1", "1"]
+    assert [call.headers["X-Mine"] for call in server.api_requests] == ["1", "1"]
 
 
 def test_the_history_shows_the_401(client: httpx.Client, server: MediaHoundServer) -> None:
@@ -205,9 +205,11 @@ def test_the_history_shows_the_401(client: httpx.Client, server: MediaHoundServe
 def test_a_cookie_that_comes_with_the_401_goes_back_with_the_replay(
     client: httpx.Client, server: MediaHoundServer
 ) -> None:
-    server.answer_api_calls(1, status=401, headers={"Set-Cookie": "mediahound=sniffing; Path=/"})
+    server.respond_to_api_requests(
+        1, status=401, headers={"Set-Cookie": "mediahound=sniffing; Path=/"}
+    )
     assert client.get(f"{server.url}/status/200").status_code == 200
-    assert server.api_calls[1].headers["Cookie"] == "mediahound=sniffing"
+    assert server.api_requests[1].headers["Cookie"] == "mediahound=sniffing"
 
 
 def test_a_stream_is_replayed_and_still_a_stream(
@@ -235,16 +237,16 @@ async def test_an_async_stream_is_replayed_and_still_a_stream(
 def test_what_is_replayed_after_a_redirect_is_the_request_that_was_rejected(
     client: httpx.Client, server: MediaHoundServer
 ) -> None:
-    server.answer_api_calls(1, status=307, headers={"Location": "/echo"})
+    server.respond_to_api_requests(1, status=307, headers={"Location": "/echo"})
     response = client.post(f"{server.url}/moved", content=LARGE, follow_redirects=True)
     assert response.status_code == 200
-    assert [call.path for call in server.api_calls] == ["/moved", "/echo", "/echo"]
-    assert {call.body for call in server.api_calls} == {LARGE}
+    assert [call.path for call in server.api_requests] == ["/moved", "/echo", "/echo"]
+    assert {call.body for call in server.api_requests} == {LARGE}
 
 
 def test_a_call_is_replayed_once_and_a_second_401_comes_as_it_is(client_id: str) -> None:
-    with MediaHoundServer(client_id=client_id, reissue=False) as server:
-        server.reject_api_calls = True
+    with MediaHoundServer(client_id=client_id, return_same_token=False) as server:
+        server.reject_api_requests = True
         with httpx.Client(auth=MediaHoundAuth(**server.credentials)) as client:
             response = client.get(f"{server.url}/status/200")
         assert 'error="invalid_token"' in response.headers["WWW-Authenticate"]
@@ -254,7 +256,7 @@ def test_a_call_is_replayed_once_and_a_second_401_comes_as_it_is(client_id: str)
 
 
 def test_a_call_is_not_replayed_with_the_token_that_was_rejected(server: MediaHoundServer) -> None:
-    server.reject_api_calls = True
+    server.reject_api_requests = True
     with httpx.Client(auth=MediaHoundAuth(**server.credentials)) as client:
         assert client.get(f"{server.url}/status/200").status_code == 401
     assert statuses(server) == [401]
@@ -263,20 +265,20 @@ def test_a_call_is_not_replayed_with_the_token_that_was_rejected(server: MediaHo
 def test_when_there_is_another_token_by_now_the_replay_costs_no_token_request(
     client: httpx.Client, auth: MediaHoundAuth, server: MediaHoundServer
 ) -> None:
-    with ThreadPoolExecutor(1) as pool, server.hold_api_calls() as hold:
+    with ThreadPoolExecutor(1) as pool, server.hold_api_requests() as hold:
         rejected = pool.submit(client.get, f"{server.url}/status/200", timeout=30)
         hold.wait_for(1)
         token = auth.renew()
         assert len(server.token_requests) == 2
         hold.release()
         assert rejected.result().status_code == 200
-    assert server.api_calls[1].headers["Authorization"] == token.authorization
+    assert server.api_requests[1].headers["Authorization"] == token.authorization
     assert len(server.token_requests) == 2
 
 
 def test_when_no_other_token_is_to_be_had_the_401_is_the_callers(
     client: httpx.Client, server: MediaHoundServer
 ) -> None:
-    server.answer_token_requests(math.inf, status=400, body={"error": "bad_day"})
+    server.respond_to_token_requests(math.inf, status=400, body={"error": "bad_day"})
     assert client.get(f"{server.url}/status/200").status_code == 401
     assert statuses(server) == [401]

@@ -1,4 +1,4 @@
-"""A replay, with requests, goes out as the call itself did: streaming, timeout, TLS, proxy."""
+"""A retry, with requests, goes out as the call itself did: streaming, timeout, TLS, proxy."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from requests.adapters import HTTPAdapter
 from mediahound_auth.requests import MediaHoundAuth
 from mediahound_auth.testing import MediaHoundServer
 
-# A 401 after which a replay needs a connection of its own, and so the settings for making one.
+# A 401 after which a retry needs a connection of its own, and so the settings for making one.
 REJECTED_AND_HUNG_UP: dict[str, Any] = {"status": 401, "headers": {"Connection": "close"}}
 
 
@@ -46,7 +46,7 @@ def auth(server: MediaHoundServer, session: requests.Session) -> MediaHoundAuth:
 
 
 def statuses(server: MediaHoundServer) -> list[int | None]:
-    return [call.status for call in server.api_calls]
+    return [call.status for call in server.api_requests]
 
 
 @pytest.mark.usefixtures("auth")
@@ -135,7 +135,7 @@ def test_a_replay_keeps_the_ca_and_the_client_certificate(
     auth = auth_for(tls_server, session=for_tokens)
     auth.token()
     tls_server.revoke_tokens()
-    tls_server.answer_api_calls(1, **REJECTED_AND_HUNG_UP)
+    tls_server.respond_to_api_requests(1, **REJECTED_AND_HUNG_UP)
     settings: Mapping[str, Any] = {"verify": ca_file, "cert": client_file}
     if whose == "session":
         session.verify, session.cert = ca_file, client_file
@@ -159,7 +159,7 @@ def test_a_replay_reuses_the_connection(
     session.auth = auth = auth_for(tls_server, session=for_tokens)
     prepared = session.prepare_request(requests.Request("GET", f"{tls_server.url}/echo"))
     tls_server.revoke_tokens()
-    auth.renew()  # so that the replay needs no token request, and so no other connection
+    auth.renew()  # so that the retry needs no token request, and so no other connection
     handshakes.clear()
     with session.send(prepared, stream=stream, timeout=10) as answer:
         assert answer.json()["method"] == "GET"
@@ -178,7 +178,7 @@ def test_a_replay_goes_through_the_same_proxy(
     auth = auth_for(server, origins=[origin])
     auth.token()
     server.revoke_tokens()
-    server.answer_api_calls(1, **REJECTED_AND_HUNG_UP)
+    server.respond_to_api_requests(1, **REJECTED_AND_HUNG_UP)
     # The server is its own proxy: it answers paths, whatever host comes before them.
     proxies = {"http": server.url}
     if whose == "environment":
@@ -189,7 +189,7 @@ def test_a_replay_goes_through_the_same_proxy(
     settings: Mapping[str, Any] = {"proxies": proxies} if whose == "call" else {}
     answer = session.get(f"{origin}/echo", auth=auth, timeout=10, **settings)
     assert answer.status_code == 200
-    assert [call.path for call in server.api_calls] == [f"{origin}/echo"] * 2
+    assert [call.path for call in server.api_requests] == [f"{origin}/echo"] * 2
     assert statuses(server) == [401, 200]
 
 

@@ -2,4 +2,4 @@
 
 from as_httpx2 import read
 
-exec(read("test_httpx_replay"))
+exec(read("test_httpx_retry"))

@@ -1,4 +1,4 @@
-"""A rejected token, with requests: the call is replayed once, whole, or the 401 is the caller's."""
+"""A rejected token, with requests: the call is retried once, whole, or the 401 is the caller's."""
 
 from __future__ import annotations
 
@@ -75,11 +75,11 @@ def test_a_replay_is_the_same_request_with_another_token(
     given = body(tmp_path / "file")
     answer = session.put(url, headers={"X-Own": "1"}, timeout=10, **given)
     close(given.get("data"))
-    rejected, replayed = server.api_calls
-    assert (rejected.status, replayed.status, answer.status_code) == (401, 200, 200)
-    assert rejected.body == replayed.body == sent
-    assert (replayed.method, replayed.path) == ("PUT", "/echo?a=b&c")
-    before, after = dict(rejected.headers), dict(replayed.headers)
+    rejected, retried = server.api_requests
+    assert (rejected.status, retried.status, answer.status_code) == (401, 200, 200)
+    assert rejected.body == retried.body == sent
+    assert (retried.method, retried.path) == ("PUT", "/echo?a=b&c")
+    before, after = dict(rejected.headers), dict(retried.headers)
     assert before.pop("Authorization") != after.pop("Authorization")
     assert before == after
     assert after["X-Own"] == "1"
@@ -93,11 +93,11 @@ def test_uploaded_files_are_whole_after_a_replay(
     with content_file(tmp_path / "file").open("rb") as file:
         files = {"file": file, "memory": io.BytesIO(b"in memory")}
         session.post(f"{server.url}/echo", files=files, data={"a": "1"}, timeout=10)
-    rejected, replayed = server.api_calls
-    assert replayed.status == 200
-    assert rejected.body == replayed.body
-    assert CONTENT in replayed.body
-    assert b"in memory" in replayed.body
+    rejected, retried = server.api_requests
+    assert retried.status == 200
+    assert rejected.body == retried.body
+    assert CONTENT in retried.body
+    assert b"in memory" in retried.body
 
 
 class NoWayBack(io.BytesIO):
@@ -134,7 +134,7 @@ def test_what_cannot_be_sent_again_is_not_and_the_next_call_has_the_new_token(
     session.post(f"{server.url}/echo", data=second, timeout=10).raise_for_status()
     close(first)
     close(second)
-    assert [(call.status, call.body) for call in server.api_calls] == [(401, sent), (200, sent)]
+    assert [(call.status, call.body) for call in server.api_requests] == [(401, sent), (200, sent)]
     assert len(server.token_requests) == 2
 
 
@@ -145,9 +145,9 @@ def test_history_tells_of_the_rejected_request_as_it_was_sent(
     answer = session.get(f"{server.url}/echo", timeout=10)
     [first] = answer.history
     assert (first.status_code, answer.status_code) == (401, 200)
-    rejected, replayed = server.api_calls
+    rejected, retried = server.api_requests
     assert first.request.headers["Authorization"] == rejected.headers["Authorization"]
-    assert answer.request.headers["Authorization"] == replayed.headers["Authorization"]
+    assert answer.request.headers["Authorization"] == retried.headers["Authorization"]
     assert first.json()["error"] == "invalid_token"
 
 
@@ -174,16 +174,16 @@ def test_the_caller_s_hook_sees_the_final_answer_only(
     hooks = {"response": hook} if whose == "call" else None
     session.get(f"{server.url}/echo", hooks=hooks, timeout=10)
     assert seen == [200]
-    assert len(server.api_calls) == 2
+    assert len(server.api_requests) == 2
 
 
 @pytest.mark.usefixtures("auth")
 def test_a_cookie_that_came_with_the_401_goes_into_the_replay_and_the_session(
     session: requests.Session, server: MediaHoundServer
 ) -> None:
-    server.answer_api_calls(1, status=401, headers={"Set-Cookie": "visit=1; Path=/"})
+    server.respond_to_api_requests(1, status=401, headers={"Set-Cookie": "visit=1; Path=/"})
     assert session.get(f"{server.url}/echo", timeout=10).status_code == 200
-    assert [call.headers["Cookie"] for call in server.api_calls] == [None, "visit=1"]
+    assert [call.headers["Cookie"] for call in server.api_requests] == [None, "visit=1"]
     assert session.cookies["visit"] == "1"
 
 
@@ -193,9 +193,9 @@ def test_cookies_are_handled_as_digest_authentication_handles_them(
     known: str, came: str, auth: MediaHoundAuth, server: MediaHoundServer
 ) -> None:
     def cookies_sent(auth: AuthBase) -> list[str | None]:
-        server.answer_api_calls(1, status=401, headers={"Set-Cookie": came, **DIGEST})
-        server.answer_api_calls(1, status=200)
-        before = len(server.api_calls)
+        server.respond_to_api_requests(1, status=401, headers={"Set-Cookie": came, **DIGEST})
+        server.respond_to_api_requests(1, status=200)
+        before = len(server.api_requests)
         with requests.Session() as session:
             if known == "session cookie":
                 session.cookies.set("visit", "1")
@@ -207,7 +207,7 @@ def test_cookies_are_handled_as_digest_authentication_handles_them(
                 timeout=10,
             )
             kept = f"kept: {sorted(session.cookies.items())}"
-        return [*(call.headers["Cookie"] for call in server.api_calls[before:]), kept]
+        return [*(call.headers["Cookie"] for call in server.api_requests[before:]), kept]
 
     ours = cookies_sent(auth)
     assert len(ours) == 3, "two calls, and what the session has kept"
@@ -222,34 +222,34 @@ def test_a_redirect_of_the_replay_carries_the_new_token(
         f"{server.url}/redirect?to=/echo&status={status}", data=io.BytesIO(CONTENT), timeout=10
     )
     assert answer.status_code == 200
-    assert [call.status for call in server.api_calls] == [401, status, 200]
+    assert [call.status for call in server.api_requests] == [401, status, 200]
     new = auth.token().authorization
-    old, *others = [call.headers["Authorization"] for call in server.api_calls]
+    old, *others = [call.headers["Authorization"] for call in server.api_requests]
     assert old != new
     assert others == [new, new]
-    bodies = [call.body for call in server.api_calls]
+    bodies = [call.body for call in server.api_requests]
     assert bodies == [CONTENT, CONTENT, b"" if status == 302 else CONTENT]
     assert len(server.token_requests) == 2
 
 
 @pytest.mark.parametrize(
-    ("reissue", "statuses"),
+    ("return_same_token", "statuses"),
     [(False, [401, 401]), (True, [401])],
     ids=["another token: one replay", "the same token: none"],
 )
 def test_a_401_that_no_token_mends_is_the_caller_s_as_it_came(
-    reissue: bool, statuses: list[int], client_id: str
+    return_same_token: bool, statuses: list[int], client_id: str
 ) -> None:
-    with MediaHoundServer(client_id=client_id, reissue=reissue) as server:
+    with MediaHoundServer(client_id=client_id, return_same_token=return_same_token) as server:
         options: dict[str, Any] = {**server.credentials}
         auth = MediaHoundAuth(**options)
         auth.token()
-        server.reject_api_calls = True
+        server.reject_api_requests = True
         answer = requests.post(f"{server.url}/echo", data=b"x", auth=auth, timeout=10)
         assert answer.status_code == 401
         assert answer.json()["error_description"] == "Access token rejected"
         assert 'error="invalid_token"' in answer.headers["WWW-Authenticate"]
-        assert [call.status for call in server.api_calls] == statuses
+        assert [call.status for call in server.api_requests] == statuses
         assert len(server.token_requests) == 2
 
 
@@ -257,8 +257,8 @@ def test_a_401_that_no_token_mends_is_the_caller_s_as_it_came(
 def test_a_401_is_the_caller_s_if_no_token_is_to_be_had(
     session: requests.Session, server: MediaHoundServer
 ) -> None:
-    server.answer_token_requests(1, status=400, body={"error": "invalid_scope"})
+    server.respond_to_token_requests(1, status=400, body={"error": "invalid_scope"})
     answer = session.get(f"{server.url}/echo", timeout=10)
     assert answer.status_code == 401
     assert answer.json()["error"] == "invalid_token"
-    assert len(server.api_calls) == 1
+    assert len(server.api_requests) == 1
