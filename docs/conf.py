@@ -15,7 +15,7 @@ HERE = Path(__file__).parent
 GENERATED = HERE / "_generated"
 sys.path.insert(0, str(HERE.parent))
 
-from docs import diagram, fleets, links, results, rooms  # noqa: E402
+from docs import architecture, diagram, fleets, links, results  # noqa: E402
 from mediahound_auth import __version__, errors  # noqa: E402
 
 project = "mediahound-auth"
@@ -81,8 +81,9 @@ def generate(_: Sphinx) -> None:
     made = {
         "life.html": diagram.picture(),
         "life.md": diagram.table(),
-        "rooms.html": rooms.picture(),
-        "rooms.md": rooms.table(),
+        "architecture.html": architecture.picture(),
+        "architecture.md": architecture.listing(),
+        "left_out.md": architecture.caption(),
     }
     made |= {f"{name}.md": text for name, text in results.pages().items()}
     made |= {f"{name}.md": text for name, text in fleets.pages(GENERATED).items()}

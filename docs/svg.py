@@ -106,6 +106,32 @@ class Arrow(NamedTuple):
         )
 
 
+class Route(NamedTuple):
+    """An arrow downwards through several rows of boxes.
+
+    Attributes:
+        name: its id in the picture.
+        points: where each of its curves begins and ends; it is vertical there.
+    """
+
+    name: str
+    points: Sequence[Point]
+
+    def svg(self) -> str:
+        """The arrow."""
+        x, y = self.points[-1]
+        before = self.points[0]
+        path = f"M{_p(before)}"
+        for after in (*self.points[1:-1], (x, y - 7)):
+            middle = (before[1] + after[1]) / 2
+            path += f" C{_p((before[0], middle))} {_p((after[0], middle))} {_p(after)}"
+            before = after
+        return (
+            f'<path id="{self.name}" fill="none" stroke="{INK}" stroke-width="1.3" '
+            f'marker-end="url(#tip)" d="{path}"/>'
+        )
+
+
 def _leaving(box: Box, to: Point, gap: float) -> Point:
     """Where a line from the middle of `box` to `to` leaves it, and `gap` farther."""
     dx, dy = to[0] - box.x, to[1] - box.y
@@ -120,13 +146,14 @@ def _p(point: Point) -> str:
 
 
 def drawing(
-    width: float, height: float, title: str, boxes: Iterable[Box], arrows: Iterable[Arrow]
+    width: float, height: float, title: str, boxes: Iterable[Box], arrows: Iterable[Arrow | Route]
 ) -> str:
     """The whole picture, to stand in a page; on a narrow screen it is shrunk and scrolled."""
     shapes = "\n".join([*(arrow.svg() for arrow in arrows), *(box.svg() for box in boxes)])
     return (
-        f'<div class="drawing"><svg viewBox="0 0 {width:g} {height:g}" role="img" '
-        f'aria-label="{escape(title)}" style="width:{width:g}px;max-width:100%" '
+        f'<div class="drawing"><svg viewBox="0 0 {width:.0f} {height:.0f}" role="img" '
+        f'aria-label="{escape(title)}" style="width:{width:.0f}px;max-width:100%;'
+        f'min-width:{0.85 * width:.0f}px" '
         'xmlns="http://www.w3.org/2000/svg">\n'
         '<defs><marker id="tip" viewBox="0 0 8 8" refX="1" refY="4" markerWidth="8" '
         f'markerHeight="8" markerUnits="userSpaceOnUse" orient="auto"><path d="M0,0 L8,4 L0,8 z" '

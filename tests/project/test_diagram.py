@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from docs import diagram, rooms
+from docs import diagram
 from docs.diagram import Move, Phase, moves
 from mediahound_auth._core import lifecycle
 from mediahound_auth._core.lifecycle import State
@@ -107,52 +107,3 @@ def test_what_is_not_the_same_for_all_live_tokens_is_drawn_for_each(
     monkeypatch.setattr(diagram, "moves", lambda: some)
     assert 'id="live-doubted"' not in diagram.picture()
     assert 'id="ageing-doubted"' in diagram.picture()
-
-
-def test_the_rooms_import_downwards_only() -> None:
-    height = {room: row for row, layer in enumerate(rooms.layers()) for room in layer}
-    assert rooms.arrows()
-    assert all(height[room] < height[imported] for room, imported in rooms.arrows())
-
-
-def test_each_room_is_in_the_picture_and_lies_on_no_other() -> None:
-    picture = rooms.picture()
-    found = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', picture)
-    assert found is not None
-    width, height = map(float, found.groups())
-    box = r'<g id="([^"]+)"><rect x="(\S+)" y="(\S+)" width="(\S+)" height="(\S+)"'
-    boxes = {name: tuple(map(float, place)) for name, *place in re.findall(box, picture)}
-    assert set(boxes) == {r for layer in rooms.layers() for r in layer} - rooms.EVERYWHERE
-    for name, (x, y, w, h) in boxes.items():
-        assert 0 <= x <= width - w, name
-        assert 0 <= y <= height - h, name
-        for other, (left, top, _, _) in boxes.items():
-            assert name == other or abs(x - left) >= w or abs(y - top) >= h, (name, other)
-
-
-def test_the_readme_s_picture_of_the_rooms_is_the_folder() -> None:
-    readme = (rooms.ROOT / "README.md").read_text("utf-8")
-    listing = readme.partition("```\nmediahound_auth/\n")[2].partition("```")[0]
-    shown = re.findall(r"[\w]+(?:\.py|/)", listing)
-    package = rooms.ROOT / rooms.PACKAGE
-    there = {f"{path.name}/" if path.is_dir() else path.name for path in package.iterdir()}
-    assert sorted(shown) == sorted(there - {"__pycache__/", "py.typed"})
-
-
-def test_the_rooms_are_those_of_the_package_and_each_says_what_it_is_for() -> None:
-    listed = set(re.findall(r"^\| `([\w/.]+)` \| \S", rooms.table(), re.MULTILINE))
-    package = rooms.ROOT / rooms.PACKAGE
-    there = {file.name for file in package.glob("*.py")} | {"stores/"}
-    assert listed == there - {"__init__.py", "pytest_plugin.py"}
-
-
-@pytest.mark.parametrize(
-    ("room", "imported"),
-    [("source", "lifecycle"), ("events", "token"), ("stores", "token"), ("httpx", "flow")],
-)
-def test_an_import_is_seen_wherever_it_stands(room: str, imported: str) -> None:
-    assert imported in rooms.imports(room)
-
-
-def test_what_is_imported_for_types_only_is_not_an_arrow() -> None:
-    assert "flight" not in rooms.imports("events")
