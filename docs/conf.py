@@ -15,7 +15,7 @@ HERE = Path(__file__).parent
 GENERATED = HERE / "_generated"
 sys.path.insert(0, str(HERE.parent))
 
-from docs import architecture, diagram, fleets, links, results  # noqa: E402
+from docs import architecture, call_paths, diagram, fleets, links, results  # noqa: E402
 from mediahound_auth import __version__, errors  # noqa: E402
 
 project = "mediahound-auth"
@@ -84,6 +84,7 @@ def generate(_: Sphinx) -> None:
         "architecture.html": architecture.picture(),
         "architecture.md": architecture.listing(),
         "left_out.md": architecture.caption(),
+        "call_paths.md": call_paths.page(),
     }
     made |= {f"{name}.md": text for name, text in results.pages().items()}
     made |= {f"{name}.md": text for name, text in fleets.pages(GENERATED).items()}
