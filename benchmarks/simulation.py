@@ -169,7 +169,7 @@ class Worker:
             return flight.outcome
         if step is Action.USE_AND_RENEW:
             self.join()
-            self.state = self.state.renewing(self.world.now, BUDGET)
+            self.state = self.state.on_renewal_started(self.world.now, BUDGET)
         return None if step is Action.GIVE_UP else self.state.token
 
     def replacement(self, rejected: str) -> Waiting:
@@ -207,8 +207,8 @@ class Worker:
         if world.now < flight.deadline:
             if found is None:
                 yield store.trip
-                store.save("", self.state.marked_if_returned_again(token))
-            self.obtain(token, doubtful=found is None and flight.rejected is not None)
+                store.save("", self.state.with_returned_again(token))
+            self.obtain(token, after_401=found is None and flight.rejected is not None)
             flight.outcome = token
         else:
             self.fail(flight)
@@ -233,18 +233,18 @@ class Worker:
         self.store.locked = True
         return True
 
-    def obtain(self, token: Token, *, doubtful: bool = False) -> None:
-        self.state = self.state.obtained(
+    def obtain(self, token: Token, *, after_401: bool = False) -> None:
+        self.state = self.state.on_token(
             token,
             self.world.now,
             margin=MARGIN,
             jitter=self.world.random.random(),
-            doubtful=doubtful,
+            after_401=after_401,
         )
 
     def fail(self, flight: Renewal) -> None:
         error, jitter = TokenEndpointUnavailable("no answer in time"), self.world.random.random()
-        self.state = self.state.failed(
+        self.state = self.state.on_failure(
             error, self.world.now, jitter=jitter, waited_for=flight.waited_for
         )
 

@@ -132,7 +132,8 @@ def layout(rows: list[list[Node]], steps: set[tuple[Node, Node]]) -> dict[Node, 
 def _spread(wanted: dict[Node, float]) -> Iterator[tuple[Node, float]]:
     """The places nearest to those `wanted` that keep the order and the gaps between nodes."""
     offset, offsets = 0.0, []
-    for before, node in pairwise([None, *wanted]):
+    nodes = list(wanted)
+    for before, node in zip([None, *nodes], nodes, strict=False):
         offset += (_width(before) + _width(node)) / 2 + GAP if before else 0
         offsets.append(offset)
     blocks: list[list[float]] = []  # nodes that touch move as one, to the mean of their wishes

@@ -1,4 +1,4 @@
-"""The state diagram of a token's life, drawn from what lifecycle.py does: it cannot drift.
+"""The state diagram of a token, drawn from what lifecycle.py does: it cannot drift.
 
 Every situation that the rules can lead to is visited, a move at a time, as source.py makes them:
 time passes, a call comes, an API answers 401, what was asked for arrives or fails. Which phase a
@@ -30,10 +30,10 @@ class Phase(Enum):
 
     ABSENT = "absent or expired"
     FRESH = "fresh"
-    AGEING = "ageing"
+    DUE = "due for renewal"
     RENEWING = "renewing"
-    REISSUED = "reissued"
-    DOUBTED = "doubted"
+    RETURNED_AGAIN = "returned again"
+    UNCONFIRMED = "unconfirmed"
     FAILING = "failing"
 
 
@@ -70,7 +70,7 @@ def phase(state: State, now: float) -> Phase:
     if step is Action.GIVE_UP:
         return Phase.FAILING
     if step is Action.USE_AND_RENEW:
-        return Phase.AGEING
+        return Phase.DUE
     assert state.token is not None
     if now >= state.renewal_due_at:
         return Phase.RENEWING
@@ -79,8 +79,8 @@ def phase(state: State, now: float) -> Phase:
         state.unconfirmed
         and forgiven.action_after_401(state.token.access_token, now) is Action.GIVE_UP
     ):
-        return Phase.DOUBTED
-    return Phase.REISSUED if state.token.returned_again else Phase.FRESH
+        return Phase.UNCONFIRMED
+    return Phase.RETURNED_AGAIN if state.token.returned_again else Phase.FRESH
 
 
 def moves() -> set[Move]:
@@ -106,7 +106,7 @@ def _following(situation: Situation) -> Iterator[tuple[str, Situation]]:
     state, now, asking = situation
     if (moment := _next(state, now)) is not None:
         # Whoever asks early has BUDGET seconds; if nothing has come by then, another one may ask.
-        over = asking is Asking.EARLY and phase(state, moment) is Phase.AGEING
+        over = asking is Asking.EARLY and phase(state, moment) is Phase.DUE
         yield "time", Situation(state, moment, Asking.NOT if over else asking)
     if asking is Asking.NOT:
         yield from _calls(state, now)
@@ -127,7 +127,7 @@ def _calls(state: State, now: float) -> Iterator[tuple[str, Situation]]:
     """A call comes, or is answered."""
     step = state.next_action(now)
     if step is Action.USE_AND_RENEW:
-        yield "call", Situation(state.renewing(now, BUDGET), now, Asking.EARLY)
+        yield "call", Situation(state.on_renewal_started(now, BUDGET), now, Asking.EARLY)
     elif step is Action.RENEW:
         yield "call", Situation(state, now, Asking.NEEDED)
     if state.token is None:
@@ -149,13 +149,13 @@ def _outcomes(state: State, now: float, asking: Asking) -> Iterator[tuple[str, S
         left = max(state.token.expires_at, now + 1)
         arrivals["same token"] = Token(state.token.access_token, left, now)
     for what, token in arrivals.items():
-        then = state.obtained(token, now, margin=MARGIN, jitter=0.0, doubtful=doubtful)
+        then = state.on_token(token, now, margin=MARGIN, jitter=0.0, after_401=doubtful)
         yield why + what, Situation(then, now)
     for error in (DOWN, COME_BACK_LATER):
         waited_for = asking is not Asking.EARLY
         yield (
             f"{why}failure",
-            Situation(state.failed(error, now, jitter=0.0, waited_for=waited_for), now),
+            Situation(state.on_failure(error, now, jitter=0.0, waited_for=waited_for), now),
         )
 
 
@@ -178,29 +178,29 @@ def _essence(situation: Situation) -> Situation:
 # Where each phase stands, and what callers do in it.
 LAYOUT = {
     Phase.FRESH: (250, 50, "used"),
-    Phase.AGEING: (72, 175, "used, renewal is due"),
+    Phase.DUE: (72, 175, "used, renewal is due"),
     Phase.RENEWING: (72, 440, "used, nobody waits"),
-    Phase.REISSUED: (250, 575, "used until it expires"),
+    Phase.RETURNED_AGAIN: (250, 575, "used until it expires"),
     Phase.ABSENT: (250, 300, "calls wait for one"),
-    Phase.DOUBTED: (434, 170, "used, a 401 is yours"),
+    Phase.UNCONFIRMED: (434, 170, "used, a 401 is yours"),
     Phase.FAILING: (434, 440, "the same error"),
 }
 WIDTH = 136  # of a box
-LIVE = (Phase.FRESH, Phase.AGEING, Phase.RENEWING, Phase.REISSUED)
+LIVE = (Phase.FRESH, Phase.DUE, Phase.RENEWING, Phase.RETURNED_AGAIN)
 # How far an arrow's middle is from the straight line, and where its label stands on it.
 BENT = {
     (Phase.ABSENT, Phase.FRESH): (0, 0.4),
-    (Phase.AGEING, Phase.RENEWING): (-30, 0.5),
-    (Phase.RENEWING, Phase.AGEING): (-10, 0.5),
+    (Phase.DUE, Phase.RENEWING): (-30, 0.5),
+    (Phase.RENEWING, Phase.DUE): (-10, 0.5),
     (Phase.RENEWING, Phase.FRESH): (0, 0.68),
     (Phase.RENEWING, Phase.FAILING): (0, 0.2),
-    (Phase.ABSENT, Phase.REISSUED): (-34, 0.6),
-    (Phase.REISSUED, Phase.ABSENT): (-18, 0.3),
-    (Phase.ABSENT, Phase.DOUBTED): (-30, 0.42),
-    (Phase.DOUBTED, Phase.ABSENT): (-24, 0.4),
+    (Phase.ABSENT, Phase.RETURNED_AGAIN): (-34, 0.6),
+    (Phase.RETURNED_AGAIN, Phase.ABSENT): (-18, 0.3),
+    (Phase.ABSENT, Phase.UNCONFIRMED): (-30, 0.42),
+    (Phase.UNCONFIRMED, Phase.ABSENT): (-24, 0.4),
     (Phase.ABSENT, Phase.FAILING): (-20, 0.4),
     (Phase.FAILING, Phase.ABSENT): (-26, 0.72),
-    (Phase.DOUBTED, Phase.REISSUED): (22, 0.7),
+    (Phase.UNCONFIRMED, Phase.RETURNED_AGAIN): (22, 0.7),
 }
 
 
@@ -224,13 +224,13 @@ def picture() -> str:
     between = arrows()
     drawn, extra = [], []
     # What can happen in the same way to every live token is drawn once.
-    shared = {tuple(between.get((one, Phase.DOUBTED), ())) for one in LIVE}
+    shared = {tuple(between.get((one, Phase.UNCONFIRMED), ())) for one in LIVE}
     if len(shared) == 1:
-        live = ["fresh, ageing,", "renewing or reissued"]
+        live = ["fresh, due, renewing", "or returned again"]
         extra = [Box("live", live, 434, 42, WIDTH, 42, quiet=True)]
-        drawn = [Arrow(extra[0], boxes[Phase.DOUBTED], _label(list(shared.pop())), at=0.45)]
+        drawn = [Arrow(extra[0], boxes[Phase.UNCONFIRMED], _label(list(shared.pop())), at=0.45)]
         for one in LIVE:
-            del between[one, Phase.DOUBTED]
+            del between[one, Phase.UNCONFIRMED]
     for (before, after), what in between.items():
         bend, at = BENT.get((before, after), (0, 0.5))
         arrow = Arrow(boxes[before], boxes[after], _label(what), bend, at, what == ["time"])

@@ -93,7 +93,7 @@ def heading(text: str, status: str = "", count: str = "") -> None:
 def show_grant() -> None:
     mask = "********"
     url = os.environ.get("MEDIAHOUND_TOKEN_URL", DEFAULT_TOKEN_URL)
-    request = Grant(os.environ["MEDIAHOUND_CLIENT_ID"], mask, url).request(mask)
+    request = Grant(os.environ["MEDIAHOUND_CLIENT_ID"], mask, url).request()
     print(f"  POST {request.url}")
     for name, value in request.headers.items():
         print(f"  {name}: {'Basic ' + mask if name == 'Authorization' else value}")

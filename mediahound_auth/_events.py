@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import sys
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache
@@ -16,6 +15,7 @@ from os import PathLike
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from mediahound_auth._core import runtime
 from mediahound_auth._core.origins import origin_of
 from mediahound_auth.errors import (
     ConfigurationError,
@@ -47,10 +47,8 @@ __all__ = [
 ]
 
 log: logging.Logger = logging.getLogger("mediahound_auth")
-# An application that has not set up logging sees exceptions, not our warnings before them, nor what
-# stamina says before each further attempt.
-for _logger in (log, logging.getLogger("stamina")):
-    _logger.addHandler(logging.NullHandler())
+# An application that has not set up logging sees exceptions, not our warnings before them.
+log.addHandler(logging.NullHandler())
 
 # Each record has all of these, so that a format may name any of them; None is: does not apply.
 FIELDS = (
@@ -92,22 +90,22 @@ def token_requested(
     _log(logging.DEBUG, message, arguments, "token_request", outcome, grant, fields)
 
 
-def renewed(grant: Grant, flight: Renewal, token: Token, *, found: bool = False) -> None:
+def renewed(grant: Grant, renewal: Renewal, token: Token, *, found: bool = False) -> None:
     """A renewal has brought `token`, or `found` it in the store."""
-    expires_in = token.expires_at - time.time()
+    expires_in = token.expires_at - runtime.now()
     outcome = "from_store" if found else _outcome(token)
     message = "token from %s, good for %.0f s"
     arguments = ("the store" if found else "the token endpoint", expires_in)
-    fields = {"expires_in": round(expires_in), **_of(flight)}
-    _count("renewals", grant, outcome=outcome, background=not flight.waited_for)
+    fields = {"expires_in": round(expires_in), **_of(renewal)}
+    _count("renewals", grant, outcome=outcome, background=not renewal.waited_for)
     _log(logging.INFO, message, arguments, "renewal", outcome, grant, fields)
 
 
-def renewal_failed(grant: Grant, flight: Renewal, error: MediaHoundAuthError) -> None:
+def renewal_failed(grant: Grant, renewal: Renewal, error: MediaHoundAuthError) -> None:
     """A renewal has brought nothing."""
     outcome = _outcome(error)
-    _count("renewals", grant, outcome=outcome, background=not flight.waited_for)
-    _log(logging.WARNING, "no token: %s", (error,), "renewal", outcome, grant, _of(flight))
+    _count("renewals", grant, outcome=outcome, background=not renewal.waited_for)
+    _log(logging.WARNING, "no token: %s", (error,), "renewal", outcome, grant, _of(renewal))
 
 
 def request_retried(grant: Grant, status: int) -> None:
@@ -170,11 +168,11 @@ def _outcome(result: Token | MediaHoundAuthError) -> str:
     return OUTCOMES.get(type(result), "error")
 
 
-def _of(flight: Renewal) -> dict[str, object]:
+def _of(renewal: Renewal) -> dict[str, object]:
     return {
-        "attempt": flight.attempts,
-        "duration": flight.age,
-        "background": not flight.waited_for,
+        "attempt": renewal.attempts,
+        "duration": runtime.monotonic() - renewal.started,
+        "background": not renewal.waited_for,
     }
 
 

@@ -15,6 +15,7 @@ it. No message and no attribute holds the client secret or an access token.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 __all__ = [
     "ConfigurationError",
@@ -87,16 +88,16 @@ class InvalidTokenResponse(TokenRequestError):
 
 # Which error of an adapter stands for which of the above.
 ErrorTypes = Mapping[type[MediaHoundAuthError], type[MediaHoundAuthError]]
+_SAME: ErrorTypes = MappingProxyType({})
 
 
-def again(error: MediaHoundAuthError, kinds: ErrorTypes) -> MediaHoundAuthError:
-    """A new exception that says the same as `error`, of the kind that stands for its type.
+def copy_error(error: MediaHoundAuthError, error_types: ErrorTypes = _SAME) -> MediaHoundAuthError:
+    """A new exception that says the same as `error`, of the type that `error_types` has for it.
 
-    Callers that share a failure each get an exception of their own: a raised exception belongs to
-    the stack it was raised on.
+    Callers who share a failure each raise an exception of their own: one that was raised belongs to
+    the stack it was raised on. The copy has the same cause, and neither traceback nor context.
     """
-    kind = kinds.get(type(error), type(error))
-    fresh = kind(*error.args)
-    fresh.__dict__.update(error.__dict__)
-    fresh.__cause__ = error.__cause__
-    return fresh
+    copy = error_types.get(type(error), type(error))(*error.args)
+    copy.__dict__.update(error.__dict__)
+    copy.__cause__ = error.__cause__
+    return copy

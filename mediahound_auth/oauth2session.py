@@ -7,8 +7,7 @@ same end (adding tokens, fetching and refreshing them, and logging them on the w
 
 from __future__ import annotations
 
-import os
-import time
+import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NoReturn
 
@@ -16,20 +15,24 @@ from mediahound_auth._extras import missing_extra
 
 try:
     from oauthlib.common import urldecode
-    from oauthlib.oauth2 import BackendApplicationClient
+    from oauthlib.oauth2 import BackendApplicationClient, OAuth2Token
     from requests_oauthlib import OAuth2Session
 except ModuleNotFoundError as _error:
     raise missing_extra(_error, __name__, "requests-oauthlib", "requests_oauthlib") from None
 import requests
 
-from mediahound_auth._adapters.bearer_auth import mask_secret
-from mediahound_auth._adapters.oauth2token import TokenDict, as_dict, of_dict
+from mediahound_auth._adapters.bearer_auth import mask_secret, source_of
+from mediahound_auth._core import runtime
 from mediahound_auth._core.grant import ClientAuth, TokenRequest, TokenResponse
-from mediahound_auth._core.shared_state import guard
+from mediahound_auth._core.response import lifetime, scope_of
 from mediahound_auth.requests import ConfigurationError, MediaHoundAuth
 from mediahound_auth.stores import Store
+from mediahound_auth.token import Token
 
 __all__ = ["MediaHoundSession"]
+
+
+TokenDict = dict[str, object]
 
 
 class _Auth(MediaHoundAuth):
@@ -102,8 +105,8 @@ class MediaHoundSession(OAuth2Session):  # type: ignore[misc]  # requests-oauthl
         if token_updater is not None and not callable(token_updater):
             raise ConfigurationError("token_updater must be a callable, which gets a dict")
         self._bearer: MediaHoundAuth | None = None
-        self._told: object = None
-        self._teller = 0
+        self._last_notified: object = None
+        self._notifying_pid = 0
         auth = _Auth(
             client_id,
             client_secret,
@@ -116,7 +119,7 @@ class MediaHoundSession(OAuth2Session):  # type: ignore[misc]  # requests-oauthl
             timeout=timeout,
             session=self,
         )
-        grant = auth._source.settings.grant
+        grant = source_of(auth).settings.grant
         scopes: Any = grant.scope.split() or None
         client = BackendApplicationClient(grant.client_id, scope=scopes)
         super().__init__(client=client, scope=scopes, token_updater=token_updater)
@@ -138,8 +141,8 @@ class MediaHoundSession(OAuth2Session):  # type: ignore[misc]  # requests-oauthl
         Raises:
             ConfigurationError: what it is set to is no such dict.
         """
-        known = self._bearer and self._bearer._cell.state.token
-        return as_dict(known) if known else {}
+        known = self._bearer and source_of(self._bearer).shared.state.token
+        return _as_dict(known) if known else {}
 
     @token.setter
     def token(self, value: Mapping[str, object] | None) -> None:
@@ -148,13 +151,13 @@ class MediaHoundSession(OAuth2Session):  # type: ignore[misc]  # requests-oauthl
         if _is_none(value):
             self._bearer.forget()
             return
-        self._use(value, issued=time.time())
+        self._use(value, issued=runtime.now())
 
     def _use(self, value: object, *, issued: float) -> None:
         assert self._bearer is not None
-        token = of_dict(value, issued=issued)
-        self._told = token.access_token
-        self._bearer._source.adopt(token)
+        token = _from_dict(value, issued=issued)
+        self._last_notified = token.access_token
+        source_of(self._bearer).use_if_better(token)
 
     @property
     def access_token(self) -> str | None:
@@ -202,8 +205,8 @@ class MediaHoundSession(OAuth2Session):  # type: ignore[misc]  # requests-oauthl
             )
         assert self._bearer is not None
         token = self._bearer.renew()
-        self._tell()
-        return as_dict(token)
+        self._notify_updater()
+        return _as_dict(token)
 
     # OAuth2Session's own method would refuse http, add its token to everything, and log it.
     def request(  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -239,27 +242,27 @@ class MediaHoundSession(OAuth2Session):  # type: ignore[misc]  # requests-oauthl
         try:
             return super().send(request, **kwargs)  # type: ignore[no-any-return]
         finally:
-            self._tell()
+            self._notify_updater()
 
-    def _tell(self) -> None:
+    def _notify_updater(self) -> None:
         """Call `token_updater` if there is a new token: in order, and nobody waits for others."""
         while self.token_updater is not None:
-            with guard:
-                if self._teller == os.getpid():
+            with runtime.state_lock:
+                if self._notifying_pid == runtime.process_id():
                     return  # whoever is telling looks again afterwards
-                token = self._untold()
+                token = self._pending_token()
                 if not token:
                     return
-                self._teller = os.getpid()
+                self._notifying_pid = runtime.process_id()
             try:
                 self.token_updater(token)
-                self._told = token["access_token"]  # not so if that has failed
+                self._last_notified = token["access_token"]  # not so if that has failed
             finally:
-                self._teller = 0
+                self._notifying_pid = 0
 
-    def _untold(self) -> TokenDict:
+    def _pending_token(self) -> TokenDict:
         token = self.token
-        return {} if token.get("access_token") == self._told else token
+        return {} if token.get("access_token") == self._last_notified else token
 
     def __getstate__(self) -> NoReturn:
         raise TypeError(
@@ -290,3 +293,42 @@ def _changed(request: TokenRequest, hooks: list[Callable[..., Any]]) -> TokenReq
             "change the URL, since token_url= says where the client secret goes"
         )
     return TokenRequest(url, headers, kwargs["data"])  # of which requests makes the body
+
+
+def _as_dict(token: Token) -> TokenDict:
+    """An oauthlib `OAuth2Token`, a dict; its `expires_in` is the whole life, as it was answered."""
+    return OAuth2Token(  # type: ignore[no-any-return]  # oauthlib has no types
+        {
+            "access_token": token.access_token,
+            "token_type": "Bearer",
+            "expires_in": round(token.expires_at - token.requested_at),
+            "expires_at": token.expires_at,
+            "scope": (token.scope or "").split(),
+        }
+    )
+
+
+def _from_dict(value: object, *, issued: float) -> Token:
+    """The token that a dict describes; `issued` is when it came, if the dict does not tell.
+
+    Raises:
+        ConfigurationError: it describes none. What it holds is not quoted.
+    """
+    try:
+        if not isinstance(value, Mapping):
+            raise ValueError
+        expires_at, expires_in = value.get("expires_at"), value.get("expires_in")
+        if isinstance(expires_at, bool) or not isinstance(expires_at, int | float):
+            expires_at = runtime.now() + lifetime(expires_in)
+        elif expires_in is not None:
+            issued = expires_at - lifetime(expires_in)
+        if not math.isfinite(expires_at):
+            raise ValueError
+        scope = scope_of(value.get("scope")) or None
+        return Token(value["access_token"], float(expires_at), min(issued, expires_at), scope)
+    except (KeyError, ValueError, OverflowError):
+        # Without the cause, whose text may be the token's.
+        raise ConfigurationError(
+            "token must be a dict with an access_token and, as numbers of seconds, expires_at or "
+            "expires_in"
+        ) from None

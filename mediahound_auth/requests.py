@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import timedelta
-from time import monotonic, perf_counter, time
+from time import perf_counter
 from typing import Any, ClassVar
 
 from mediahound_auth._extras import missing_extra
@@ -22,6 +22,7 @@ from requests.utils import rewind_body
 from mediahound_auth import errors
 from mediahound_auth._adapters.bearer_auth import BearerAuth, mask_secret
 from mediahound_auth._adapters.token_transport import USER_AGENT, connection_error, read_bounded
+from mediahound_auth._core import runtime
 from mediahound_auth._core.grant import ClientAuth, TokenRequest, TokenResponse
 from mediahound_auth._core.origins import origin_of
 from mediahound_auth._core.renewal import run_steps
@@ -107,8 +108,9 @@ class MediaHoundAuth(BearerAuth, AuthBase):
                 f"session must be a requests.Session, not {type(session).__name__}"
             )
         super().__init__(
-            client_id,
-            client_secret,
+            session,
+            client_id=client_id,
+            client_secret=client_secret,
             token_url=token_url,
             scope=scope,
             client_auth=client_auth,
@@ -116,7 +118,6 @@ class MediaHoundAuth(BearerAuth, AuthBase):
             store=store,
             renew_margin=renew_margin,
             timeout=timeout,
-            transport=session,
         )
 
     def _start(self, settings: Settings) -> None:
@@ -129,42 +130,35 @@ class MediaHoundAuth(BearerAuth, AuthBase):
         """Attach the token; called by requests while it prepares a request."""
         url = request.url
         if url and (url.startswith(self._prefixes) or self._allows(url)):
-            renew_at, authorization, _ = self._cell.live
-            if time() >= renew_at:
+            renew_at, authorization, _ = self._shared.fast_path
+            if runtime.now() >= renew_at:
                 authorization = ""  # no old token is in a frame that may raise
-                authorization = run_steps(self._authorization(request))
-            try:
-                # What CaseInsensitiveDict does itself, less the call: a quarter of the whole.
-                request.headers._store["authorization"] = ("Authorization", authorization)
-            except AttributeError:  # the headers are another kind of mapping
-                request.headers["Authorization"] = authorization
+                outcome = run_steps(self._source.get_token())
+                authorization = self._token_of(outcome, request).authorization
+            request.headers["Authorization"] = authorization
             request.hooks["response"].append(self._hook)
         return request
 
-    def _repaired(self, response: requests.Response, kwargs: dict[str, Any]) -> requests.Response:
-        """What comes of `response`: itself, or the answer to a retry if its token was rejected.
+    def _retry_if_rejected(
+        self, response: requests.Response, kwargs: dict[str, Any]
+    ) -> requests.Response:
+        """Return `response`, a 401, or the response to a retry if our token was rejected.
 
-        Called with each response, those on the way of a redirect included; `kwargs` are those of
-        the transport adapter's `send`.
+        `kwargs` are those of the transport adapter's `send`.
         """
-        source = self._source
-        if response.status_code != 401:
-            if self._cell.state.unconfirmed:
-                source.answered(_carried(response.request), response.status_code)
-            return response
-        request = response.request
-        rejected = _carried(request)
+        source, request = self._source, response.request
+        rejected = _access_token_of(request)
         if not rejected or not self._allows(request.url or ""):
             return response
         if self._transport is not None:
             _drain(response)  # or the token request may wait for its connection
-        token = run_steps(source.replacement(rejected))
+        token = run_steps(source.get_replacement(rejected))
         del rejected  # no token is in a frame that may raise
         # A response that no transport adapter made (one from a cache, say) has no connection.
         if token is None or not hasattr(response, "connection") or not _rewind(request):
             return response
         retry = _retry(response, token, kwargs)
-        source.answered(token.access_token, retry.status_code, retried=True)
+        source.on_response(token.access_token, retry.status_code, retried=True)
         return retry
 
     def _allows(self, url: str) -> bool:
@@ -191,12 +185,12 @@ class MediaHoundAuth(BearerAuth, AuthBase):
             "POST", request.url, {**request.headers, "User-Agent": USER_AGENT}, data=request.body
         ).prepare()
         settings = session.merge_environment_settings(request.url, {}, True, None, None)
-        deadline = monotonic() + timeout
+        until = runtime.monotonic() + timeout
         try:
             adapter = session.get_adapter(request.url)
             with adapter.send(prepared, timeout=timeout, **settings) as response:
                 # In small pieces: urllib3 waits for a whole one, however slowly it drips.
-                body = read_bounded(response.iter_content(16), deadline)
+                body = read_bounded(response.iter_content(16), until)
                 response._content = body
                 return self._received(response)
         except OSError as error:  # all of requests' errors are
@@ -216,7 +210,7 @@ class MediaHoundAuth(BearerAuth, AuthBase):
 
 
 class _Hook:
-    """What requests calls with a response.
+    """What requests calls with each response, those on the way of a redirect included.
 
     It stays with the request, and so with the response. One that is pickled, into a cache perhaps,
     must not take the client secret along: out of a pickle, the hook does nothing.
@@ -228,13 +222,20 @@ class _Hook:
         self._auth = auth
 
     def __call__(self, response: requests.Response, **kwargs: Any) -> requests.Response:
-        return response if self._auth is None else self._auth._repaired(response, kwargs)
+        auth = self._auth
+        if auth is None:
+            return response
+        if response.status_code == 401:
+            return auth._retry_if_rejected(response, kwargs)
+        if auth._shared.fast_path.unconfirmed:
+            auth._source.on_response(_access_token_of(response.request), response.status_code)
+        return response
 
     def __reduce__(self) -> tuple[type[_Hook], tuple[None]]:
         return _Hook, (None,)
 
 
-def _carried(request: requests.PreparedRequest) -> str:
+def _access_token_of(request: requests.PreparedRequest) -> str:
     """The access token that `request` carries, or ''."""
     value = request.headers.get("Authorization")
     if isinstance(value, str) and value.startswith("Bearer "):

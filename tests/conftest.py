@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 # What the first grant of a process imports: here, so that it eats into no test's time budget.
 import oauthlib.oauth2  # noqa: F401
 import pytest
-import stamina  # noqa: F401
 
 from mediahound_auth.testing import MediaHoundServer
 

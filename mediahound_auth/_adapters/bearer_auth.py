@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable
-from typing import ClassVar, Self, TypeVar
+from typing import ClassVar, Self, TypeVar, Unpack
 
-from mediahound_auth._core.grant import ClientAuth, Secret, TokenRequest, TokenResponse
-from mediahound_auth._core.renewal import Steps, run_steps
-from mediahound_auth._core.settings import Settings
+from mediahound_auth._core.grant import Secret, TokenRequest, TokenResponse
+from mediahound_auth._core.renewal import Outcome, run_steps
+from mediahound_auth._core.settings import Options, Settings
 from mediahound_auth._core.source import TokenSource
-from mediahound_auth.errors import ConfigurationError, ErrorTypes, MediaHoundAuthError, again
-from mediahound_auth.stores import Store
+from mediahound_auth.errors import (
+    ConfigurationError,
+    ErrorTypes,
+    copy_error,
+)
 from mediahound_auth.token import Token
 
-__all__ = ["BearerAuth", "mask_secret"]
-
+__all__ = ["BearerAuth", "mask_secret", "source_of"]
 
 S = TypeVar("S")
 
 
 def mask_secret(client_secret: S) -> S | Secret:
-    """The same, but of a repr that may be seen: tracebacks through a constructor may show it."""
+    """The same, with a repr that may be seen: tracebacks through a constructor may show it."""
     return Secret(client_secret) if isinstance(client_secret, str) else client_secret
+
+
+def source_of(auth: BearerAuth) -> TokenSource:
+    """The token source of `auth`: for this package and its tests, which need more than users."""
+    return auth._source
 
 
 class BearerAuth:
@@ -30,6 +36,8 @@ class BearerAuth:
 
     A pickle or a copy holds the settings, the client secret among them, and never a token; it
     comes back working, and in the same process it shares the token with the original.
+
+    The core returns what goes wrong. It becomes an error of the HTTP library here: in `_token_of`.
     """
 
     # The errors of this adapter, each also its HTTP library's own base error.
@@ -37,78 +45,65 @@ class BearerAuth:
     # Where those keep the request that was to be sent.
     _request_attribute: ClassVar[str] = "request"
 
-    def __init__(
-        self,
-        client_id: str | None,
-        client_secret: str | Callable[[], str] | None,
-        *,
-        token_url: str | None,
-        scope: str | Iterable[str] | None,
-        client_auth: ClientAuth,
-        origins: Iterable[str],
-        store: Store | None,
-        renew_margin: float,
-        timeout: float,
-        transport: object,
-    ) -> None:
+    def __init__(self, transport: object, **options: Unpack[Options]) -> None:
         try:
-            settings = Settings.from_options(
-                client_id,
-                client_secret,
-                token_url=token_url,
-                scope=scope,
-                client_auth=client_auth,
-                origins=origins,
-                store=store,
-                renew_margin=renew_margin,
-                timeout=timeout,
-            )
+            settings = Settings.from_options(**options)
         except ConfigurationError as error:
-            raise again(error, self._error_types) from None
+            raise copy_error(error, self._error_types) from None
         self._transport = transport
         self._start(settings)
 
     def _start(self, settings: Settings) -> None:
-        self._source = TokenSource(settings, self._send, self._error_types)
-        self._cell = self._source.cell  # here too: a call with a live token looks only at this
+        self._source = TokenSource(settings, self._send)
+        self._shared = self._source.shared  # here too: a call with a usable token needs only this
 
     def token(self) -> Token:
-        """A live token, fetched if need be. Blocks for at most `timeout` seconds.
+        """Return a valid token, fetching one if necessary. Blocks for at most `timeout` seconds.
 
         Raises:
             MediaHoundAuthError: there is none to be had; also the HTTP library's base error.
         """
-        return run_steps(self._source.live())
+        return self._token_of(run_steps(self._source.get_token()))
 
     def renew(self) -> Token:
-        """Ask the token endpoint now, and return what it gives: perhaps the same token once more.
+        """Request a token from the endpoint now, and return it: perhaps the same token once more.
 
         Blocks for at most `timeout` seconds.
 
         Raises:
-            MediaHoundAuthError: it gave none; the token at hand stays in use.
+            MediaHoundAuthError: the request failed; the token at hand stays in use.
         """
-        return run_steps(self._source.renewed())
+        return self._token_of(run_steps(self._source.renew()))
 
     def forget(self) -> None:
-        """Drop the token, here and in the store. The next call asks for another one.
+        """Forget the token, here and in the store. The next call requests another one.
 
-        Blocks for as long as the store takes, for two seconds at most if that does not answer.
+        Blocks for as long as the store takes, for two seconds at most if that does not respond.
 
         Raises:
             ConfigurationError: the client_secret callable failed; also the HTTP library's base
                 error.
         """
-        self._source.forget()
-
-    def _authorization(self, request: object) -> Steps[str]:
-        """The Authorization header for `request` when it is not at hand: off the hot path."""
         try:
-            token = yield from self._source.live()
-        except MediaHoundAuthError as error:
+            self._source.forget()
+        except ConfigurationError as error:
+            failure = copy_error(error, self._error_types)
+        else:
+            return
+        raise failure
+
+    def _token_of(self, outcome: Outcome, request: object = None) -> Token:
+        """The token that the core has returned; `request` is the one that it was needed for.
+
+        Raises:
+            MediaHoundAuthError: the failure that it has returned, as an error of the HTTP library.
+        """
+        if isinstance(outcome, Token):
+            return outcome
+        error = copy_error(outcome, self._error_types)
+        if request is not None:
             vars(error)[self._request_attribute] = request
-            raise
-        return token.authorization
+        raise error
 
     def _send(self, request: TokenRequest, timeout: float) -> TokenResponse:
         raise NotImplementedError

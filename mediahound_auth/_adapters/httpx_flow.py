@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable
 from contextlib import closing, suppress
-from time import monotonic, time
 from typing import Any, ClassVar, Generic, TypeVar
 
 import anyio.lowlevel  # noqa: F401  # here, so that no event loop is held up by importing it
@@ -18,6 +17,7 @@ from anyio import to_thread
 from mediahound_auth import errors
 from mediahound_auth._adapters.bearer_auth import BearerAuth, mask_secret
 from mediahound_auth._adapters.token_transport import USER_AGENT, connection_error, read_bounded
+from mediahound_auth._core import runtime
 from mediahound_auth._core.grant import ClientAuth, TokenRequest, TokenResponse
 from mediahound_auth._core.origins import DEFAULT_PORTS, Origin
 from mediahound_auth._core.renewal import Steps, run_steps, run_steps_async
@@ -62,8 +62,9 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
             error = f"client must be an {wanted}, not {type(client).__name__}"
             raise self._error_types[errors.ConfigurationError](error)
         super().__init__(
-            client_id,
-            client_secret,
+            client,
+            client_id=client_id,
+            client_secret=client_secret,
             token_url=token_url,
             scope=scope,
             client_auth=client_auth,
@@ -71,18 +72,15 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
             store=store,
             renew_margin=renew_margin,
             timeout=timeout,
-            transport=client,
         )
 
     def _start(self, settings: Settings) -> None:
         super()._start(settings)
         # The library's own kind of body that can be sent any number of times.
         self._bytes_stream = self._library.ByteStream
-        # What httpx keeps of the URLs of the allowed origins: scheme, user, host, port. Its public
-        # properties make copies, and would cost more than all else in a call. Whatever is not in
-        # here (another origin, another version of httpx) takes the public way.
+        # The allowed origins in the form of httpx's URLs; `_allows` judges what is not in here.
         self._targets = frozenset(
-            (scheme, "", host, None if DEFAULT_PORTS[scheme] == port else port)
+            (scheme, host, None if DEFAULT_PORTS[scheme] == port else port)
             for scheme, host, port in settings.origins
         )
 
@@ -92,7 +90,7 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
         Raises:
             MediaHoundAuthError: there is none to be had; also the HTTP library's base error.
         """
-        return await run_steps_async(self._source.live())
+        return self._token_of(await run_steps_async(self._source.get_token()))
 
     async def arenew(self) -> Token:
         """`renew()` for a task, on asyncio or trio.
@@ -100,7 +98,7 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
         Raises:
             MediaHoundAuthError: it gave none; the token at hand stays in use.
         """
-        return await run_steps_async(self._source.renewed())
+        return self._token_of(await run_steps_async(self._source.renew()))
 
     async def aforget(self) -> None:
         """`forget()` for a task, on asyncio or trio: a store may take its time.
@@ -109,51 +107,53 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
             ConfigurationError: the client_secret callable failed; also the HTTP library's base
                 error.
         """
-        await to_thread.run_sync(self._source.forget)
+        await to_thread.run_sync(self.forget)
 
     def sync_auth_flow(self, request: Request) -> Generator[Request, Response, None]:
         """What a synchronous client calls around each request, redirects within."""
         url = request.url
-        if getattr(url, "_uri_reference", ())[:4] not in self._targets and not self._allows(url):
+        if (url.scheme, url.host, url.port) not in self._targets and not self._allows(url):
             yield request
             return
-        renew_at, authorization, doubtful = self._cell.live
-        if time() >= renew_at:
+        renew_at, authorization, unconfirmed = self._shared.fast_path
+        if runtime.now() >= renew_at:
             authorization = ""  # no old token is in a frame that may raise
-            authorization = run_steps(self._authorization(request))
+            outcome = run_steps(self._source.get_token())
+            authorization = self._token_of(outcome, request).authorization
         request.headers["Authorization"] = authorization
         start = None if type(request.stream) is self._bytes_stream else _position(request)
         response = yield request
         if response.status_code != 401:
-            if doubtful:
-                self._answered(response)
+            if unconfirmed:
+                self._on_response(response)
             return
         if self._transport is not None:
             response.read()  # or the token request may wait for its connection
-        if run_steps(self._remedy(response, start)):
+        if run_steps(self._prepare_retry(response, start)):
             response = yield response.request
-            self._answered(response, retried=True)
+            self._on_response(response, retried=True)
 
     async def async_auth_flow(self, request: Request) -> AsyncGenerator[Request, Response]:
         """What an asynchronous client calls around each request, redirects within."""
         url = request.url
-        if getattr(url, "_uri_reference", ())[:4] not in self._targets and not self._allows(url):
+        if (url.scheme, url.host, url.port) not in self._targets and not self._allows(url):
             yield request
             return
-        renew_at, authorization, doubtful = self._cell.live
-        if time() >= renew_at:
+        renew_at, authorization, unconfirmed = self._shared.fast_path
+        if runtime.now() >= renew_at:
             authorization = ""  # no old token is in a frame that may raise
-            authorization = await run_steps_async(self._authorization(request))
+            outcome = await run_steps_async(self._source.get_token())
+            authorization = self._token_of(outcome, request).authorization
         request.headers["Authorization"] = authorization
         start = None if type(request.stream) is self._bytes_stream else _position(request)
         response = yield request
         if response.status_code != 401:
-            if doubtful:
-                self._answered(response)
+            if unconfirmed:
+                self._on_response(response)
             return
-        if await run_steps_async(self._remedy(response, start)):
+        if await run_steps_async(self._prepare_retry(response, start)):
             response = yield response.request
-            self._answered(response, retried=True)
+            self._on_response(response, retried=True)
 
     def _send(self, request: TokenRequest, timeout: float) -> TokenResponse:
         if self._transport is not None:
@@ -176,13 +176,13 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
             content=request.body,
             extensions={"timeout": self._library.Timeout(timeout).as_dict()},
         )
-        deadline = monotonic() + timeout
+        until = runtime.monotonic() + timeout
         try:
             response = client._transport_for_url(sent.url).handle_request(sent)
             response.request = sent
             with closing(response):
                 # As it came: no encoding was asked for, and inflating might never end.
-                body = read_bounded(response.iter_raw(), deadline)
+                body = read_bounded(response.iter_raw(), until)
                 return TokenResponse(response.status_code, response.headers, body)
         except (self._library.RequestError, OSError) as error:
             raise connection_error(request.url, error)  # noqa: B904  # it has its own cause
@@ -194,16 +194,16 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
         port = DEFAULT_PORTS[scheme] if port is None else port  # as origin_of reads it: 0 is 0
         return self._source.allows(Origin(scheme, host, port))
 
-    def _remedy(self, response: Any, start: int | None) -> Steps[bool]:
+    def _prepare_retry(self, response: Any, start: int | None) -> Steps[bool]:
         """Make the request that got this 401 fit to be sent again; False if that makes no sense.
 
         It is the last one after redirects, and the token may have been taken from it on the way.
         """
         request = response.request
-        rejected = _carried(request)
+        rejected = _access_token_of(request)
         if not rejected or not self._allows(request.url):
             return False
-        token = yield from self._source.replacement(rejected)
+        token = yield from self._source.get_replacement(rejected)
         if token is None or not _rewind(request, start):
             return False
         request.headers["Authorization"] = token.authorization
@@ -211,12 +211,12 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
             response.cookies.set_cookie_header(request)  # as DigestAuth does
         return True
 
-    def _answered(self, response: Any, *, retried: bool = False) -> None:
-        carried = _carried(response.request)
-        self._source.answered(carried, response.status_code, retried=retried)
+    def _on_response(self, response: Any, *, retried: bool = False) -> None:
+        access_token = _access_token_of(response.request)
+        self._source.on_response(access_token, response.status_code, retried=retried)
 
 
-def _carried(request: Any) -> str:
+def _access_token_of(request: Any) -> str:
     """The access token that `request` carries, or ''."""
     scheme, _, access_token = request.headers.get("Authorization", "").partition(" ")
     return access_token if scheme == "Bearer" else ""

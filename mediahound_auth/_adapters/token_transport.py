@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import ssl
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
 from mediahound_auth._core.grant import MAX_RESPONSE_SIZE
 from mediahound_auth._core.origins import origin_of
+from mediahound_auth._core.runtime import monotonic
 from mediahound_auth.errors import TokenEndpointUnavailable
 from mediahound_auth.version import __version__
 
@@ -21,18 +21,18 @@ USER_AGENT = f"mediahound-auth/{__version__}"
 _REFUSED = re.compile(r"(?:Tunnel connection failed: )?([1-5][0-9]{2})(?!\S)")
 
 
-def read_bounded(chunks: Iterable[bytes], deadline: float) -> bytes:
+def read_bounded(chunks: Iterable[bytes], until: float) -> bytes:
     """The octets of `chunks`; reading ends soon after MAX_RESPONSE_SIZE of them.
 
     Raises:
-        TimeoutError: they were not there by `deadline` (of time.monotonic()).
+        TimeoutError: they were not there by the moment `until`, of `runtime.monotonic`.
     """
     body = bytearray()
     for chunk in chunks:
         body += chunk
         if len(body) > MAX_RESPONSE_SIZE:
             break
-        if time.monotonic() > deadline:
+        if monotonic() > until:
             raise TimeoutError("the answer came too slowly")
     return bytes(body)
 
@@ -48,13 +48,13 @@ def connection_error(url: str, error: Exception) -> TokenEndpointUnavailable:
     unavailable = TokenEndpointUnavailable(
         f"no answer from the token endpoint at {origin_of(url)}: {type(error).__name__}, {words}"
     )
-    unavailable.retryable = not _lasting(chain)
+    unavailable.retryable = not _is_permanent(chain)
     with suppress(Exception):  # some errors cannot be made of a text alone
         unavailable.__cause__ = type(error)(words)
     return unavailable
 
 
-def _lasting(chain: list[BaseException]) -> bool:
+def _is_permanent(chain: list[BaseException]) -> bool:
     """Whether it will be the same next time.
 
     So it is without trust, where a proxy refuses for good, or (requests) without its CA bundle.

@@ -127,8 +127,10 @@ def forget(
 ) -> None:
     """Drop the token that is kept for this client."""
     auth = build_auth(client_id, client_secret_file, token_url, scope, client_auth, 30.0)
+    from mediahound_auth._adapters.bearer_auth import source_of
+
     auth.forget()
-    if auth._cell.health.failing:  # a warning has said why
+    if source_of(auth).shared.store_health.failing:  # a warning has said why
         raise typer.Exit(1)
 
 
@@ -239,10 +241,12 @@ def _say(message: str) -> None:
 
 
 def _live(auth: MediaHoundAuth, timeout: float) -> Token:
-    """A live token; where one that was kept is ageing, its renewal is waited for."""
+    """A usable token; where one that was kept is due for renewal, the renewal is waited for."""
+    from mediahound_auth._adapters.bearer_auth import source_of
+
     auth.token()
-    auth.token()  # begins that renewal, which would end with this process
-    renewal = auth._cell.flight
-    if renewal is not None and renewal.under_way:
+    auth.token()  # starts that renewal, which would end with this process
+    renewal = source_of(auth).shared.renewal
+    if renewal is not None:
         renewal.wait(timeout)
-    return auth.token()  # it may have landed before anybody looked
+    return auth.token()

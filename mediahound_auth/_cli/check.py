@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import requests
 
+from mediahound_auth._adapters.bearer_auth import source_of
 from mediahound_auth._adapters.token_transport import connection_error
 from mediahound_auth._cli.options import with_cli_option_names
 from mediahound_auth._core.response import MAX_LIFETIME
@@ -18,7 +19,7 @@ SHORT_LIFETIME = 300.0
 
 def check(auth: MediaHoundAuth) -> int:
     """Print a line for each step up to the one that fails; the exit code that calls for."""
-    settings = auth._source.settings
+    settings = source_of(auth).settings
     grant = settings.grant
     _say(True, "configuration", f"client {grant.client_id!r} at {grant.token_url}")
     try:

@@ -16,12 +16,8 @@ def say(program: str, message: str) -> None:
 def say_warnings(program: str) -> None:
     """From now on, say what this package logs as a warning: a store that fails, above all.
 
-    That there is no token is left out: the error that ends the program says so. So is what stamina
-    says before each further attempt: where structlog is installed, that goes to standard output.
+    That there is no token is left out: the error that ends the program says so.
     """
-    from stamina.instrumentation import set_on_retry_hooks
-
-    set_on_retry_hooks([])
     logging.getLogger("mediahound_auth").addHandler(_Lines(program))
 
 

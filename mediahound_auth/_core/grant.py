@@ -91,14 +91,16 @@ class Grant(NamedTuple):
         """The token endpoint's host, and port if it has one: what messages and logs call it."""
         return urlsplit(self.token_url).netloc
 
-    def secret(self) -> Secret:
-        """The client secret of this moment: a callable is asked each time.
+    def resolved(self) -> Grant:
+        """The grant with the client secret of this moment: a callable is called each time.
+
+        The methods below are those of a resolved grant, which alone has a secret to send.
 
         Raises:
             ConfigurationError: the callable failed, or what it returned is no secret.
         """
         if isinstance(self.client_secret, str):
-            return Secret(self.client_secret)
+            return self
         try:
             secret = self.client_secret()
         except Exception as error:
@@ -117,16 +119,21 @@ class Grant(NamedTuple):
             raise ConfigurationError(
                 "what the client_secret callable returned cannot be encoded as UTF-8"
             ) from None
-        return Secret(secret)
+        return self._replace(client_secret=Secret(secret))
 
-    def key(self, secret: str) -> str:
+    @property
+    def _secret(self) -> str:
+        assert isinstance(self.client_secret, str), "the grant has not been resolved"
+        return self.client_secret
+
+    def key(self) -> str:
         """What a store files this grant's token under: equal for equal grants, and opaque.
 
         The secret is part of it, so that a wrong one never finds a token.
         """
-        return _digest(secret, self.token_url, self.client_id, self.scope, self.client_auth)
+        return _digest(self._secret, self.token_url, self.client_id, self.scope, self.client_auth)
 
-    def request(self, secret: str) -> TokenRequest:
+    def request(self) -> TokenRequest:
         """The request for a token, as MediaHound documents it or as RFC 6749 §2.3.1 has it."""
         from oauthlib.oauth2 import BackendApplicationClient
 
@@ -135,24 +142,22 @@ class Grant(NamedTuple):
             "Content-Type": "application/x-www-form-urlencoded",
         }
         if self.client_auth != "client_secret_post":
-            pair = (self.client_id, secret)
+            pair = (self.client_id, self._secret)
             if self.client_auth == "client_secret_basic":
-                pair = self._form_encoded(secret)
+                pair = self._form_encoded()
             headers["Authorization"] = f"Basic {_basic(*pair)}"
         in_body = self.client_auth != "client_secret_basic"
         body = BackendApplicationClient(self.client_id).prepare_request_body(
             scope=self.scope or None,
             include_client_id=in_body,
-            client_secret=secret if in_body else None,
+            client_secret=self._secret if in_body else None,
         )
         return TokenRequest(self.token_url, headers, body.encode("ascii"))
 
-    def token(
-        self, response: TokenResponse, *, sent_at: float, secret: str, known: Iterable[str] = ()
-    ) -> Token:
+    def token(self, response: TokenResponse, *, sent_at: float, known: Iterable[str] = ()) -> Token:
         """The token in `response`, its life counted from `sent_at` (Unix time, seconds).
 
-        `known` are access tokens that no error may quote, as none quotes `secret`.
+        `known` are access tokens that no error may quote, as none quotes the secret.
 
         Raises:
             InvalidClientError: the endpoint refuses the client.
@@ -164,28 +169,28 @@ class Grant(NamedTuple):
         try:
             fields = json_object(response.body)
             if 200 <= response.status < 300 and fields.get("error") is None:
-                return self._read(fields, sent_at, self._private(fields, secret, known))
+                return self._read(fields, sent_at, self._private(fields, known))
             why = "it is neither a token nor an OAuth error"
         except ValueError as error:
             # Its text is one of those below; none of them quotes the answer.
             why = str(error)
-        private = self._private(fields, secret, known)
+        private = self._private(fields, known)
         raise self._refusal(response, fields, why, sent_at, private)
 
-    def _private(
-        self, fields: Mapping[str, object], secret: str, known: Iterable[str]
-    ) -> re.Pattern[str]:
-        return self.private(secret, [*known, fields.get("access_token")])
+    def shows_private(self, text: str) -> bool:
+        """Whether the client secret is found in `text`; an unresolved grant has none."""
+        return isinstance(self.client_secret, str) and bool(self._private({}, ()).search(text))
 
-    def private(self, secret: str, tokens: Iterable[object]) -> re.Pattern[str]:
-        """What finds, in any text, what must not be shown: an answer may echo all that was sent."""
-        basics = [_basic(self.client_id, secret), _basic(*self._form_encoded(secret))]
-        texts = [secret, *(basic.rstrip("=") for basic in basics)]
+    def _private(self, fields: Mapping[str, object], known: Iterable[str]) -> re.Pattern[str]:
+        """What finds what must not be shown: a response may echo all that was sent."""
+        basics = [_basic(self.client_id, self._secret), _basic(*self._form_encoded())]
+        texts = [self._secret, *(basic.rstrip("=") for basic in basics)]
+        tokens = [*known, fields.get("access_token")]
         return any_spelling_of([*texts, *(token for token in tokens if isinstance(token, str))])
 
-    def _form_encoded(self, secret: str) -> tuple[str, str]:
-        # A blank is %20: form decoders read it as well as "+", and some servers know only it.
-        return quote(self.client_id, safe=""), quote(secret, safe="")
+    def _form_encoded(self) -> tuple[str, str]:
+        # A space is %20: form decoders read it as well as "+", and some servers know only it.
+        return quote(self.client_id, safe=""), quote(self._secret, safe="")
 
     def _read(self, fields: dict[str, object], sent_at: float, private: re.Pattern[str]) -> Token:
         access_token = fields.get("access_token")

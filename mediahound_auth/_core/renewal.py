@@ -1,212 +1,264 @@
-"""Renewal: one renewal under way, and everybody who waits for it.
+"""Renewal: one renewal of a token, what its thread does, and how callers wait for it.
 
-A flight runs in a thread of its own. So nobody who waits for it can take it down (Ctrl-C, a
-cancelled task, a test's time-out), nobody waits longer than the time budget, however slowly the
-endpoint drips, and no event loop is ever blocked: threads and tasks wait for the same flight, each
-in the way of its own kind.
+A renewal runs in a thread of its own. So no caller who waits for it can end it for the others, by
+Ctrl-C or by being cancelled; no caller waits beyond its time limit, however slowly the endpoint
+responds; and no event loop is blocked.
+
+**Who decides the outcome.** The first to call `_decide`: the renewal's thread, with a token or a
+failure, or a caller who has waited until the time limit, with a failure. It needs no lock, because
+a signal handler may wait for this renewal in the very thread that holds `state_lock`. Whoever holds
+that lock next records the outcome in the `SharedTokenState` before reading anything. A token that
+comes after a failure was decided is used all the same.
+
+Callers wake once the outcome is decided and, if it is a failure, logged: so the log record comes
+before the exceptions.
 """
 
 from __future__ import annotations
 
-import os
-import threading
-import time
-from collections.abc import Callable, Generator
-from contextlib import suppress
-from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Generator
+from typing import TypeVar
 
-from mediahound_auth.errors import MediaHoundAuthError
+from mediahound_auth import _events as events
+from mediahound_auth._core import runtime
+from mediahound_auth._core.endpoint import Sender, request_token, timeout_error, unexpected_error
+from mediahound_auth._core.grant import Grant
+from mediahound_auth._core.lifecycle import STORE_POLL_INTERVAL, retry_delay, store_lock_timeout
+from mediahound_auth._core.settings import Settings
+from mediahound_auth._core.shared_state import SharedTokenState
+from mediahound_auth._core.store_session import StoreSession
+from mediahound_auth.errors import (
+    InvalidClientError,
+    MediaHoundAuthError,
+    TokenRequestError,
+    copy_error,
+)
 from mediahound_auth.token import Token
 
-if TYPE_CHECKING:
-    from concurrent.futures import Future
-
-__all__ = ["THREAD_START_TIMEOUT", "Renewal", "Steps", "run_steps", "run_steps_async"]
+__all__ = ["Outcome", "Renewal", "Steps", "run_steps", "run_steps_async"]
 
 T = TypeVar("T")
 
-# What a caller does, up to each point where it has to wait for a flight, and for how many seconds
-# at most: written once for threads and tasks.
-Steps = Generator[tuple["Renewal", float], None, T]
+Outcome = Token | MediaHoundAuthError
 
-# Seconds a caller waits for a flight's thread to begin before it does the work itself, half of its
-# budget at most: there are places where threads never run, such as uWSGI without `enable-threads`.
-THREAD_START_TIMEOUT = 1.0
+# What a caller does, up to each point where it waits for a renewal, and for how many seconds at
+# most: written once for threads and tasks.
+Steps = Generator[tuple["Renewal", float], None, T]
 
 
 class Renewal:
-    """One renewal under way. It lands once, with a token or with a failure.
+    """One renewal in progress.
 
     Attributes:
         rejected: the access token that an API has rejected, if that is why it was started.
-        ask: the endpoint is to be asked, whatever a store may hold.
-        waited_for: somebody needs its outcome.
-        attempts: how often the endpoint has been asked.
-        trouble: what went wrong last, while it is being tried again.
+        skip_store: the endpoint is to be asked, whatever a store may hold.
+        waited_for: callers need its outcome. Guarded by `state_lock`.
+        started, deadline: when it was started, and when its time is up, by `runtime.monotonic`.
+            Callers with a longer `timeout` move the deadline on, with `state_lock` held.
+        attempts: how many token requests were sent.
+        last_error: why the last one failed.
+        outcome, decided_at: the token or failure, once that is decided, and when that was.
+        recorded: the `SharedTokenState` has the outcome. Guarded by `state_lock`.
+        rejected_secret: the key of the grant whose secret was rejected, if a callable provides it.
+        same_secret: the callable has returned that secret again, and no request was sent.
     """
 
     def __init__(
         self,
-        work: Callable[[Renewal], None],
-        budget: float,
+        settings: Settings,
+        shared: SharedTokenState,
+        send: Sender,
         *,
         rejected: str | None = None,
-        ask: bool = False,
+        skip_store: bool = False,
     ) -> None:
         self.rejected = rejected
-        self.ask = ask
+        self.skip_store = skip_store
         self.waited_for = False
+        self.started: float = runtime.monotonic()
+        self.deadline: float = self.started + settings.timeout
         self.attempts = 0
-        self.trouble: MediaHoundAuthError | None = None
-        self._work: Callable[[Renewal], None] | None = work
-        self._started = time.monotonic()
-        self._deadline = self._started + budget
-        self._begin_by = self._started + min(THREAD_START_TIMEOUT, budget / 2)
-        self._pid = os.getpid()
-        self._thread: threading.Thread | None = None
-        self._claimed = threading.Lock()
-        self._settled = threading.Lock()
-        from concurrent.futures import Future
-
-        self._outcome: Future[Token] = Future()
-
-    @property
-    def age(self) -> float:
-        """Seconds since it was started."""
-        return time.monotonic() - self._started
-
-    @property
-    def budget(self) -> float:
-        """Seconds that it may take in all."""
-        return self._deadline - self._started
+        self.last_error: TokenRequestError | None = None
+        self.outcome: Outcome | None = None
+        self.decided_at = 0.0
+        self.recorded = False
+        self.rejected_secret = ""
+        self.same_secret = False
+        self.margin: float = settings.renew_margin
+        self._settings = settings
+        self._shared = shared
+        self._send = send
+        self._pid = runtime.process_id()
+        self._done = runtime.Event()
+        patience = min(runtime.THREAD_START_TIMEOUT, settings.timeout / 2)
+        self._thread = runtime.DaemonThread(self._run, "mediahound-auth renewal", patience)
 
     @property
     def remaining(self) -> float:
-        """Seconds of the time budget that are left, 0.0 if none are."""
-        return max(0.0, self._deadline - time.monotonic())
+        """Seconds that are left, 0.0 if none are."""
+        return max(0.0, self.deadline - runtime.monotonic())
 
     @property
-    def landed(self) -> bool:
-        """Whether the outcome is there."""
-        return self._outcome.done()
-
-    @property
-    def under_way(self) -> bool:
+    def joinable(self) -> bool:
         """Whether waiting for it makes sense: after fork() its thread has stayed in the parent."""
-        return self._pid == os.getpid() and not self.landed and self.remaining > 0
+        in_progress = self.outcome is not None or runtime.monotonic() < self.deadline
+        return in_progress and not self.recorded and self._pid == runtime.process_id()
 
-    def launch(self) -> None:
-        """Start the work in its thread, unless that has been done."""
-        if self._thread is None:
-            self._thread = threading.Thread(
-                target=self.run, name="mediahound-auth renewal", daemon=True
-            )
-            try:
-                self._thread.start()
-            except RuntimeError:
-                # None is to be had, at interpreter shutdown for one: whoever waits does the work.
-                self._begin_by = time.monotonic()
+    def start(self) -> None:
+        """Start its thread, unless that has been done."""
+        self._thread.start()
 
-    def extend(self, budget: float) -> None:
-        """Let it take `budget` seconds in all, if that is more than it has."""
-        self._deadline = max(self._deadline, self._started + budget)
+    def wait(self, timeout: float) -> None:
+        """Block this thread until the outcome is decided, for `timeout` seconds at most."""
+        self._thread.start()
+        until = min(runtime.monotonic() + timeout, self.deadline)
+        done = self._done.wait(min(until, self._thread.begins_by))
+        if not done and runtime.monotonic() < until:
+            if self._thread.take_over():
+                self._run()
+            self._done.wait(until)
+        _ = self._shared.state  # record the outcome: the caller's next call goes by it
 
-    def run(self) -> None:
-        """Do the work here, unless somebody has begun it."""
-        work = self._work
-        if work and self._claimed.acquire(blocking=False):
-            # Let go of: it may hold a session, or a store, and the last flight is remembered.
-            self._work = None
-            work(self)
-
-    @property
-    def settled(self) -> bool:
-        """Whether its outcome is known, and taken note of: it lands with it presently."""
-        return self._settled.locked()
-
-    def settle(self) -> bool:
-        """Claim the right to land it; True for the first who does, who must do so."""
-        return self._settled.acquire(blocking=False)
-
-    def land(self, outcome: Token | MediaHoundAuthError) -> None:
-        """Give everybody who waits the outcome, unless they have it."""
-        if self.landed:
-            return
-        if isinstance(outcome, Token):
-            self._outcome.set_result(outcome)
-        else:
-            self._outcome.set_exception(outcome)
-
-    def outcome(self) -> Token | MediaHoundAuthError:
-        """What it has landed with."""
-        error = self._outcome.exception(0)
-        if error is None:
-            return self._outcome.result(0)
-        assert isinstance(error, MediaHoundAuthError)
-        return error
-
-    def wait(self, most: float) -> None:
-        """Block this thread until it has landed or its time is up, for `most` seconds at most."""
-        self.launch()
-        until = time.monotonic() + min(most, self.remaining)
-        if not self._landed_by(min(self._begin_by, until)) and time.monotonic() < until:
-            self.run()
-            self._landed_by(until)
-
-    async def wait_async(self, most: float) -> None:
+    async def wait_async(self, timeout: float) -> None:
         """The same for a task, on asyncio or trio."""
-        import anyio
-        from anyio.lowlevel import current_token
+        self._thread.start()
+        await self._done.wait_async(min(runtime.monotonic() + timeout, self.deadline))
+        _ = self._shared.state  # as above
 
-        landed = anyio.Event()
-        loop = _native(current_token())
-        soon: Callable[[Callable[[], object]], object]
-        soon = getattr(loop, "run_sync_soon", None) or loop.call_soon_threadsafe
-        # Emptied below, since a future keeps its callbacks, and those would keep the loop.
-        wakers = [partial(soon, landed.set)]
+    def fail(self, error: MediaHoundAuthError) -> None:
+        """Make `error` the outcome, unless there is one."""
+        # Without its traceback: the frames hold the secret, and some tools print what frames hold.
+        error = copy_error(error)
+        if self._decide(error):
+            try:
+                if not self.same_secret:
+                    events.renewal_failed(self._settings.grant, self, error)
+            finally:
+                self._done.wake()
 
-        def wake(_: object) -> None:
-            for call in wakers:
-                with suppress(RuntimeError):  # the loop has closed: nobody waits there any more
-                    call()
+    def _decide(self, outcome: Outcome) -> bool:
+        if not self._done.is_first():
+            return False
+        self.decided_at = runtime.now()
+        self.outcome = outcome
+        return True
 
-        self._outcome.add_done_callback(wake)
-        self.launch()
+    # What follows runs in the renewal's thread.
+
+    def _run(self) -> None:
         try:
-            with anyio.move_on_after(min(most, self.remaining)):
-                await landed.wait()
+            self._renew()
+        except MediaHoundAuthError as error:
+            self.fail(error)
+        except BaseException as error:
+            # Whatever else breaks, callers must not wait for nothing.
+            self.fail(unexpected_error(self._settings.grant, error))
+            if not isinstance(error, Exception):
+                raise error.with_traceback(None)  # noqa: B904  # frames can hold the secret
         finally:
-            wakers.clear()
+            self._shared.end(self)
 
-    def _landed_by(self, moment: float) -> bool:
-        with suppress(TimeoutError):
-            self._outcome.exception(max(0.0, moment - time.monotonic()))
-        return self.landed
+    def _renew(self) -> None:
+        grant = self._settings.grant.resolved()
+        rotates = callable(self._settings.grant.client_secret)
+        if rotates and not self.remaining:
+            # A callable that was too slow for its callers serves the next one.
+            self.deadline = runtime.monotonic() + self._settings.timeout
+        state = self._shared.recorded
+        if rotates and state.secret_is_rejected(grant.key(), runtime.now()):
+            assert state.failure is not None
+            self.same_secret = True
+            self.fail(state.failure)
+            return
+        with StoreSession(
+            self._settings.store_or_default,
+            grant.key(),
+            self._shared.store_health,
+            self._settings.timeout,
+        ) as store:
+            token = self._better_token(store) or self._better_token_or_lock(store)
+            found = token is not None
+            if token is None:
+                try:
+                    token = self._request(grant)
+                except InvalidClientError:
+                    self.rejected_secret = grant.key() if rotates else ""
+                    raise
+                self._save(store, token)
+            if self._decide(token):
+                self._done.wake()
+            else:
+                self._shared.record_late(self, token)
+            events.renewed(grant, self, token, found=found)
+
+    def _better_token(self, store: StoreSession) -> Token | None:
+        """A token of the store that makes a token request unnecessary."""
+        token = None if self.skip_store else store.load()
+        now = runtime.now()
+        better = token and self._shared.recorded.is_improved_by(token, self.rejected, now)
+        return token if better else None
+
+    def _better_token_or_lock(self, store: StoreSession) -> Token | None:
+        """Wait for the store's lock, and look for a better token meanwhile.
+
+        So callers need not pass the lock on one by one when the token has come.
+        """
+        until = runtime.monotonic() + store_lock_timeout(self.remaining, runtime.jitter())
+        while True:
+            left = until - runtime.monotonic()
+            locked = left <= 0 or store.lock(min(left, STORE_POLL_INTERVAL))
+            token = self._better_token(store)
+            if token or locked:
+                return token
+
+    def _request(self, grant: Grant) -> Token:
+        """A token from the endpoint, requested again after a transient failure (lifecycle.py)."""
+        while True:
+            remaining, sent_at = self.remaining, runtime.monotonic()
+            if not remaining:  # the thread began late, or a store has used it up
+                raise timeout_error(grant, self.deadline - self.started, self.last_error)
+            state = self._shared.recorded
+            self.attempts += 1
+            result: Token | TokenRequestError
+            try:
+                token = request_token(grant, self._send, remaining, state.token)
+                result = state.with_returned_again(token)
+            except TokenRequestError as error:
+                result = self.last_error = error
+            duration = runtime.monotonic() - sent_at
+            events.token_requested(grant, self.attempts, result, duration)
+            if isinstance(result, Token):
+                return result
+            delay = retry_delay(result, self.attempts, self.remaining, runtime.jitter())
+            if delay is None:
+                raise result
+            runtime.sleep(delay)
+
+    def _save(self, store: StoreSession, token: Token) -> None:
+        # Not so after forget(), or if a later renewal has taken over; nor if that comes meanwhile.
+        if self._shared.renewal is self:
+            store.save(token, replaces=self.rejected)
+            if self._shared.renewal is not self:
+                store.discard()
 
 
-def _native(token: Any) -> Any:
-    # trio's TrioToken or asyncio's event loop; anyio before 4.11 hands it out bare.
-    return getattr(token, "native_token", token)
-
-
-def run_steps(plan: Steps[T]) -> T:
-    """Follow `plan` in this thread."""
+def run_steps(steps: Steps[T]) -> T:
+    """Follow `steps` in this thread."""
     try:
         while True:
-            flight, seconds = next(plan)
-            flight.wait(seconds)
+            renewal, timeout = next(steps)
+            renewal.wait(timeout)
     except StopIteration as end:
         value: T = end.value
         return value
 
 
-async def run_steps_async(plan: Steps[T]) -> T:
-    """Follow `plan` in this task."""
+async def run_steps_async(steps: Steps[T]) -> T:
+    """Follow `steps` in this task."""
     try:
         while True:
-            flight, seconds = next(plan)
-            await flight.wait_async(seconds)
+            renewal, timeout = next(steps)
+            await renewal.wait_async(timeout)
     except StopIteration as end:
         value: T = end.value
         return value

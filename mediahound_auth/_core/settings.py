@@ -7,18 +7,32 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Set
-from typing import NamedTuple, cast, get_args
+from typing import NamedTuple, TypedDict, Unpack, cast, get_args
 
-from mediahound_auth._core.grant import ClientAuth, Grant
+from mediahound_auth._core.grant import ClientAuth, Grant, Secret
 from mediahound_auth._core.origins import Origin, origin_of
 from mediahound_auth.errors import ConfigurationError
 from mediahound_auth.stores import MemoryStore, Store
 
-__all__ = ["DEFAULT_TOKEN_URL", "Settings"]
+__all__ = ["DEFAULT_TOKEN_URL", "Options", "Settings"]
 
 DEFAULT_TOKEN_URL = "https://api.mediahound.com/1.3/security/oauth/token"
 
 _PROCESS_STORE = MemoryStore()
+
+
+class Options(TypedDict):
+    """The options of every auth object; the public constructors spell them out and explain them."""
+
+    client_id: str | None
+    client_secret: str | Callable[[], str] | None
+    token_url: str | None
+    scope: str | Iterable[str] | None
+    client_auth: ClientAuth
+    origins: Iterable[str]
+    store: Store | None
+    renew_margin: float
+    timeout: float
 
 
 class Settings(NamedTuple):
@@ -31,47 +45,41 @@ class Settings(NamedTuple):
     timeout: float
 
     @classmethod
-    def from_options(
-        cls,
-        client_id: str | None,
-        client_secret: str | Callable[[], str] | None,
-        *,
-        token_url: str | None,
-        scope: str | Iterable[str] | None,
-        client_auth: str,
-        origins: Iterable[str],
-        store: Store | None,
-        renew_margin: float,
-        timeout: float,
-    ) -> Settings:
+    def from_options(cls, **options: Unpack[Options]) -> Settings:
         """The settings that these options and the environment come to.
 
         Raises:
             ConfigurationError: one of them is missing or wrong; the message names it.
         """
-        url, where = _given(token_url, "token_url", "MEDIAHOUND_TOKEN_URL", DEFAULT_TOKEN_URL)
+        url, where = _option_or_variable(
+            options["token_url"], "token_url", "MEDIAHOUND_TOKEN_URL", DEFAULT_TOKEN_URL
+        )
         grant = Grant(
-            client_id=_text(*_given(client_id, "client_id", "MEDIAHOUND_CLIENT_ID")),
+            client_id=_text(
+                *_option_or_variable(options["client_id"], "client_id", "MEDIAHOUND_CLIENT_ID")
+            ),
             client_secret=_secret(
-                *_given(client_secret, "client_secret", "MEDIAHOUND_CLIENT_SECRET")
+                *_option_or_variable(
+                    options["client_secret"], "client_secret", "MEDIAHOUND_CLIENT_SECRET"
+                )
             ),
             token_url=_text(url, where),
-            scope=_scope(scope),
-            client_auth=_client_auth(client_auth),
+            scope=_scope(options["scope"]),
+            client_auth=_client_auth(options["client_auth"]),
         )
-        if isinstance(origins, str):
+        if isinstance(options["origins"], str):
             raise ConfigurationError("origins takes several origins, as in origins=['https://…']")
         return cls(
             grant=grant,
             origins=frozenset(
                 [
                     _token_origin(grant.token_url, where),
-                    *(_origin(origin) for origin in _listed(origins, "origins")),
+                    *(_origin(origin) for origin in _listed(options["origins"], "origins")),
                 ]
             ),
-            store=_store(store),
-            renew_margin=_seconds(renew_margin, "renew_margin", zero=True),
-            timeout=_seconds(timeout, "timeout", zero=False),
+            store=_store(options["store"]),
+            renew_margin=_seconds(options["renew_margin"], "renew_margin", zero=True),
+            timeout=_seconds(options["timeout"], "timeout", zero=False),
         )
 
     @property
@@ -81,7 +89,7 @@ class Settings(NamedTuple):
         return _PROCESS_STORE if self.store is None else self.store
 
 
-def _given(
+def _option_or_variable(
     value: object, option: str, variable: str, default: str | None = None
 ) -> tuple[object, str]:
     """The option's value, else the variable's, else the default, and what to call it."""
@@ -109,11 +117,11 @@ def _text(value: object, name: str) -> str:
 
 def _secret(value: object, name: str) -> str | Callable[[], str]:
     if callable(value):
-        return cast(Callable[[], str], value)  # what it returns is checked when it is asked
+        return cast(Callable[[], str], value)  # what it returns is checked when it is called
     if not isinstance(value, str):
         kind = type(value).__name__
         raise ConfigurationError(f"{name} must be a str or a callable that returns one, not {kind}")
-    return _text(value, name)
+    return Secret(_text(value, name))
 
 
 def _scope(scope: object) -> str:

@@ -1,109 +1,154 @@
-"""SharedTokenState: what this process knows of one client's token, shared by equal grants.
+"""SharedTokenState: what this process knows of one client's token, shared by all its auth objects.
 
-Its state is immutable and replaced under one lock that is held for a few statements, never during
-I/O; reading it needs no lock.
+The state itself is immutable (lifecycle.py), and is replaced with `runtime.state_lock` held. The
+fast path reads one attribute without any lock.
 """
 
 from __future__ import annotations
 
-import os
-import threading
-from collections.abc import Callable
-from weakref import WeakKeyDictionary
+import weakref
+from typing import TYPE_CHECKING, NamedTuple
 
+from mediahound_auth._core import runtime
 from mediahound_auth._core.grant import Grant
 from mediahound_auth._core.lifecycle import State
 from mediahound_auth._core.origins import Origin
-from mediahound_auth._core.renewal import Renewal
 from mediahound_auth._core.store_session import StoreHealth
-from mediahound_auth.errors import MediaHoundAuthError
 from mediahound_auth.stores import Store
 from mediahound_auth.token import Token
 
-__all__ = ["SharedTokenState", "guard", "shared_state_for"]
+if TYPE_CHECKING:
+    from mediahound_auth._core.renewal import Renewal
 
-# Reentrant, because a signal handler may make a call of its own in the thread that holds it.
-guard: threading.RLock = threading.RLock()
-# Seconds for which nobody holds it who does not wait for somebody else.
-MOMENT = 1.0
+__all__ = ["FastPath", "SharedTokenState", "shared_state_for"]
 
-_cells: WeakKeyDictionary[Store, dict[Grant, SharedTokenState]] = WeakKeyDictionary()
-# Of stores that are equal if they reach the same, and so may be made anew for each call: what is
-# known outlives them.
-_lasting: dict[Store, dict[Grant, SharedTokenState]] = {}
-MOST_LASTING = 100
 
-if hasattr(os, "register_at_fork"):
-    # So that a child starts with the lock free and nothing half done.
-    os.register_at_fork(
-        before=guard.acquire, after_in_parent=guard.release, after_in_child=guard.release
-    )
+class FastPath(NamedTuple):
+    """All that a call with a usable token looks at, in one read."""
+
+    renew_at: float
+    authorization: str
+    unconfirmed: bool  # it matters whether the API accepts the token
 
 
 class SharedTokenState:
     """What this process knows of one client's token.
 
     Attributes:
-        live: all that a call with a live token looks at, in one read: until when it may use which
-            Authorization header, and whether acceptance is worth telling.
-        state: all the rest; `live` is part of it.
-        flight: the latest renewal, perhaps still under way.
-        health: whether the store worked when it was last used.
-        refused: the origins that a warning has named.
+        fast_path: the part of `state` that a call with a usable token needs.
+        recorded: `state` without an outcome that has just been decided. A renewal's thread reads
+            this one, without any lock: see renewal.py.
+        renewal: the one in progress; its thread may be at work yet when the outcome is decided.
+            Guarded by `state_lock`.
+        store_health: whether the store worked when it was last used.
+        warned_origins: the origins that a warning has named.
     """
 
-    __slots__ = ("flight", "health", "live", "refused", "state")
+    __slots__ = (
+        "__weakref__",
+        "fast_path",
+        "recorded",
+        "renewal",
+        "store_health",
+        "warned_origins",
+    )
 
     def __init__(self, grant: Grant) -> None:
-        self.flight: Renewal | None = None
-        self.health: StoreHealth = StoreHealth(grant)
-        self.refused: set[Origin] = set()
-        self.become(State())
+        self.renewal: Renewal | None = None
+        self.store_health: StoreHealth = StoreHealth(grant)
+        self.warned_origins: set[Origin] = set()
+        self.state = State()
 
-    def become(self, state: State) -> None:
-        """Take on another state; called with `guard` held."""
-        self.state: State = state
-        self.live: tuple[float, str, bool] = (
-            state.renew_at,
-            state.authorization,
-            state.unconfirmed > 0,
+    @property
+    def state(self) -> State:
+        """All that is known, the outcome of a renewal included that has just been decided."""
+        with runtime.state_lock:
+            renewal = self.renewal
+            if renewal is not None and renewal.outcome is not None and not renewal.recorded:
+                renewal.recorded = True
+                self.state = self._state_after(renewal)
+            return self.recorded
+
+    @state.setter
+    def state(self, state: State) -> None:
+        self.recorded = state
+        self.fast_path: FastPath = FastPath(
+            state.renew_at, state.authorization, state.unconfirmed > 0
         )
 
-    def settle(
-        self, flight: Renewal, outcome: Token | MediaHoundAuthError, after: Callable[[State], State]
-    ) -> bool:
-        """Take on what comes `after` this outcome; True for whoever has to land `flight` with it.
+    def record_late(self, renewal: Renewal, token: Token) -> None:
+        """Use `token`, which came when `renewal` had failed already, unless that was replaced."""
+        with runtime.state_lock:
+            if self.renewal is renewal:
+                self.state = self._state_with(renewal, token)
 
-        A failure that comes too late changes nothing, nor does what comes of a flight that another
-        one has replaced.
-        """
-        at_once = guard.acquire(timeout=MOMENT)
-        first = flight.settle()
-        if first and not at_once:
-            flight.land(outcome)  # its holder waits for this very flight, in a signal handler
-        if not at_once:
-            guard.acquire()
-        try:
-            if self.flight is flight and (first or isinstance(outcome, Token)):
-                self.become(after(self.state))
-        finally:
-            guard.release()
-        return first
+    def end(self, renewal: Renewal) -> None:
+        """The thread of `renewal` is at its end: let go of what that holds, a session perhaps."""
+        with runtime.state_lock:
+            _ = self.state  # with the outcome
+            if self.renewal is renewal:
+                self.renewal = None
+
+    def use_if_better(self, token: Token, margin: float) -> None:
+        """Use `token`, which was kept elsewhere, if it is better than the one at hand."""
+        with runtime.state_lock:
+            now, state = runtime.now(), self.state
+            if state.is_improved_by(token, None, now):
+                self.state = state.on_token(token, now, margin=margin, jitter=runtime.jitter())
+
+    def forget(self) -> None:
+        """Forget the token and all failures; a renewal in progress will not bring them back."""
+        with runtime.state_lock:
+            self.renewal = None
+            self.state = State()
+
+    def _state_after(self, renewal: Renewal) -> State:
+        outcome, state = renewal.outcome, self.recorded
+        if isinstance(outcome, Token):
+            return self._state_with(renewal, outcome)
+        if renewal.same_secret:
+            return state.on_same_secret(renewal.decided_at, jitter=runtime.jitter())
+        assert outcome is not None
+        return state.on_failure(
+            outcome,
+            renewal.decided_at,
+            jitter=runtime.jitter(),
+            waited_for=renewal.waited_for,
+            rejected_secret=renewal.rejected_secret,
+        )
+
+    def _state_with(self, renewal: Renewal, token: Token) -> State:
+        return self.recorded.on_token(
+            token,
+            renewal.decided_at,
+            margin=renewal.margin,
+            jitter=runtime.jitter(),
+            after_401=renewal.rejected is not None and renewal.attempts > 0,
+        )
+
+
+# By store and grant, for as long as an auth object has it. The latest are kept besides, since auth
+# objects may be made anew for each call: a client that is gone is forgotten after MOST_KEPT others.
+_states: weakref.WeakValueDictionary[tuple[object, Grant], SharedTokenState]
+_states = weakref.WeakValueDictionary()
+_latest: dict[SharedTokenState, None] = {}
+MOST_KEPT = 100
 
 
 def shared_state_for(store: Store, grant: Grant) -> SharedTokenState:
-    """The cell that all share who have an equal grant and keep its token in the same store."""
-    # Callables are often made anew for each auth object; filed here, they would pile up.
-    if callable(grant.client_secret):
-        return SharedTokenState(grant)
-    with guard:
+    """The state shared by all who have an equal grant and keep its token in the same store."""
+    # Equal stores reach the same tokens. One that only equals itself must not be kept alive here.
+    has_equals = type(store).__eq__ is not object.__eq__
+    with runtime.state_lock:
         try:
-            if type(store).__eq__ is object.__eq__:
-                cells = _cells.setdefault(store, {})
-            else:
-                cells = _lasting.setdefault(store, {})
-                if len(_lasting) > MOST_LASTING:
-                    del _lasting[next(iter(_lasting))]
-            return cells.setdefault(grant, SharedTokenState(grant))
-        except TypeError:  # a store of the user's own that has no hash or no weak references
+            key = (store if has_equals else weakref.ref(store), grant)
+            shared = _states.get(key) or _states.setdefault(key, SharedTokenState(grant))
+        except (
+            TypeError
+        ):  # a store or a callable of the user's that cannot be hashed or referred to
             return SharedTokenState(grant)
+        _latest.pop(shared, None)
+        _latest[shared] = None
+        if len(_latest) > MOST_KEPT:
+            del _latest[next(iter(_latest))]
+        return shared

@@ -7,7 +7,6 @@ import os
 import re
 import secrets
 import stat
-import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -21,6 +20,7 @@ except ModuleNotFoundError as _error:
     raise missing_extra(_error, "FileStore", "file", "filelock", "platformdirs") from None
 
 from mediahound_auth import _events as events
+from mediahound_auth._core import runtime
 from mediahound_auth.errors import ConfigurationError
 from mediahound_auth.stores.memory import MemoryStore
 from mediahound_auth.stores.records import EncryptionKey, Records
@@ -115,7 +115,7 @@ class FileStore:
             if (
                 known is None
                 or known.requested_at <= token.requested_at
-                or known.expires_at <= time.time()
+                or known.expires_at <= runtime.now()
             ):
                 self._replace(file, record)
 
@@ -187,7 +187,7 @@ class FileStore:
 
     def _remove_stale_files(self) -> None:
         """Remove what writers that were killed have left behind."""
-        long_ago = time.time() - STALE
+        long_ago = runtime.now() - STALE
         for temporary in self.path.glob("*.tmp"):
             with suppress(OSError):
                 if _OUR_FILES.fullmatch(temporary.name) and temporary.lstat().st_mtime < long_ago:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
+from mediahound_auth._core import runtime
 from mediahound_auth.token import Token
+
+if TYPE_CHECKING:
+    import threading
 
 __all__ = ["MemoryStore"]
 
@@ -22,7 +25,7 @@ class MemoryStore:
     def __init__(self) -> None:
         self._tokens: dict[str, Token] = {}
         self._locks: dict[str, threading.Lock] = {}
-        self._pid = os.getpid()
+        self._pid = runtime.process_id()
 
     def __reduce__(self) -> tuple[type[MemoryStore], tuple[()]]:
         return MemoryStore, ()
@@ -58,7 +61,7 @@ class MemoryStore:
             lock.release()
 
     def _lock_named(self, name: str) -> threading.Lock:
-        if self._pid != os.getpid():
-            # In a forked child, whoever held a lock has stayed behind in the parent.
-            self._locks, self._pid = {}, os.getpid()
-        return self._locks.setdefault(name, threading.Lock())
+        if self._pid != runtime.process_id():
+            # In a forked child, the thread that held a lock has stayed behind in the parent.
+            self._locks, self._pid = {}, runtime.process_id()
+        return self._locks.setdefault(name, runtime.new_lock())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ except ModuleNotFoundError as _error:
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from mediahound_auth._core import runtime
 from mediahound_auth.errors import ConfigurationError
 from mediahound_auth.stores.records import EncryptionKey, Records
 from mediahound_auth.token import Token
@@ -107,7 +107,7 @@ class RedisStore:
             redis.RedisError: Redis cannot be told.
         """
         record = self._records.pack(token)
-        life = max(1000, int((token.expires_at - time.time()) * 1000))
+        life = max(1000, int((token.expires_at - runtime.now()) * 1000))
         self._client.eval(
             _SAVE, 1, self._prefix + key, f"{token.requested_at:.6f}", record, str(life)
         )

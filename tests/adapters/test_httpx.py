@@ -225,7 +225,7 @@ def test_after_forget_the_next_call_asks_for_another_token(
 ) -> None:
     store = mh.MemoryStore()
     auth = MediaHoundAuth(**server.credentials, store=store)
-    key = Grant(server.client_id, server.client_secret, server.token_url).key(server.client_secret)
+    key = Grant(server.client_id, server.client_secret, server.token_url).key()
     token = auth.token()
     assert store.load(key) == token
     auth.forget()

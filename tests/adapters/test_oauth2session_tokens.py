@@ -11,6 +11,7 @@ import pytest
 from test_oauth2session import search
 
 from mediahound_auth import ConfigurationError
+from mediahound_auth._adapters.bearer_auth import source_of
 from mediahound_auth.oauth2session import MediaHoundSession
 from mediahound_auth.requests import MediaHoundAuth
 from mediahound_auth.testing import MediaHoundServer
@@ -158,7 +159,7 @@ def test_the_access_token_can_be_set_and_deleted_and_the_token_emptied(
     assert search(session, server) == 200
     session.token = {}
     assert session.token == {}
-    assert MediaHoundAuth(**server.credentials)._cell.state.token is None
+    assert source_of(MediaHoundAuth(**server.credentials)).shared.state.token is None
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
-from types import SimpleNamespace
 from typing import Any
 
 import anyio
@@ -16,6 +15,8 @@ import httpx
 import pytest
 import requests
 
+from mediahound_auth._adapters.bearer_auth import source_of
+from mediahound_auth._core import runtime
 from mediahound_auth.httpx import MediaHoundAuth as HttpxAuth
 from mediahound_auth.requests import MediaHoundAuth as RequestsAuth
 from mediahound_auth.testing import MediaHoundServer
@@ -40,15 +41,9 @@ class Clock:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """What time.time() is for the package: it stands still until a test advances it."""
+    """The clock of the package: it stands still until a test advances it."""
     clock = Clock()
-    module_time = SimpleNamespace(**{**vars(time), "time": clock})
-    for name, module in list(sys.modules.items()):
-        if name.startswith("mediahound_auth.") and "testing" not in name:
-            if vars(module).get("time") is time:
-                monkeypatch.setattr(module, "time", module_time)
-            elif vars(module).get("time") is time.time:
-                monkeypatch.setattr(module, "time", clock)
+    monkeypatch.setattr(runtime, "now", clock)
     return clock
 
 
@@ -261,9 +256,7 @@ def test_after_a_background_thread_has_died_a_caller_renews_by_itself_at_expiry(
     deadly.set()
     clock.advance(AGEING)
     assert call(server, auth) == 200
-    flight = auth._cell.flight
-    assert flight is not None
-    eventually(lambda: flight.landed)
+    eventually(lambda: source_of(auth).shared.state.failures == 1)
     clock.advance(LIFETIME - AGEING)
     assert call(server, auth) == 200
     assert len(server.token_requests) == 2

@@ -26,7 +26,7 @@ JSON = {"Content-Type": "application/json"}
 
 def read(response: TokenResponse) -> Token:
     grant = Grant("MyClientId", "s3cr3t", "https://api.example/token", "asked_for")
-    return grant.token(response, sent_at=NOW, secret="s3cr3t")
+    return grant.token(response, sent_at=NOW)
 
 
 def answer(status: int = 200, **fields: object) -> TokenResponse:

@@ -30,8 +30,9 @@ from mediahound_auth import (
     TokenEndpointUnavailable,
     TokenRequestError,
 )
+from mediahound_auth._adapters.bearer_auth import source_of
 from mediahound_auth._adapters.token_transport import read_bounded
-from mediahound_auth._core import source
+from mediahound_auth._core import renewal
 from mediahound_auth.httpx import MediaHoundAuth as HttpxAuth
 from mediahound_auth.requests import MediaHoundAuth, _Hook
 from mediahound_auth.stores import FileStore, file
@@ -225,7 +226,7 @@ def test_whatever_else_breaks_nobody_is_left_waiting(
     def ask(*_: object) -> Token:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(source, "ask", ask)
+    monkeypatch.setattr(renewal, "request_token", ask)
     with pytest.raises(TokenRequestError, match="ZeroDivisionError"):
         MediaHoundAuth(**server.credentials).token()
 
@@ -242,10 +243,10 @@ def test_a_callable_that_is_too_slow_for_its_caller_serves_the_next_one(
     auth = MediaHoundAuth(server.client_id, secret, token_url=server.token_url, timeout=0.3)
     with pytest.raises(TokenEndpointUnavailable, match=r"within 0\.3 s"):
         auth.token()
-    patient = auth._source.settings._replace(timeout=20.0)
-    auth._source.settings = patient  # on a busy machine, it may take longer than the caller had
+    patient = source_of(auth).settings._replace(timeout=20.0)
+    source_of(auth).settings = patient  # on a busy machine, it may take longer than the caller had
     slow.set()
-    eventually(lambda: auth._cell.state.token is not None)
+    eventually(lambda: source_of(auth).shared.state.token is not None)
     assert auth.token().access_token
 
 
@@ -269,7 +270,7 @@ def test_what_was_under_way_when_a_token_was_forgotten_serves_only_who_waited(
         auth.forget()
         slow.set()
         assert waiting.result(20).access_token
-    assert auth._cell.state.token is None
+    assert source_of(auth).shared.state.token is None
 
 
 # The stand-in

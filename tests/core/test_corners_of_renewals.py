@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import runpy
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -12,13 +13,14 @@ from pathlib import Path
 import pytest
 
 from mediahound_auth import Token, TokenEndpointUnavailable
+from mediahound_auth._adapters.bearer_auth import source_of
+from mediahound_auth._core import runtime
 from mediahound_auth._core import shared_state as cell
 from mediahound_auth._core.endpoint import timeout_error
 from mediahound_auth._core.grant import Grant
-from mediahound_auth._core.renewal import Renewal
 from mediahound_auth.httpx import MediaHoundAuth as HttpxAuth
 from mediahound_auth.requests import MediaHoundAuth
-from mediahound_auth.stores import FileStore, MemoryStore
+from mediahound_auth.stores import FileStore
 from mediahound_auth.testing import MediaHoundServer
 
 
@@ -55,30 +57,28 @@ def test_a_store_without_a_hash_is_used_as_any_other(server: MediaHoundServer) -
     assert len(server.token_requests) == 1
 
 
-def test_where_there_is_no_fork_cells_are_shared_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_there_is_no_fork_the_lock_is_one_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(os, "register_at_fork", raising=False)
-    elsewhere = runpy.run_path(str(cell.__file__))
-    store, grant = MemoryStore(), Grant("MyClientId", "s3cret", "https://api.example.com/token")
-    assert elsewhere["shared_state_for"](store, grant) is elsewhere["shared_state_for"](
-        store, grant
-    )
+    elsewhere = runpy.run_path(str(runtime.__file__))
+    with elsewhere["state_lock"]:
+        assert elsewhere["jitter"]() < 1
 
 
 def test_what_is_known_outlives_stores_that_are_made_anew_but_not_all_that_ever_were(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(cell, "_lasting", {})
-    monkeypatch.setattr(cell, "MOST_LASTING", 2)
+    monkeypatch.setattr(cell, "_latest", {})
+    monkeypatch.setattr(cell, "MOST_KEPT", 2)
     grant = Grant("MyClientId", "s3cret", "https://api.example.com/token")
 
     def known(folder: str) -> cell.SharedTokenState:
         return cell.shared_state_for(FileStore(tmp_path / folder), grant)
 
-    first, second = known("1"), known("2")
-    assert (known("1"), known("2")) == (first, second)
+    first, second = weakref.ref(known("1")), weakref.ref(known("2"))
+    assert (known("1"), known("2")) == (first(), second())
     third = known("3")
-    assert (known("2"), known("3")) == (second, third)
-    assert known("1") is not first
+    assert (known("2"), known("3")) == (second(), third)
+    assert first() is None
 
 
 def test_a_token_that_arrives_after_forget_is_for_those_who_waited_and_nobody_else(
@@ -93,7 +93,7 @@ def test_a_token_that_arrives_after_forget_is_for_those_who_waited_and_nobody_el
             auth.forget()
         assert waiting.result(20).access_token
     assert store.tokens == {}
-    assert auth._cell.state.token is None
+    assert source_of(auth).shared.state.token is None
     auth.token()
     assert len(server.token_requests) == 2
 
@@ -102,23 +102,21 @@ def test_a_token_that_arrives_after_forget_is_for_those_who_waited_and_nobody_el
 def test_a_renewal_that_gets_to_work_too_late_asks_nobody(
     kind: type[MediaHoundAuth | HttpxAuth], server: MediaHoundServer
 ) -> None:
-    source = kind(**server.credentials)._source
+    source = source_of(kind(**server.credentials))
     flight = source._join(waited_for=True)
-    flight._deadline = flight._started
-    flight.run()
-    outcome = flight.outcome()
-    assert isinstance(outcome, TokenEndpointUnavailable)
-    assert str(outcome) == f"no answer from {source.settings.grant.host} within 0 s"
+    flight.deadline = flight.started
+    flight._run()
+    assert isinstance(flight.outcome, TokenEndpointUnavailable)
+    assert str(flight.outcome) == f"no answer from {source.settings.grant.host} within 0 s"
     assert server.token_requests == []
 
 
 def test_who_runs_out_of_time_is_told_what_went_wrong_last() -> None:
     grant = Grant("MyClientId", "s3cret", "https://api.example.com/token")
-    flight = Renewal(lambda _: None, 4.0)
-    assert str(timeout_error(grant, flight, 4.0)) == "no answer from api.example.com within 4 s"
+    assert str(timeout_error(grant, 4.0, None)) == "no answer from api.example.com within 4 s"
     cause = ConnectionRefusedError("refused")
-    flight.trouble = TokenEndpointUnavailable("api.example.com answered 503")
-    flight.trouble.__cause__ = cause
-    error = timeout_error(grant, flight, 4.0)
+    last_error = TokenEndpointUnavailable("api.example.com answered 503")
+    last_error.__cause__ = cause
+    error = timeout_error(grant, 4.0, last_error)
     assert str(error) == "no token within 4 s: api.example.com answered 503"
     assert error.__cause__ is cause

@@ -51,7 +51,7 @@ TRACES = [CORE, basic("MyClientId", SECRET)[:20], KNOWN]
 def read(response: TokenResponse, form: ClientAuth = "mediahound") -> Token | TokenRequestError:
     grant = Grant("MyClientId", SECRET, "https://api.example/token", client_auth=form)
     try:
-        return grant.token(response, sent_at=NOW, secret=SECRET, known=[KNOWN])
+        return grant.token(response, sent_at=NOW, known=[KNOWN])
     except TokenRequestError as error:
         return error
 

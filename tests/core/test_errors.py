@@ -22,7 +22,7 @@ from mediahound_auth import (
     TokenEndpointUnavailable,
     TokenRequestError,
 )
-from mediahound_auth.errors import ErrorTypes, again
+from mediahound_auth.errors import ErrorTypes, copy_error
 
 TREE: dict[type[Exception], tuple[type[Exception], ...]] = {
     MediaHoundAuthError: (Exception,),
@@ -129,7 +129,7 @@ def test_a_shared_failure_says_the_same_to_each_who_gets_it(kind: type[TokenRequ
         raise a_failure(kind) from cause
     except TokenRequestError as caught:
         failure = caught
-    mine, theirs = again(failure, {}), again(failure, {})
+    mine, theirs = copy_error(failure), copy_error(failure)
     assert len({id(mine), id(theirs), id(failure)}) == 3
     for one in (mine, theirs):
         assert type(one) is kind
@@ -141,14 +141,14 @@ def test_a_shared_failure_says_the_same_to_each_who_gets_it(kind: type[TokenRequ
 def test_a_shared_failure_is_what_each_adapters_users_catch() -> None:
     failure = a_failure(InvalidClientError)
     kinds: ErrorTypes = {InvalidClientError: mediahound_auth.requests.InvalidClientError}
-    translated = again(failure, kinds)
+    translated = copy_error(failure, kinds)
     assert type(translated) is mediahound_auth.requests.InvalidClientError
     assert facts(translated) == facts(failure)
 
 
 def test_one_who_changes_a_shared_failure_changes_nobody_elses() -> None:
     failure = a_failure(TokenEndpointUnavailable)
-    mine, theirs = again(failure, {}), again(failure, {})
+    mine, theirs = copy_error(failure), copy_error(failure)
     assert isinstance(mine, TokenRequestError)
     mine.retry_after = 1.0
     assert facts(theirs) == facts(failure) == facts(a_failure(TokenEndpointUnavailable))
@@ -158,6 +158,6 @@ def test_whether_trying_again_can_help_is_passed_on() -> None:
     failure = TokenEndpointUnavailable("an untrusted certificate")
     assert failure.retryable
     failure.retryable = False
-    shared = again(failure, {})
+    shared = copy_error(failure)
     assert isinstance(shared, TokenEndpointUnavailable)
     assert not shared.retryable

@@ -24,7 +24,7 @@ def a_grant(client_id: str = "MyClientId", **options: Any) -> Grant:
 
 
 def test_the_request_is_the_documented_one_byte_for_byte() -> None:
-    request = a_grant().request("MyClientSecret")
+    request = a_grant(client_secret="MyClientSecret").request()
     assert request.url == URL
     assert dict(request.headers) == {
         "Authorization": "Basic TXlDbGllbnRJZDpNeUNsaWVudFNlY3JldA==",
@@ -37,7 +37,7 @@ def test_the_request_is_the_documented_one_byte_for_byte() -> None:
 
 
 def test_a_scope_is_asked_for_if_one_is_given() -> None:
-    request = a_grant(scope="public_profile").request("MyClientSecret")
+    request = a_grant(scope="public_profile", client_secret="MyClientSecret").request()
     assert sorted(request.body.split(b"&")) == [
         b"client_id=MyClientId",
         b"client_secret=MyClientSecret",
@@ -47,17 +47,19 @@ def test_a_scope_is_asked_for_if_one_is_given() -> None:
 
 
 def test_several_scopes_are_one_field() -> None:
-    assert form(a_grant(scope="a b").request("s3cr3t"))["scope"] == "a b"
+    assert form(a_grant(scope="a b").request())["scope"] == "a b"
 
 
 def test_client_secret_basic_puts_nothing_of_the_client_into_the_body() -> None:
-    request = a_grant(client_auth="client_secret_basic", scope="a").request("MyClientSecret")
+    request = a_grant(
+        client_auth="client_secret_basic", scope="a", client_secret="MyClientSecret"
+    ).request()
     assert request.headers["Authorization"] == "Basic TXlDbGllbnRJZDpNeUNsaWVudFNlY3JldA=="
     assert form(request) == {"grant_type": "client_credentials", "scope": "a"}
 
 
 def test_client_secret_post_has_no_authorization_header() -> None:
-    request = a_grant(client_auth="client_secret_post").request("MyClientSecret")
+    request = a_grant(client_auth="client_secret_post", client_secret="MyClientSecret").request()
     assert set(request.headers) == {"Accept", "Content-Type"}
     assert form(request) == {
         "grant_type": "client_credentials",
@@ -88,7 +90,7 @@ ODD = [
 def test_whatever_id_and_secret_hold_the_server_reads_them_as_they_are(
     form_of_auth: ClientAuth, odd: str
 ) -> None:
-    request = a_grant(odd, client_auth=form_of_auth).request(f"{odd}!")
+    request = a_grant(odd, client_auth=form_of_auth, client_secret=f"{odd}!").request()
     assert_server_reads(request, form_of_auth, odd, f"{odd}!")
 
 
@@ -98,7 +100,7 @@ def test_whatever_id_and_secret_hold_the_server_reads_them_as_they_are(
 def test_any_id_and_any_secret_arrive(
     form_of_auth: ClientAuth, client_id: str, secret: str
 ) -> None:
-    request = a_grant(client_id, client_auth=form_of_auth).request(secret)
+    request = a_grant(client_id, client_auth=form_of_auth, client_secret=secret).request()
     assert_server_reads(request, form_of_auth, client_id, secret)
 
 
@@ -143,32 +145,32 @@ PARTS = [
 
 
 def test_equal_grants_have_equal_keys() -> None:
-    assert a_grant(scope="a").key("s3cr3t") == a_grant(scope="a").key("s3cr3t")
+    assert a_grant(scope="a").key() == a_grant(scope="a").key()
 
 
 @pytest.mark.parametrize("part", PARTS)
 def test_the_key_differs_with_each_part(part: dict[str, str]) -> None:
-    assert a_grant(**part).key("s3cr3t") != a_grant().key("s3cr3t")
+    assert a_grant(**part).key() != a_grant().key()
 
 
 def test_a_wrong_secret_never_finds_a_token() -> None:
-    assert a_grant().key("s3cr3t") != a_grant().key("S3cr3t")
+    assert a_grant().key() != a_grant(client_secret="S3cr3t").key()
 
 
 def test_the_key_is_the_same_whichever_way_the_secret_came() -> None:
-    assert a_grant(client_secret=lambda: "s3cr3t").key("s3cr3t") == a_grant().key("s3cr3t")
+    assert a_grant(client_secret=lambda: "s3cr3t").resolved().key() == a_grant().key()
 
 
 def test_what_moves_from_one_part_to_the_next_changes_the_key() -> None:
-    assert a_grant("ba", token_url=URL).key("x") != a_grant("a", token_url=f"{URL}b").key("x")
-    assert a_grant("ab", scope="").key("x") != a_grant("a", scope="b").key("x")
-    assert a_grant("a b", scope="").key("x") != a_grant("a", scope="b").key("x")
-    assert a_grant('a", "b', scope="").key("x") != a_grant("a", scope="b").key("x")
+    assert a_grant("ba", token_url=URL).key() != a_grant("a", token_url=f"{URL}b").key()
+    assert a_grant("ab", scope="").key() != a_grant("a", scope="b").key()
+    assert a_grant("a b", scope="").key() != a_grant("a", scope="b").key()
+    assert a_grant('a", "b', scope="").key() != a_grant("a", scope="b").key()
 
 
 @pytest.mark.parametrize("odd", ODD)
 def test_the_key_is_opaque_and_fit_for_a_file_name(odd: str) -> None:
-    key = a_grant(f"id {odd}").key(f"secret {odd}")
+    key = a_grant(f"id {odd}", client_secret=f"secret {odd}").key()
     assert len(key) == 64
     assert set(key) <= set("0123456789abcdef")
 
@@ -179,7 +181,7 @@ def test_the_key_is_opaque_and_fit_for_a_file_name(odd: str) -> None:
 @pytest.mark.parametrize("bad", ["", None, 42, b"s3cr3t", "s3cr3t\ud800"], ids=ascii)
 def test_a_callable_that_returns_no_secret_is_a_configuration_error(bad: Any) -> None:
     with pytest.raises(ConfigurationError, match="client_secret") as caught:
-        a_grant(client_secret=lambda: bad).secret()
+        a_grant(client_secret=lambda: bad).resolved()
     assert "s3cr3t" not in str(caught.value)
     assert caught.value.__cause__ is None
 
@@ -189,7 +191,7 @@ def test_a_callable_that_fails_is_a_configuration_error_with_its_cause() -> None
         raise OSError("the vault at s3cr3t.example is closed")
 
     with pytest.raises(ConfigurationError, match=r"client_secret.*OSError") as caught:
-        a_grant(client_secret=broken).secret()
+        a_grant(client_secret=broken).resolved()
     assert isinstance(caught.value.__cause__, OSError)
     assert "s3cr3t" not in str(caught.value)
 
@@ -197,8 +199,9 @@ def test_a_callable_that_fails_is_a_configuration_error_with_its_cause() -> None
 def test_a_callable_is_asked_each_time() -> None:
     secrets = iter(["first", "second"])
     grant = a_grant(client_secret=lambda: next(secrets))
-    assert [grant.secret(), grant.secret()] == ["first", "second"]
-    assert a_grant().secret() == "s3cr3t"
+    secrets_of_grants = [grant.resolved().client_secret, grant.resolved().client_secret]
+    assert secrets_of_grants == ["first", "second"]
+    assert a_grant().resolved().client_secret == "s3cr3t"
 
 
 # What is shown
@@ -208,8 +211,8 @@ def test_a_callable_is_asked_each_time() -> None:
     "make",
     [
         lambda: a_grant(),
-        lambda: a_grant().request("s3cr3t"),
-        lambda: a_grant(client_auth="client_secret_basic").request("s3cr3t"),
+        lambda: a_grant().request(),
+        lambda: a_grant(client_auth="client_secret_basic").request(),
         lambda: TokenResponse(400, {"X-Echo": "s3cr3t"}, b"s3cr3t"),
     ],
     ids=["grant", "request", "basic request", "answer"],
@@ -225,7 +228,7 @@ def test_neither_grant_nor_request_nor_answer_shows_the_secret(
 
 
 def test_a_secret_is_itself_but_tools_that_print_frames_see_a_mask() -> None:
-    secret = a_grant().secret()
+    secret = a_grant(client_secret=lambda: "s3cr3t").resolved().client_secret
     assert isinstance(secret, Secret)
     assert f"{secret}" == "s3cr3t"
     assert repr({"secret": secret}) == "{'secret': '********'}"
@@ -239,4 +242,4 @@ def test_messages_call_the_endpoint_by_its_host() -> None:
 def test_a_grant_survives_its_way_to_another_process() -> None:
     twin = pickle.loads(pickle.dumps(a_grant(scope="a")))
     assert twin == a_grant(scope="a")
-    assert twin.key(twin.secret()) == a_grant(scope="a").key("s3cr3t")
+    assert twin.key() == a_grant(scope="a").key()

@@ -27,15 +27,15 @@ def obtained(
     now: float | None = None,
     margin: float = 300.0,
     jitter: float = 0.0,
-    doubtful: bool = False,
+    after_401: bool = False,
 ) -> State:
     """`token` has arrived, by default in no time at all."""
-    return (state or State()).obtained(
+    return (state or State()).on_token(
         token,
         token.requested_at if now is None else now,
         margin=margin,
         jitter=jitter,
-        doubtful=doubtful,
+        after_401=after_401,
     )
 
 
@@ -47,7 +47,7 @@ def failed(
     jitter: float = 0.0,
     waited_for: bool = True,
 ) -> State:
-    return state.failed(error, now, jitter=jitter, waited_for=waited_for)
+    return state.on_failure(error, now, jitter=jitter, waited_for=waited_for)
 
 
 # Fresh and ageing
@@ -99,36 +99,36 @@ def test_a_token_is_used_in_the_header_that_carries_it() -> None:
 
 
 def test_while_one_renews_the_others_are_on_the_fast_path_again() -> None:
-    state = obtained(a_token()).renewing(850.0, 30.0)
+    state = obtained(a_token()).on_renewal_started(850.0, 30.0)
     assert state.next_action(850) is USE
     assert state.next_action(880 - A_WHILE) is USE
 
 
 def test_a_renewal_that_vanishes_is_started_anew() -> None:
-    assert obtained(a_token()).renewing(850.0, 30.0).next_action(880) is USE_AND_RENEW
+    assert obtained(a_token()).on_renewal_started(850.0, 30.0).next_action(880) is USE_AND_RENEW
 
 
 def test_a_renewal_does_not_keep_a_token_in_use_beyond_its_expiry() -> None:
-    state = obtained(a_token()).renewing(990.0, 30.0)
+    state = obtained(a_token()).on_renewal_started(990.0, 30.0)
     assert state.next_action(1000 - A_WHILE) is USE
     assert state.next_action(1000) is RENEW
 
 
 def test_with_the_smallest_budget_nobody_asks_within_a_second_either() -> None:
-    state = obtained(a_token()).renewing(850.0, 0.1)
+    state = obtained(a_token()).on_renewal_started(850.0, 0.1)
     assert state.next_action(851 - A_WHILE) is USE
     assert state.next_action(851) is USE_AND_RENEW
 
 
 @pytest.mark.parametrize("state", [State(), obtained(a_token())], ids=["absent", "expired"])
 def test_who_renews_without_a_usable_token_changes_nothing(state: State) -> None:
-    assert state.renewing(2000.0, 30.0) == state
+    assert state.on_renewal_started(2000.0, 30.0) == state
 
 
 def test_background_renewals_that_fail_back_off_and_the_token_stays_in_use() -> None:
     state, now = obtained(a_token(life=10_000), margin=1000), 9000.0
     for wait in (1, 2, 4, 8, 16, 32, 60, 60):
-        state = failed(state.renewing(now, 30), now, waited_for=False)
+        state = failed(state.on_renewal_started(now, 30), now, waited_for=False)
         assert state.next_action(now + wait - A_WHILE) is USE
         now += wait
         assert state.next_action(now) is USE_AND_RENEW
@@ -229,7 +229,7 @@ def test_a_token_that_is_dead_on_arrival_does_not_displace_a_live_one() -> None:
 
 def test_a_token_that_is_dead_on_arrival_is_better_than_a_rejected_one() -> None:
     one = obtained(a_token())
-    state = obtained(a_token("two", at=850, life=1), one, now=855, doubtful=True)
+    state = obtained(a_token("two", at=850, life=1), one, now=855, after_401=True)
     assert state.action_after_401("one", 855) is RENEW
 
 

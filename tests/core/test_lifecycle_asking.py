@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from mediahound_auth import (
-    ConfigurationError,
     InvalidClientError,
     InvalidTokenResponse,
     TokenEndpointUnavailable,
@@ -28,37 +27,38 @@ def unavailable(
         InvalidClientError("wrong secret"),
         InvalidTokenResponse("HTML"),
         TokenRequestError("invalid_scope", retry_after=1.0),
-        ConfigurationError("no secret"),
-        OSError("a bug"),
         pytest.param(unavailable(retryable=False), id="an untrusted certificate"),
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_what_trying_again_cannot_help_is_final(error: Exception) -> None:
-    assert retry_delay(error, back_off=0.1, remaining=30.0) is False
+def test_what_trying_again_cannot_help_is_final(error: TokenRequestError) -> None:
+    assert retry_delay(error, attempts=1, remaining=30.0, jitter=0.0) is None
 
 
 @pytest.mark.parametrize(
-    ("retry_after", "back_off", "remaining", "wait"),
+    ("retry_after", "attempts", "remaining", "jitter", "delay"),
     [
-        pytest.param(None, 0.1, 30.0, True, id="after the back-off"),
-        pytest.param(None, 0.1, 0.31, True, id="the back-off and its jitter just fit"),
-        pytest.param(None, 0.1, 0.29, False, id="the back-off does not fit, with its jitter"),
-        pytest.param(None, 0.1, 0.0, False, id="no time left"),
-        pytest.param(5.0, 0.1, 30.0, 5.0, id="as the endpoint wants it"),
-        pytest.param(5.0, 0.1, 5.1, 5.0, id="what the endpoint wants just fits"),
-        pytest.param(5.0, 0.1, 5.0, False, id="what the endpoint wants leaves no time to ask"),
-        pytest.param(120.0, 0.1, 30.0, False, id="what the endpoint wants is beyond the budget"),
-        pytest.param(1.0, 5.0, 30.0, 5.2, id="the back-off is longer than the endpoint wants"),
-        pytest.param(0.0, 0.5, 30.0, 0.7, id="at once, says the endpoint"),
+        pytest.param(None, 1, 30.0, 0.0, 0.1, id="after the first back-off"),
+        pytest.param(None, 1, 30.0, 1.0, 0.3, id="with jitter"),
+        pytest.param(None, 4, 30.0, 0.0, 0.8, id="the back-off doubles"),
+        pytest.param(None, 7, 30.0, 0.5, 5.1, id="up to its maximum"),
+        pytest.param(None, 10_000, 30.0, 0.0, 5.0, id="however many there were"),
+        pytest.param(None, 1, 0.31, 0.0, 0.1, id="the back-off and its jitter just fit"),
+        pytest.param(None, 1, 0.29, 0.0, None, id="the back-off does not fit, with its jitter"),
+        pytest.param(None, 1, 0.0, 0.0, None, id="no time left"),
+        pytest.param(5.0, 1, 30.0, 1.0, 5.0, id="Retry-After"),
+        pytest.param(5.0, 1, 5.1, 0.0, 5.0, id="Retry-After just fits"),
+        pytest.param(5.0, 1, 5.0, 0.0, None, id="Retry-After leaves no time for a request"),
+        pytest.param(120.0, 1, 30.0, 0.0, None, id="Retry-After is beyond the time limit"),
+        pytest.param(1.0, 7, 30.0, 1.0, 5.2, id="the back-off is longer than Retry-After"),
+        pytest.param(0.0, 3, 30.0, 0.0, 0.4, id="Retry-After: 0"),
     ],
 )
-def test_a_transient_failure_is_tried_again_within_the_budget(
-    retry_after: float | None, back_off: float, remaining: float, wait: float | bool
+def test_a_transient_failure_is_retried_within_the_time_limit(
+    retry_after: float | None, attempts: int, remaining: float, jitter: float, delay: float | None
 ) -> None:
-    outcome = retry_delay(unavailable(retry_after), back_off, remaining)
-    assert type(outcome) is type(wait)
-    assert outcome == pytest.approx(wait)
+    outcome = retry_delay(unavailable(retry_after), attempts, remaining, jitter)
+    assert outcome == (None if delay is None else pytest.approx(delay))
 
 
 @pytest.mark.parametrize("remaining", [0.0, 1.0, 30.0])
@@ -78,14 +78,13 @@ def test_at_a_stores_lock_enough_time_is_left_to_ask_oneself(remaining: float) -
             InvalidClientError("no", retry_after=90.0), True, True, 1.0, id="asked of the old one"
         ),
         pytest.param(InvalidClientError("no"), False, True, 8.0, id="it is the only secret"),
-        pytest.param(InvalidClientError("no"), None, True, 8.0, id="as it is by default"),
-        pytest.param(unavailable(), True, True, 8.0, id="no secret helps"),
+        pytest.param(unavailable(), False, True, 8.0, id="no secret helps"),
     ],
 )
 def test_the_fourth_failure_in_a_row_is_shared_for_a_time(
-    error: TokenRequestError, rotating: bool | None, waited_for: bool, wait: float
+    error: TokenRequestError, rotating: bool, waited_for: bool, wait: float
 ) -> None:
-    state, more = State(), {} if rotating is None else {"rotating": rotating}
+    state, more = State(), {"rejected_secret": "its key"} if rotating else {}
     for _ in range(4):
-        state = state.failed(error, 100.0, jitter=0.0, waited_for=waited_for, **more)
+        state = state.on_failure(error, 100.0, jitter=0.0, waited_for=waited_for, **more)
     assert state.retry_at == 100.0 + wait

@@ -146,10 +146,12 @@ class Life(RuleBasedStateMachine):
     def somebody_calls(self, budget: float) -> None:
         step = self.state.next_action(self.now)
         if step is Action.RENEW:
-            assert self.state.renewing(self.now, budget) == self.state, "nothing to go on using"
+            assert self.state.on_renewal_started(self.now, budget) == self.state, (
+                "nothing to go on using"
+            )
             self.depart(budget)
         elif step is Action.USE_AND_RENEW:
-            self.state = self.state.renewing(self.now, budget)
+            self.state = self.state.on_renewal_started(self.now, budget)
             self.background_until = self.now + max(budget, 1.0)
             self.depart(budget, wait=False)
 
@@ -211,8 +213,8 @@ class Life(RuleBasedStateMachine):
     def arrives(self, token: Token, jitter: float, *, asked: bool = True) -> None:
         assert self.flight
         doubtful = asked and self.flight.rejected is not None
-        self.state = self.state.obtained(
-            token, self.now, margin=300.0, jitter=jitter, doubtful=doubtful
+        self.state = self.state.on_token(
+            token, self.now, margin=300.0, jitter=jitter, after_401=doubtful
         )
         self.flight = None
         if doubtful:
@@ -234,7 +236,7 @@ class Life(RuleBasedStateMachine):
     def the_endpoint_fails(self, retry_after: float | None, jitter: float) -> None:
         assert self.flight
         down, waited_for = TokenEndpointUnavailable(retry_after=retry_after), self.flight.waited_for
-        self.state = self.state.failed(down, self.now, jitter=jitter, waited_for=waited_for)
+        self.state = self.state.on_failure(down, self.now, jitter=jitter, waited_for=waited_for)
         self.flight, self.background_until = None, float("-inf")
         asked = min(retry_after or 0.0, 3600.0)
         in_a_row = self.failure.in_a_row + 1 if self.failure else 1

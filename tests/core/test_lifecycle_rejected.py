@@ -15,17 +15,17 @@ TWO_WEEKS = 14 * 24 * 3600.0
 
 
 def obtained(
-    name: str, state: State | None = None, *, now: float = 0.0, doubtful: bool = False
+    name: str, state: State | None = None, *, now: float = 0.0, after_401: bool = False
 ) -> State:
     """A token good for two weeks has arrived; `doubtful` if it was asked for after a rejection."""
-    return (state or State()).obtained(
-        Token(name, now + TWO_WEEKS, now), now, margin=300.0, jitter=0.0, doubtful=doubtful
+    return (state or State()).on_token(
+        Token(name, now + TWO_WEEKS, now), now, margin=300.0, jitter=0.0, after_401=after_401
     )
 
 
 def failed(state: State, now: float, error: MediaHoundAuthError | None = None) -> State:
     error = error or TokenEndpointUnavailable("the endpoint is down")
-    return state.failed(error, now, jitter=0.0, waited_for=True)
+    return state.on_failure(error, now, jitter=0.0, waited_for=True)
 
 
 def test_the_current_token_is_renewed_when_it_is_rejected() -> None:
@@ -62,7 +62,7 @@ def test_another_token_is_the_remedy_even_while_the_endpoint_is_failing() -> Non
 
 @pytest.mark.parametrize("brought", ["one", "another"])
 def test_after_a_renewal_in_doubt_the_next_rejection_is_the_callers(brought: str) -> None:
-    state = obtained(brought, obtained("one"), now=100.0, doubtful=True)
+    state = obtained(brought, obtained("one"), now=100.0, after_401=True)
     assert state.action_after_401(brought, 100.0) is GIVE_UP
     assert state.action_after_401(brought, 101.0 - A_WHILE) is GIVE_UP
     assert state.action_after_401(brought, 101.0) is RENEW
@@ -71,7 +71,7 @@ def test_after_a_renewal_in_doubt_the_next_rejection_is_the_callers(brought: str
 def test_each_renewal_in_doubt_doubles_the_time_to_the_next() -> None:
     state, now = obtained("0"), 100.0
     for number, patience in enumerate((1, 2, 4, 8, 16, 32, 60, 60), start=1):
-        state = obtained(f"{number}", state, now=now, doubtful=True)
+        state = obtained(f"{number}", state, now=now, after_401=True)
         assert state.action_after_401(f"{number}", now + patience - A_WHILE) is GIVE_UP
         now += patience
         assert state.action_after_401(f"{number}", now) is RENEW
@@ -80,7 +80,7 @@ def test_each_renewal_in_doubt_doubles_the_time_to_the_next() -> None:
 def test_or_the_number_of_calls_that_have_to_be_accepted_before_the_next() -> None:
     state = obtained("0")
     for number, patience in enumerate((1, 2, 4, 8, 16, 32, 60, 60), start=1):
-        state = obtained(f"{number}", state, now=100.0, doubtful=True)
+        state = obtained(f"{number}", state, now=100.0, after_401=True)
         for _ in range(patience):
             assert state.action_after_401(f"{number}", 100.0) is GIVE_UP
             state = state.on_accepted(f"{number}", retried=False)
@@ -90,17 +90,17 @@ def test_or_the_number_of_calls_that_have_to_be_accepted_before_the_next() -> No
 def test_a_replay_that_is_accepted_ends_the_doubt() -> None:
     state = obtained("one")
     for name in ("two", "three", "four"):
-        state = obtained(name, state, now=100.0, doubtful=True)
+        state = obtained(name, state, now=100.0, after_401=True)
     state = state.on_accepted("four", retried=True)
     assert state.unconfirmed == 0
     assert state.action_after_401("four", 100.0) is RENEW
-    state = obtained("five", state, now=100.0, doubtful=True)
+    state = obtained("five", state, now=100.0, after_401=True)
     assert state.action_after_401("five", 101.0) is RENEW
 
 
 @pytest.mark.parametrize("retried", [False, True])
 def test_what_is_accepted_with_an_earlier_token_says_nothing_of_this_one(retried: bool) -> None:
-    state = obtained("two", obtained("one"), now=100.0, doubtful=True)
+    state = obtained("two", obtained("one"), now=100.0, after_401=True)
     assert state.on_accepted("one", retried=retried) == state
 
 
@@ -110,14 +110,14 @@ def test_without_a_doubt_acceptance_is_nothing_new() -> None:
 
 
 def test_a_renewal_for_another_reason_neither_adds_to_the_doubt_nor_ends_it() -> None:
-    doubted = obtained("two", obtained("one"), now=100.0, doubtful=True)
+    doubted = obtained("two", obtained("one"), now=100.0, after_401=True)
     renewed = obtained("three", doubted, now=100.5)
     assert renewed.action_after_401("three", 101.0 - A_WHILE) is GIVE_UP
     assert renewed.action_after_401("three", 101.0) is RENEW
 
 
 def test_a_clock_that_is_set_back_ends_the_patience() -> None:
-    state = obtained("two", obtained("one"), now=100.0, doubtful=True)
+    state = obtained("two", obtained("one"), now=100.0, after_401=True)
     assert state.action_after_401("two", 99.0) is RENEW
 
 
@@ -135,18 +135,18 @@ class Endpoint:
         self._life = life
         self._dies_at = 0.0
 
-    def ask(self, now: float, *, doubtful: bool = False, waited_for: bool = True) -> None:
+    def ask(self, now: float, *, after_401: bool = False, waited_for: bool = True) -> None:
         self.requests += 1
         if self.refuses:
-            self.state = self.state.failed(self.refuses, now, jitter=0.0, waited_for=waited_for)
+            self.state = self.state.on_failure(self.refuses, now, jitter=0.0, waited_for=waited_for)
             return
         if now >= self._dies_at:
             self._dies_at = now + self._life
         name = f"{self._dies_at}" if self._reissues else f"{self.requests}"
         # In whole seconds, rounded down, as servers do; less than one lasts one.
         expires_in = max(1, int(self._dies_at - now))
-        self.state = self.state.obtained(
-            Token(name, now + expires_in, now), now, margin=300, jitter=0.0, doubtful=doubtful
+        self.state = self.state.on_token(
+            Token(name, now + expires_in, now), now, margin=300, jitter=0.0, after_401=after_401
         )
 
     def call(self, now: float, *, accepted: bool = True) -> bool:
@@ -161,7 +161,7 @@ class Endpoint:
             return True
         rejected = self.state.token.access_token if self.state.token else ""
         if rejected and self.state.action_after_401(rejected, now) is RENEW:
-            self.ask(now, doubtful=True)
+            self.ask(now, after_401=True)
         return False
 
 

@@ -86,6 +86,7 @@ def test_only_a_refusal_is_one_that_another_secret_may_mend() -> None:
     for error in (refused, down):
         state = State()
         for _ in range(4):
-            state = state.failed(error, 0.0, jitter=0.0, waited_for=True, rotating=True)
+            key = "the secret's" if isinstance(error, InvalidClientError) else ""
+            state = state.on_failure(error, 0.0, jitter=0.0, waited_for=True, rejected_secret=key)
         waits[type(error)] = state.retry_at
     assert waits == {InvalidClientError: 1.0, TokenEndpointUnavailable: 8.0}

@@ -38,8 +38,7 @@ DEFAULTS: dict[str, Any] = {
 
 def checked(**options: Any) -> Settings:
     """The settings that these options come to, all others being left out."""
-    given = {**DEFAULTS, **options}
-    return Settings.from_options(given.pop("client_id"), given.pop("client_secret"), **given)
+    return Settings.from_options(**{**DEFAULTS, **options})
 
 
 BAD_INPUT = [
@@ -232,8 +231,7 @@ def test_a_scope_given_as_a_set_is_the_same_in_every_process() -> None:
     program = (
         "from mediahound_auth._core.settings import Settings;"
         f"given = {{**{DEFAULTS!r}, 'scope': {{'a', 'b', 'c', 'd', 'e', 'f'}}}};"
-        "print(Settings.from_options(given.pop('client_id'), given.pop('client_secret'), **given)"
-        ".grant.key('MyClientSecret'))"
+        "print(Settings.from_options(**given).grant.key())"
     )
     keys = {
         subprocess.run(

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from mediahound_auth import TokenEndpointUnavailable
+from mediahound_auth._adapters.bearer_auth import source_of
 from mediahound_auth.httpx import MediaHoundAuth as HttpxAuth
 from mediahound_auth.requests import MediaHoundAuth as RequestsAuth
 from mediahound_auth.testing import MediaHoundServer
@@ -90,9 +91,9 @@ def test_a_log_that_is_interrupted_leaves_nobody_waiting(
     auth = RequestsAuth(**unanswered)
     with telling(client_id, interrupt), pytest.raises(KeyboardInterrupt):
         auth.token()
-    flight = auth._cell.flight
+    flight = source_of(auth).shared.renewal
     assert flight is not None
-    assert isinstance(flight.outcome(), TokenEndpointUnavailable)
+    assert isinstance(flight.outcome, TokenEndpointUnavailable)
 
 
 @BOTH
@@ -108,10 +109,12 @@ def test_who_comes_while_the_failure_of_a_renewal_in_the_background_is_logged_ma
     auth = kind(**server.credentials, timeout=20)
     token = auth.token()
     server.respond_to_token_requests(1, status=400, body={"error": "bad_day"})
-    auth._cell.become(auth._cell.state._replace(renew_at=0.0))
+    source_of(auth).shared.state = source_of(auth).shared.state._replace(renew_at=0.0)
     with telling(server.client_id, take_time):
         assert auth.token() == token
         assert told.wait(20)
-        auth._cell.become(auth._cell.state._replace(renew_at=0.0, token=None))
+        source_of(auth).shared.state = source_of(auth).shared.state._replace(
+            renew_at=0.0, token=None
+        )
         assert auth.token() == token  # the store has it
         slow.set()

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from mediahound_auth import MemoryStore, Token
-from mediahound_auth._core import store_session as visit
+from mediahound_auth._core import runtime
 from mediahound_auth._core.grant import Grant
 from mediahound_auth._core.store_session import StoreHealth, StoreSession
 
@@ -54,7 +54,7 @@ def test_where_threads_do_not_run_the_store_is_used_all_the_same(
             raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(threading.Thread, "start", start)
-    monkeypatch.setattr(visit, "THREAD_START_TIMEOUT", 0.01)
+    monkeypatch.setattr(runtime, "THREAD_START_TIMEOUT", 0.01)
     store, token = Elsewhere(), Token("t0ken", time.time() + 60, time.time())
     health = StoreHealth(Grant("id", "secret", "https://localhost/token"))
     with StoreSession(store, "key", health, 30) as during:
@@ -62,7 +62,7 @@ def test_where_threads_do_not_run_the_store_is_used_all_the_same(
         assert during.lock(5)
         [thread] = started
         thread.run()  # at last: there is nothing left for it to do
-        during.save(token, instead_of=None)
+        during.save(token, replaces=None)
         assert during.load() == token
     assert store.load("key") == token
     with store.lock("key", 0):

@@ -16,6 +16,7 @@ from watched import ALWAYS, WHO, Records, counted, metric_reader, recording, sea
 
 from mediahound_auth import TokenRequestError
 from mediahound_auth import _events as events
+from mediahound_auth._adapters.bearer_auth import source_of
 from mediahound_auth.httpx import MediaHoundAuth as HttpxAuth
 from mediahound_auth.requests import MediaHoundAuth
 from mediahound_auth.stores import FileStore
@@ -164,7 +165,8 @@ def test_a_renewal_that_nobody_waits_for_is_counted_as_one(
 ) -> None:
     auth = MediaHoundAuth(**server.credentials)
     auth.token()
-    auth._cell.become(auth._cell.state._replace(renew_at=0.0))  # it has begun to age
+    shared = source_of(auth).shared
+    shared.state = shared.state._replace(renew_at=0.0)  # it is due for renewal
     assert search(server, auth) == 200
     renewal = records.of("renewal", 2)[-1]
     assert (renewal["outcome"], renewal["background"]) == ("same_token", True)
@@ -176,7 +178,7 @@ def test_a_background_renewal_that_fails_is_told_and_counted(
 ) -> None:
     auth = MediaHoundAuth(**server.credentials)
     auth.token()
-    auth._cell.become(auth._cell.state._replace(renew_at=0.0))
+    source_of(auth).shared.state = source_of(auth).shared.state._replace(renew_at=0.0)
     server.respond_to_token_requests(1, status=400, body={"error": "invalid_request"})
     assert search(server, auth) == 200
     renewal = records.of("renewal", 2)[-1]

@@ -134,7 +134,7 @@ def test_what_is_quoted_is_cut_and_masked() -> None:
 def test_of_two_private_texts_the_longer_one_is_masked_first() -> None:
     # Otherwise "known-access-token" would leave the rest of a text that it begins.
     grant = GRANT._replace(client_secret="known")
-    private = grant.private("known", [KNOWN])
+    private = grant._private({}, [KNOWN])
     assert private.sub("***", f"{KNOWN} known KNOWN") == "*** *** ***"
 
 
@@ -148,13 +148,13 @@ def test_an_answer_s_own_token_is_quoted_by_no_error_either() -> None:
 def test_a_scope_that_echoes_the_secret_is_masked() -> None:
     grant = Grant("MyClientId", "TopSecret", "https://api.example.com/token")
     body = json.dumps({**TOKEN, "scope": "a TopSecret  b"}).encode()
-    token = grant.token(TokenResponse(200, {}, body), sent_at=SENT_AT, secret="TopSecret")
+    token = grant.token(TokenResponse(200, {}, body), sent_at=SENT_AT)
     assert token.scope == "a *** b"
 
 
 def test_slashes_in_ids_and_secrets_are_encoded_in_the_header_of_rfc_6749() -> None:
     grant = Grant("a/b c", "d/e f", "https://api.example.com/token", "", "client_secret_basic")
-    header = grant.request("d/e f").headers["Authorization"]
+    header = grant.request().headers["Authorization"]
     assert base64.b64decode(header.removeprefix("Basic ")) == b"a%2Fb%20c:d%2Fe%20f"
 
 
@@ -178,7 +178,7 @@ def test_a_url_without_an_origin_is_told_why(url: str, why: str) -> None:
 
 A = Token("a", expires_at=100.0, requested_at=0.0)
 B = Token("b", expires_at=50.0, requested_at=10.0)
-HAS_A = State().obtained(A, 0.0, margin=0.0, jitter=0.0)
+HAS_A = State().on_token(A, 0.0, margin=0.0, jitter=0.0)
 
 
 def test_a_token_that_was_requested_at_the_same_moment_is_not_preferred() -> None:
@@ -187,17 +187,17 @@ def test_a_token_that_was_requested_at_the_same_moment_is_not_preferred() -> Non
 
 
 def test_one_that_has_just_expired_does_not_replace_a_live_one() -> None:
-    assert HAS_A.obtained(B, B.expires_at, margin=0.0, jitter=0.0) is HAS_A
+    assert HAS_A.on_token(B, B.expires_at, margin=0.0, jitter=0.0) is HAS_A
 
 
 def test_a_token_raises_no_doubts_unless_told_and_keeps_the_count_of_calls() -> None:
     assert HAS_A.unconfirmed == 0
     doubtful = HAS_A._replace(unconfirmed=2, unconfirmed_at=1.0, accepted_calls=3)
-    assert doubtful.obtained(B, 20.0, margin=0.0, jitter=0.0).accepted_calls == 3
+    assert doubtful.on_token(B, 20.0, margin=0.0, jitter=0.0).accepted_calls == 3
 
 
 def test_a_failure_that_knows_no_retry_after_waits_as_any_other() -> None:
-    failed = HAS_A.failed(ConfigurationError("no secret"), 200.0, jitter=0.0, waited_for=True)
+    failed = HAS_A.on_failure(ConfigurationError("no secret"), 200.0, jitter=0.0, waited_for=True)
     assert failed.retry_at == 201.0
 
 

@@ -15,29 +15,29 @@ from mediahound_auth.token import Token
 
 pytestmark = pytest.mark.once
 
-ABSENT, FRESH, AGEING, RENEWING, REISSUED, DOUBTED, FAILING = Phase
+ABSENT, FRESH, DUE, RENEWING, RETURNED_AGAIN, UNCONFIRMED, FAILING = Phase
 ARROWS = {
     (ABSENT, FRESH): {"new token"},
-    (ABSENT, REISSUED): {"same token"},
-    (ABSENT, DOUBTED): {"new token", "same token", "401, new token", "401, same token"},
+    (ABSENT, RETURNED_AGAIN): {"same token"},
+    (ABSENT, UNCONFIRMED): {"new token", "same token", "401, new token", "401, same token"},
     (ABSENT, FAILING): {"failure", "401, failure"},
-    (FRESH, AGEING): {"time"},
-    (FRESH, DOUBTED): {"401, new token", "401, same token"},
-    (AGEING, ABSENT): {"time"},
-    (AGEING, RENEWING): {"call", "401, failure"},
-    (AGEING, DOUBTED): {"401, new token", "401, same token"},
+    (FRESH, DUE): {"time"},
+    (FRESH, UNCONFIRMED): {"401, new token", "401, same token"},
+    (DUE, ABSENT): {"time"},
+    (DUE, RENEWING): {"call", "401, failure"},
+    (DUE, UNCONFIRMED): {"401, new token", "401, same token"},
     (RENEWING, ABSENT): {"time"},
     (RENEWING, FRESH): {"new token"},
-    (RENEWING, AGEING): {"time"},
-    (RENEWING, REISSUED): {"same token"},
-    (RENEWING, DOUBTED): {"401, new token", "401, same token"},
+    (RENEWING, DUE): {"time"},
+    (RENEWING, RETURNED_AGAIN): {"same token"},
+    (RENEWING, UNCONFIRMED): {"401, new token", "401, same token"},
     (RENEWING, FAILING): {"time"},
-    (REISSUED, ABSENT): {"time"},
-    (REISSUED, DOUBTED): {"401, new token", "401, same token"},
-    (REISSUED, FAILING): {"time"},
-    (DOUBTED, ABSENT): {"time"},
-    (DOUBTED, FRESH): {"accepted", "time"},
-    (DOUBTED, REISSUED): {"accepted", "time"},
+    (RETURNED_AGAIN, ABSENT): {"time"},
+    (RETURNED_AGAIN, UNCONFIRMED): {"401, new token", "401, same token"},
+    (RETURNED_AGAIN, FAILING): {"time"},
+    (UNCONFIRMED, ABSENT): {"time"},
+    (UNCONFIRMED, FRESH): {"accepted", "time"},
+    (UNCONFIRMED, RETURNED_AGAIN): {"accepted", "time"},
     (FAILING, ABSENT): {"time"},
 }
 
@@ -67,14 +67,14 @@ def unmoved(state: State, *_: object) -> State:
 @pytest.mark.parametrize(
     ("rule", "changed", "gone"),
     [
-        ("marked_if_returned_again", unnoticed, {Move(RENEWING, "same token", REISSUED)}),
+        ("with_returned_again", unnoticed, {Move(RENEWING, "same token", RETURNED_AGAIN)}),
         (
             "_failed_lately",
             never,
             {Move(ABSENT, "failure", FAILING), Move(FAILING, "time", ABSENT)},
         ),
-        ("renewing", unmoved, {Move(AGEING, "call", RENEWING)}),
-        ("on_accepted", lambda state, *_, **__: state, {Move(DOUBTED, "accepted", FRESH)}),
+        ("on_renewal_started", unmoved, {Move(DUE, "call", RENEWING)}),
+        ("on_accepted", lambda state, *_, **__: state, {Move(UNCONFIRMED, "accepted", FRESH)}),
     ],
 )
 def test_a_changed_rule_changes_it(
@@ -87,14 +87,14 @@ def test_a_changed_rule_changes_it(
 
 def test_without_a_margin_no_token_ages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lifecycle, "MAX_MARGIN_FRACTION", 0.0)
-    assert AGEING not in {move.after for move in moves()}
+    assert DUE not in {move.after for move in moves()}
 
 
 def test_each_arrow_is_in_the_picture_and_in_the_table() -> None:
     drawn = set(re.findall(r'<path id="(\w+)-(\w+)"', diagram.picture()))
-    for_all = {(phase, DOUBTED) for phase in diagram.LIVE}
+    for_all = {(phase, UNCONFIRMED) for phase in diagram.LIVE}
     each = {(before.name.lower(), after.name.lower()) for before, after in set(ARROWS) - for_all}
-    assert drawn == each | {("live", "doubted")}
+    assert drawn == each | {("live", "unconfirmed")}
     for (before, after), what in ARROWS.items():
         row = f"| {before.value} | {'; '.join(sorted(what))} | {after.value} |"
         assert row in diagram.table()
@@ -103,7 +103,7 @@ def test_each_arrow_is_in_the_picture_and_in_the_table() -> None:
 def test_what_is_not_the_same_for_all_live_tokens_is_drawn_for_each(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    some = {move for move in moves() if move[::2] != (FRESH, DOUBTED)}
+    some = {move for move in moves() if move[::2] != (FRESH, UNCONFIRMED)}
     monkeypatch.setattr(diagram, "moves", lambda: some)
-    assert 'id="live-doubted"' not in diagram.picture()
-    assert 'id="ageing-doubted"' in diagram.picture()
+    assert 'id="live-unconfirmed"' not in diagram.picture()
+    assert 'id="due-unconfirmed"' in diagram.picture()

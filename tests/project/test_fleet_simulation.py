@@ -101,7 +101,7 @@ def test_the_rules_are_those_of_lifecycle(way: Way, monkeypatch: pytest.MonkeyPa
     def unnoticed(_: State, token: Token) -> Token:
         return token
 
-    monkeypatch.setattr(State, "marked_if_returned_again", unnoticed)
+    monkeypatch.setattr(State, "with_returned_again", unnoticed)
     assert simulate(way, WORKERS).requested(until=-2) > 2 * STORES[way]
 
 

@@ -13,7 +13,7 @@ import pytest
 from mediahound_auth.testing import MediaHoundServer
 
 HTTP_LIBRARIES = {"requests", "urllib3", "httpx", "httpcore", "httpx2", "httpcore2", "aiohttp"}
-PROTOCOL_AND_RETRIES = {"oauthlib", "stamina", "tenacity"}
+PROTOCOL = {"oauthlib"}
 
 
 def run(code: str, *arguments: str) -> str:
@@ -34,7 +34,7 @@ def without(libraries: Iterable[str], code: str) -> str:
 def test_importing_the_package_loads_no_http_library_and_no_protocol_code() -> None:
     loaded = run("import mediahound_auth, sys; print(*sys.modules)").split()
     assert "mediahound_auth" in loaded
-    assert not (HTTP_LIBRARIES | PROTOCOL_AND_RETRIES) & set(loaded)
+    assert not (HTTP_LIBRARIES | PROTOCOL) & set(loaded)
 
 
 def test_the_package_works_without_any_http_library() -> None:
@@ -51,7 +51,7 @@ def test_the_package_works_without_any_http_library() -> None:
     ],
     ids=["requests", "httpx", "httpx2"],
 )
-def test_protocol_and_retry_code_is_loaded_by_the_first_grant_and_not_before(
+def test_protocol_code_is_loaded_by_the_first_grant_and_not_before(
     library: str, not_loaded: set[str], server: MediaHoundServer
 ) -> None:
     steps = run(
@@ -71,9 +71,9 @@ def test_protocol_and_retry_code_is_loaded_by_the_first_grant_and_not_before(
     )
     imported, made, granted = (set(step) for step in json.loads(steps))
     assert library in imported
-    assert not imported & (PROTOCOL_AND_RETRIES | not_loaded)
-    assert not made & (PROTOCOL_AND_RETRIES | not_loaded)
-    assert granted >= PROTOCOL_AND_RETRIES
+    assert not imported & (PROTOCOL | not_loaded)
+    assert not made & (PROTOCOL | not_loaded)
+    assert granted >= PROTOCOL
     assert not granted & not_loaded
 
 

@@ -21,6 +21,7 @@ import trio
 from hostile import ALL, EARLY, ENDLESS, HostileNetwork
 
 from mediahound_auth import Token, TokenEndpointUnavailable, TokenRequestError
+from mediahound_auth._adapters.bearer_auth import source_of
 from mediahound_auth.httpx import MediaHoundAuth as HttpxAuth
 from mediahound_auth.requests import MediaHoundAuth as RequestsAuth
 from mediahound_auth.testing import MediaHoundServer
@@ -135,12 +136,12 @@ def test_a_renewal_in_the_background_that_fails_leaves_the_old_token_in_use(
     ask, _ = LIBRARIES[library]
     token = ask(patient)
     network.break_down(fault)
-    auth._cell.become(auth._cell.state._replace(renew_at=0.0))  # it has begun to age
+    shared = source_of(auth).shared
+    shared.state = shared.state._replace(renew_at=0.0)  # it is due for renewal
     assert ask(auth) == token
-    flight = auth._cell.flight
-    assert flight is not None
-    assert flight._landed_by(time.monotonic() + 20)
-    assert isinstance(flight.outcome(), TokenRequestError)
+    if shared.renewal is not None:
+        assert shared.renewal._done.wait(time.monotonic() + 20)
+    assert isinstance(shared.state.failure, TokenRequestError)
     assert ask(auth) == token
     network.heal()
     assert patient.renew().access_token == token.access_token

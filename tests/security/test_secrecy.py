@@ -215,7 +215,6 @@ def test_nothing_private_is_shown_in_the_whole_life_of_a_token(
     # httpcore and urllib3 have put their word in, so the lowest level is on.
     assert loggers >= {
         "mediahound_auth",
-        "stamina",
         "urllib3" if library == "requests" else "httpcore",
     }
 

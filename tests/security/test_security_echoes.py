@@ -109,7 +109,7 @@ def test_no_error_and_no_log_line_of_ours_repeats_what_was_sent(
     shown += [
         f"{record.getMessage()} {record.__dict__!r}"
         for record in caplog.records
-        # What HTTP libraries say of an endpoint at these levels is theirs; stamina speaks of us.
+        # What HTTP libraries say of an endpoint at these levels is theirs.
         if not record.name.startswith(("httpcore", "httpx", "urllib3"))
     ]
     assert logging.WARNING in {record.levelno for record in caplog.records}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,6 +11,7 @@ from cryptography.fernet import Fernet
 from redis_server import RedisServer
 
 from mediahound_auth import MemoryStore, Store, Token
+from mediahound_auth._core import runtime
 from mediahound_auth.stores import file
 from mediahound_auth.stores.file import FileStore
 from mediahound_auth.stores.redis import RedisStore
@@ -126,7 +126,7 @@ class OneLock(MemoryStore):
 class OtherError(MemoryStore):
     @contextmanager
     def lock(self, key: str, timeout: float) -> Iterator[None]:
-        lock = self._locks.setdefault(key, threading.Lock())
+        lock = self._locks.setdefault(key, runtime.new_lock())
         if not lock.acquire(timeout=timeout):
             raise RuntimeError("locked")
         try:
@@ -138,7 +138,7 @@ class OtherError(MemoryStore):
 class KeepsTheLock(MemoryStore):
     @contextmanager
     def lock(self, key: str, timeout: float) -> Iterator[None]:
-        lock = self._locks.setdefault(key, threading.Lock())
+        lock = self._locks.setdefault(key, runtime.new_lock())
         if not lock.acquire(timeout=min(timeout, 0.2)):
             raise TimeoutError
         yield

@@ -26,7 +26,7 @@ def keep(status: int, headers: Mapping[str, str], body: bytes) -> Token | TokenR
     """What comes of this answer, after a look at all that is promised of it."""
     response = TokenResponse(status, headers, body)
     try:
-        token = GRANT.token(response, sent_at=SENT_AT, secret=SECRET, known=[KNOWN])
+        token = GRANT.token(response, sent_at=SENT_AT, known=[KNOWN])
     except TokenRequestError as error:
         _keeps_error(error, status)
         return error

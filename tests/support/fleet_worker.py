@@ -27,7 +27,6 @@ time.time = lambda: _real_time() + _ahead
 # What the first grant of a process imports: here, so that it eats into nobody's time budget.
 import oauthlib.oauth2  # noqa: E402, F401
 import requests  # noqa: E402
-import stamina  # noqa: E402, F401
 
 from mediahound_auth import Store, Token  # noqa: E402
 from mediahound_auth._core import store_session as visit  # noqa: E402

@@ -16,6 +16,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import ParamSpec, TypeVar
 
 from mediahound_auth._core.renewal import Renewal
+from mediahound_auth._core.runtime import DaemonThread, Event
 from mediahound_auth._core.shared_state import SharedTokenState
 
 P = ParamSpec("P")
@@ -50,8 +51,10 @@ for owner, names in {
     Future: ["set_result", "set_exception"],
     base_events.BaseEventLoop: ["call_soon_threadsafe"],
     BaseHTTPRequestHandler: ["send_response", "end_headers"],
-    Renewal: ["launch", "run", "land"],
-    SharedTokenState: ["settle"],
+    Renewal: ["fail", "_decide", "_run"],
+    Event: ["wake"],
+    DaemonThread: ["start", "take_over"],
+    SharedTokenState: ["end", "record_late"],
 }.items():
     for name in names:
         setattr(owner, name, late(getattr(owner, name)))

@@ -13,7 +13,6 @@ MediaHound stands in a process of its own, so that only the clients are measured
 
 from __future__ import annotations
 
-import logging
 import math
 import multiprocessing
 import os
@@ -242,7 +241,6 @@ def growth(samples: list[tuple[float, float, float]]) -> list[str]:
 def main(seconds: float, seed: int) -> int:
     """Run for so many seconds; 0 if all is as it should be."""
     print(f"a soak of {seconds:g} s, seed {seed}")
-    logging.getLogger("stamina").setLevel(logging.ERROR)
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=mediahound, args=(theirs,), daemon=True)

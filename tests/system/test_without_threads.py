@@ -13,8 +13,8 @@ import pytest
 from test_concurrency import BOTH, Library
 
 import mediahound_auth as mh
-from mediahound_auth._core import renewal as flight
-from mediahound_auth._core import store_session as visit
+from mediahound_auth._adapters.bearer_auth import source_of
+from mediahound_auth._core import runtime
 from mediahound_auth._core.grant import TokenRequest
 from mediahound_auth.httpx import MediaHoundAuth as HttpxAuth
 from mediahound_auth.stores import FileStore
@@ -48,23 +48,26 @@ def test_the_caller_gets_its_token_by_itself(library: Library, server: MediaHoun
 
 
 def test_the_caller_begins_while_there_is_time_left() -> None:
-    for budget, patience in ((0.5, 0.25), (1.0, 0.5), (30.0, flight.THREAD_START_TIMEOUT)):
-        made = flight.Renewal(lambda _: None, budget)
-        assert made._begin_by - made._started == pytest.approx(patience)
+    for budget, patience in ((0.5, 0.25), (1.0, 0.5), (30.0, runtime.THREAD_START_TIMEOUT)):
+        now = runtime.monotonic()
+        made = source_of(HttpxAuth(f"id-{budget}", "secret", timeout=budget))._join()
+        assert 0 <= made._thread.begins_by - now - patience < 5
 
 
 @pytest.mark.usefixtures("no_threads")
-def test_whose_time_is_up_does_not_begin() -> None:
-    begun: list[flight.Renewal] = []
-    flight.Renewal(begun.append, 0.0).wait(20)
-    assert begun == []
+def test_whose_time_is_up_does_not_begin(server: MediaHoundServer) -> None:
+    renewal = source_of(HttpxAuth(**server.credentials, timeout=0.001))._join()
+    renewal.deadline = renewal.started
+    renewal.wait(20)
+    assert renewal.outcome is None
+    assert server.token_requests == []
 
 
 @pytest.mark.usefixtures("no_threads")
 def test_a_store_is_used_all_the_same(
     server: MediaHoundServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(visit, "THREAD_START_TIMEOUT", 0.01)
+    monkeypatch.setattr(runtime, "THREAD_START_TIMEOUT", 0.01)
     for _ in range(2):  # as in two processes: each store is a new one
         store = FileStore(tmp_path / "tokens")
         assert HttpxAuth(**server.credentials, store=store).token().access_token
@@ -98,7 +101,7 @@ def test_ctrl_c_while_the_caller_renews_by_itself_is_ctrl_c_and_shows_no_secret(
         raise KeyboardInterrupt(len(body))
 
     auth = HttpxAuth(**server.credentials)
-    auth._source._send = interrupt
+    source_of(auth)._send = interrupt
     with pytest.raises(KeyboardInterrupt) as caught:
         auth.token()
     shown = traceback.TracebackException.from_exception(caught.value, capture_locals=True)

@@ -85,5 +85,5 @@ def test_who_does_not_use_it_pays_nothing() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.split()
     assert "mediahound_auth.testing.pytest_plugin" in loaded
-    slow = {"mediahound_auth.testing.server", "oauthlib", "requests", "httpx", "httpx2", "stamina"}
+    slow = {"mediahound_auth.testing.server", "oauthlib", "requests", "httpx", "httpx2"}
     assert not slow & set(loaded)

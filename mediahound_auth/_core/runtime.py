@@ -1,0 +1,232 @@
+"""Threads, waits, locks and clocks: the one module of the core that knows them.
+
+Everything else in the core asks this module. So a test can put a virtual clock and a seeded
+scheduler in the place of the names that it imports, and run the real code in any order.
+
+**The locks**, in the order in which one thread may take them:
+
+1. A store's lock (`Store.lock`) excludes other renewals, as far as the store reaches. The thread of
+   a renewal holds it from its look into the store until it has saved the new token.
+2. `state_lock` guards every `SharedTokenState`, the table of them, and what callers change in a
+   `Renewal`. It is held for a few statements: without I/O, logging, waiting or code of the
+   user's. It is reentrant, since a signal handler may make a call of its own in the thread that
+   holds it. The handler then finds the state before or after a statement, and both are valid. The
+   thread of a renewal takes it only once its outcome is decided: the handler may wait for that.
+3. The condition inside an `Event` guards whether it is set. Nothing is called while it is held.
+
+**What waits is looked up when it is used** (`threading.Condition`, never `from threading import
+Condition`): gevent and eventlet may replace it after this module has been imported.
+
+**After fork()**, the child finds `state_lock` free and every state whole. It has no renewal in
+progress: the thread of one that it inherited has stayed in the parent (see `Renewal.joinable`).
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import random
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import Any, TypeVar
+
+__all__ = [
+    "THREAD_START_TIMEOUT",
+    "DaemonThread",
+    "Event",
+    "Worker",
+    "jitter",
+    "monotonic",
+    "new_lock",
+    "now",
+    "process_id",
+    "sleep",
+    "state_lock",
+]
+
+T = TypeVar("T")
+
+# Seconds that a caller waits for a thread to begin before it does the work itself. There are places
+# where threads are started and do not run, such as uWSGI without `enable-threads`.
+THREAD_START_TIMEOUT = 1.0
+
+now = time.time  # Unix time: expiries are shared between machines
+monotonic = time.monotonic  # for time limits
+process_id = os.getpid
+jitter = random.random  # from 0 to 1
+
+state_lock: threading.RLock = threading.RLock()
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=state_lock.acquire,
+        after_in_parent=state_lock.release,
+        after_in_child=state_lock.release,
+    )
+
+
+def sleep(seconds: float) -> None:
+    """Block this thread for so many seconds."""
+    time.sleep(seconds)
+
+
+def new_lock() -> threading.Lock:
+    """A lock, whose `acquire` takes a `timeout` in seconds."""
+    return threading.Lock()
+
+
+class Event:
+    """Something that happens once; threads and tasks wait for it alike."""
+
+    def __init__(self) -> None:
+        # A Condition on an RLock: a signal handler may come while its thread holds the lock.
+        self._condition = threading.Condition()
+        self._first = threading.Lock()  # acquired once, and never released
+        self._happened = False
+        self._wakers: dict[Callable[[], object], None] = {}
+
+    def is_first(self) -> bool:
+        """Whether the caller is the first to ask, and so is to make it happen. Never waits."""
+        return self._first.acquire(blocking=False)
+
+    def wake(self) -> None:
+        """It has happened: wake all who wait."""
+        with self._condition:
+            self._happened = True
+            wakers = list(self._wakers)
+            self._condition.notify_all()
+        for wake in wakers:
+            with suppress(RuntimeError):  # the event loop has been closed: no task waits there
+                wake()
+
+    def wait(self, until: float) -> bool:
+        """Block this thread until it happens, up to the moment `until`; whether it has.
+
+        An exception of a signal handler, `TimeoutError` included, is the caller's own.
+        """
+        with self._condition:
+            while not self._happened and (remaining := until - monotonic()) > 0:
+                self._condition.wait(remaining)
+        return self._happened
+
+    async def wait_async(self, until: float) -> None:
+        """The same for a task, on asyncio or trio: its event loop goes on meanwhile."""
+        import anyio
+        from anyio.lowlevel import current_token
+
+        happened = anyio.Event()
+        wake = partial(_call_soon(current_token()), happened.set)
+        with self._condition:
+            self._wakers[wake] = None
+            if self._happened:
+                happened.set()
+        try:
+            with anyio.move_on_after(until - monotonic()):
+                await happened.wait()
+        finally:
+            # Or the event would keep the loop for as long as it lives itself.
+            with self._condition:
+                del self._wakers[wake]
+
+
+def _call_soon(token: Any) -> Callable[[Callable[[], object]], object]:
+    # Of trio's TrioToken or asyncio's event loop; anyio before 4.11 returns them bare.
+    loop = getattr(token, "native_token", token)
+    call_soon: Callable[[Callable[[], object]], object]
+    call_soon = getattr(loop, "run_sync_soon", None) or loop.call_soon_threadsafe
+    return call_soon
+
+
+class DaemonThread:
+    """A thread that does `work`, once. Where threads do not run, a caller who waits does it.
+
+    Attributes:
+        begins_by: from that moment on, a caller may take the work over from a thread that has not
+            begun: `start_timeout` seconds after the start, or at once if no thread can be started.
+    """
+
+    def __init__(self, work: Callable[[], None], name: str, start_timeout: float) -> None:
+        self.begins_by: float = monotonic() + start_timeout
+        self._work = work
+        self._name = name
+        self._thread: threading.Thread | None = None
+        # Acquired once, by the thread or by the caller who takes over, and never released.
+        self._claimed = threading.Lock()
+
+    def start(self) -> None:
+        """Start the thread, unless that has been done."""
+        if self._thread is None:
+            try:
+                thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+                self._thread = thread
+                thread.start()
+            except RuntimeError:  # a subinterpreter, a limit of the system, or the program's end
+                self._thread = None
+                self.begins_by = monotonic()
+
+    def take_over(self) -> bool:
+        """Whether the caller is to do the work: true once, and only if the thread has not begun."""
+        return self._claimed.acquire(blocking=False)
+
+    def _run(self) -> None:
+        if self.take_over():
+            self._work()
+
+
+class Worker:
+    """Calls functions in a thread of its own, one after the other, with a time limit for each.
+
+    Where threads do not run, the functions are called directly.
+    """
+
+    def __init__(self, name: str, start_timeout: float) -> None:
+        self._tasks: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._thread = DaemonThread(self._work, name, start_timeout)
+        self._direct = False
+
+    def call(self, function: Callable[[], T], timeout: float) -> T:
+        """Return what `function` returns.
+
+        Raises:
+            TimeoutError: it took longer than `timeout` seconds. The thread stays with it.
+        """
+        if self._direct:
+            return function()
+        done = Event()
+        results: list[T] = []
+        errors: list[Exception] = []
+
+        def task() -> None:
+            try:
+                results.append(function())
+            except Exception as error:
+                errors.append(error)
+            done.wake()
+
+        until = monotonic() + timeout
+        self._tasks.put(task)
+        self._thread.start()
+        if not done.wait(min(until, self._thread.begins_by)) and monotonic() < until:
+            self._direct = self._thread.take_over()
+        if self._direct:
+            task()
+        if not done.wait(until):
+            raise TimeoutError
+        if errors:
+            raise errors[0]
+        return results[0]
+
+    def submit(self, function: Callable[[], None]) -> None:
+        """Have `function` called after those before it, and do not wait. It may not raise."""
+        self._tasks.put(function)
+
+    def close(self) -> None:
+        """Let the thread end, after what it has to do."""
+        self._tasks.put(None)
+
+    def _work(self) -> None:
+        while task := self._tasks.get():
+            task()
