@@ -7,6 +7,7 @@ same end (adding tokens, fetching and refreshing them, and logging them on the w
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NoReturn
@@ -45,10 +46,13 @@ class _Auth(MediaHoundAuth):
             request = _changed(request, hooks)
         return self._send_with(self._transport, request, timeout)
 
-    def _received(self, response: requests.Response) -> TokenResponse:
-        for hook in self._hooks("access_token_response"):
-            response = hook(response)
-        return super()._received(response)
+    def _received(self, response: requests.Response, body: bytes) -> TokenResponse:
+        if hooks := self._hooks("access_token_response"):
+            response = _readable(response, body)
+            for hook in hooks:
+                response = hook(response)
+            body = response.content
+        return super()._received(response, body)
 
     def _hooks(self, kind: str) -> list[Callable[..., Any]]:
         return list(self._transport.compliance_hook[kind])
@@ -276,6 +280,15 @@ def _is_none(value: object) -> bool:
     if isinstance(value, Mapping) and "access_token" in value:
         return value["access_token"] in (None, "")
     return not value
+
+
+def _readable(response: requests.Response, body: bytes) -> requests.Response:
+    """A copy of `response`, which has been read, for hooks that read `body` from it."""
+    copy = requests.Response()
+    for name in ("status_code", "headers", "url", "reason", "encoding", "cookies", "request"):
+        setattr(copy, name, getattr(response, name))
+    copy.raw = io.BytesIO(body)
+    return copy
 
 
 def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:

@@ -191,14 +191,13 @@ class MediaHoundAuth(BearerAuth, AuthBase):
             with adapter.send(prepared, timeout=timeout, **settings) as response:
                 # In small pieces: urllib3 waits for a whole one, however slowly it drips.
                 body = read_bounded(response.iter_content(16), until)
-                response._content = body
-                return self._received(response)
+                return self._received(response, body)
         except OSError as error:  # all of requests' errors are
             raise connection_error(request.url, error)  # noqa: B904  # it has its own cause
 
-    def _received(self, response: requests.Response) -> TokenResponse:
-        """What the token endpoint has answered; its body has been read."""
-        return TokenResponse(response.status_code, response.headers, response.content)
+    def _received(self, response: requests.Response, body: bytes) -> TokenResponse:
+        """The response of the token endpoint, whose body has been read."""
+        return TokenResponse(response.status_code, response.headers, body)
 
     _error_types: ClassVar[errors.ErrorTypes] = {
         errors.ConfigurationError: ConfigurationError,

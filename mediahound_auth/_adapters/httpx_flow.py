@@ -169,6 +169,9 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
         """
         if client.is_closed:
             raise RuntimeError("the client given as client= has been closed")
+        transport_for_url = getattr(client, "_transport_for_url", None)
+        if transport_for_url is None:
+            raise RuntimeError(f"this version of {self._library.__name__} hides its transports")
         sent = self._library.Request(
             "POST",
             request.url,
@@ -178,7 +181,7 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
         )
         until = runtime.monotonic() + timeout
         try:
-            response = client._transport_for_url(sent.url).handle_request(sent)
+            response = transport_for_url(sent.url).handle_request(sent)
             response.request = sent
             with closing(response):
                 # As it came: no encoding was asked for, and inflating might never end.

@@ -14,21 +14,21 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import Literal, NamedTuple, get_args
 from urllib.parse import quote, urlsplit
 
 from mediahound_auth._core.response import (
+    LOOKED_AT,
     MAX_RESPONSE_SIZE,
     TokenResponse,
-    any_spelling_of,
     json_object,
     lifetime,
     retry_after_of,
     sanitized,
     scope_of,
+    shows_private,
 )
 from mediahound_auth.errors import (
     ConfigurationError,
@@ -49,6 +49,10 @@ _REMEDIES = {
     "invalid_scope": ". Ask for other scopes with scope=, or for none",
     "unsupported_grant_type": ". It does not have the client-credentials grant: check token_url",
 }
+
+
+# Characters of an error and those behind it, beyond which it is taken to show the secret.
+MAX_ERROR_TEXT = 1 << 16
 
 
 class Secret(str):
@@ -178,21 +182,22 @@ class Grant(NamedTuple):
         raise self._refusal(response, fields, why, sent_at, private)
 
     def shows_private(self, text: str) -> bool:
-        """Whether the client secret is found in `text`; an unresolved grant has none."""
-        return isinstance(self.client_secret, str) and bool(self._private({}, ()).search(text))
+        """Whether the client secret may be seen in `text`; an unresolved grant has none."""
+        if not isinstance(self.client_secret, str):
+            return False
+        return len(text) > MAX_ERROR_TEXT or shows_private(text, self._private({}, ()))
 
-    def _private(self, fields: Mapping[str, object], known: Iterable[str]) -> re.Pattern[str]:
-        """What finds what must not be shown: a response may echo all that was sent."""
+    def _private(self, fields: Mapping[str, object], known: Iterable[str]) -> list[str]:
+        """What must not be shown: a response may echo all that was sent, and what it brought."""
         basics = [_basic(self.client_id, self._secret), _basic(*self._form_encoded())]
-        texts = [self._secret, *(basic.rstrip("=") for basic in basics)]
         tokens = [*known, fields.get("access_token")]
-        return any_spelling_of([*texts, *(token for token in tokens if isinstance(token, str))])
+        return [self._secret, *basics, *(token for token in tokens if isinstance(token, str))]
 
     def _form_encoded(self) -> tuple[str, str]:
         # A space is %20: form decoders read it as well as "+", and some servers know only it.
         return quote(self.client_id, safe=""), quote(self._secret, safe="")
 
-    def _read(self, fields: dict[str, object], sent_at: float, private: re.Pattern[str]) -> Token:
+    def _read(self, fields: dict[str, object], sent_at: float, private: list[str]) -> Token:
         access_token = fields.get("access_token")
         if not isinstance(access_token, str) or not access_token:
             raise ValueError("it has no access_token")
@@ -204,7 +209,9 @@ class Grant(NamedTuple):
             "token_type": "Bearer",
             "expires_in": lifetime(fields.get("expires_in")),
         }
-        scope = private.sub("***", scope_of(fields.get("scope")) or "")
+        scope = scope_of(fields.get("scope"))
+        if scope and (len(scope) > LOOKED_AT or shows_private(scope, private)):
+            scope = None
         from oauthlib.oauth2 import BackendApplicationClient
 
         answer = BackendApplicationClient(self.client_id).parse_request_body_response(
@@ -224,7 +231,7 @@ class Grant(NamedTuple):
         fields: dict[str, object],
         why: str,
         now: float,
-        private: re.Pattern[str],
+        private: list[str],
     ) -> TokenRequestError:
         status = response.status
         error = sanitized(fields.get("error"), private)
