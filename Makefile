@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # What the tools are, to the last digit: `make lock` brings it up to date.
 LOCKED := --constraint constraints.txt
 
-.PHONY: setup demo test coverage delays check docs bench soak mutants lock release clean
+.PHONY: setup demo test test-newer coverage delays check docs bench soak mutants lock release clean
 
 setup: $(VENV)/.test $(VENV)/.check $(VENV)/.docs  ## all that work on the project needs
 	$(BIN)/pre-commit install
@@ -25,6 +25,9 @@ coverage: $(VENV)/.test  ## the same, and every branch of the package must have 
 
 delays: $(VENV)/.test  ## the suite while threads hesitate at random, which brings races to light
 	PYTHONPATH=tests/support $(BIN)/python -m pytest -n 4 -p late_threads
+
+test-newer:  ## the suite on Python 3.14, 3.15 and a free-threaded 3.13, in a newer Debian; needs root on Debian
+	.ci/newer $(PYTHONS)
 
 check: $(VENV)/.test $(VENV)/.check  ## lint, format, imports and types
 	$(BIN)/ruff check .

@@ -104,6 +104,9 @@ def auth_for(library: str, server: MediaHoundServer, *origins: str) -> RequestsA
 
 # On trio, httpx leaves the body of a request that was reset to the garbage collector.
 @pytest.mark.filterwarnings("ignore:Exception ignored in. <async_gen:pytest.PytestWarning")
+@pytest.mark.filterwarnings(  # the same from Python 3.14 on
+    "ignore:Exception ignored while finalizing generator <async_gen:pytest.PytestWarning"
+)
 @pytest.mark.parametrize("fault", ALL)
 def test_a_call_ends_as_it_would_without_us_and_the_next_one_succeeds(
     server: MediaHoundServer, network: HostileNetwork, library: str, fault: str

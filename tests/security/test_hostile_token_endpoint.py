@@ -33,7 +33,7 @@ BUDGET = 0.8  # seconds, which whoever meets a fault waits to the end
 PLENTY = 20.0  # seconds, of which whoever meets none needs few
 HARMLESS = {
     *("reset after the answer", "closed after the answer", "a byte at a time"),
-    "100 Continue, 100 times",
+    "100 Continue, 50 times",
 }
 # How each library asks for a token, and its base error.
 LIBRARIES: dict[str, tuple[Callable[[Any], Token], type[Exception]]] = {
