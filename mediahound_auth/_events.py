@@ -63,6 +63,8 @@ OUTCOMES: Mapping[type[MediaHoundAuthError], str] = {
     TokenEndpointUnavailable: "unavailable",
 }
 
+# An application that has not imported it has set no meter provider either: nothing is counted.
+METRICS_API = "opentelemetry.metrics"
 # Units and descriptions.
 METRICS: Mapping[str, tuple[str, str]] = {
     "token_requests": ("{request}", "Requests to the token endpoint, each attempt of a renewal"),
@@ -85,8 +87,9 @@ def token_requested(
     message = "token request %d to %s: %s"
     arguments = (attempt, grant.host, outcome)
     fields = {"expires_in": expires_in, "attempt": attempt, "duration": duration}
-    _count("token_requests", grant, outcome=outcome)
-    _record("token_request.duration", duration, grant, outcome=outcome)
+    if METRICS_API in sys.modules:
+        _count("token_requests", grant, outcome=outcome)
+        _record("token_request.duration", duration, grant, outcome=outcome)
     _log(logging.DEBUG, message, arguments, "token_request", outcome, grant, fields)
 
 
@@ -97,14 +100,16 @@ def renewed(grant: Grant, renewal: Renewal, token: Token, *, found: bool = False
     message = "token from %s, good for %.0f s"
     arguments = ("the store" if found else "the token endpoint", expires_in)
     fields = {"expires_in": round(expires_in), **_of(renewal)}
-    _count("renewals", grant, outcome=outcome, background=not renewal.waited_for)
+    if METRICS_API in sys.modules:
+        _count("renewals", grant, outcome=outcome, background=not renewal.waited_for)
     _log(logging.INFO, message, arguments, "renewal", outcome, grant, fields)
 
 
 def renewal_failed(grant: Grant, renewal: Renewal, error: MediaHoundAuthError) -> None:
     """A renewal has brought nothing."""
     outcome = _outcome(error)
-    _count("renewals", grant, outcome=outcome, background=not renewal.waited_for)
+    if METRICS_API in sys.modules:
+        _count("renewals", grant, outcome=outcome, background=not renewal.waited_for)
     _log(logging.WARNING, "no token: %s", (error,), "renewal", outcome, grant, _of(renewal))
 
 
@@ -112,7 +117,8 @@ def request_retried(grant: Grant, status: int) -> None:
     """A request that got a 401 was sent again with another token, and got this HTTP status."""
     outcome = "rejected" if status == 401 else "server_error" if status >= 500 else "accepted"
     message = "retried a request with another token: HTTP %d"
-    _count("retries", grant, outcome=outcome)
+    if METRICS_API in sys.modules:
+        _count("retries", grant, outcome=outcome)
     _log(logging.INFO, message, (status,), "retry", outcome, grant)
 
 
@@ -129,7 +135,8 @@ def token_withheld(grant: Grant, origin: Origin) -> None:
 
 def store_failed(grant: Grant, operation: str, error: BaseException, *, again: bool) -> None:
     """A store has failed. All failures are counted; `again` in the same outage, none is logged."""
-    _count("store_failures", grant, operation=operation)
+    if METRICS_API in sys.modules:
+        _count("store_failures", grant, operation=operation)
     if again:
         return
     message = (
@@ -193,16 +200,13 @@ def _log(
 
 
 def _count(counter: str, grant: Grant, **attributes: str | int) -> None:
-    # Who has not imported this has set no meter provider either: nobody counts.
-    if "opentelemetry.metrics" in sys.modules:
-        with suppress(Exception):
-            _counter(counter).add(1, _attributes(grant) | attributes)
+    with suppress(Exception):
+        _counter(counter).add(1, _attributes(grant) | attributes)
 
 
 def _record(histogram: str, value: float, grant: Grant, **attributes: str | int) -> None:
-    if "opentelemetry.metrics" in sys.modules:
-        with suppress(Exception):
-            _histogram(histogram).record(value, _attributes(grant) | attributes)
+    with suppress(Exception):
+        _histogram(histogram).record(value, _attributes(grant) | attributes)
 
 
 def _attributes(grant: Grant) -> dict[str, str | int]:

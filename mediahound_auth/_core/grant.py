@@ -118,7 +118,7 @@ class Grant(NamedTuple):
                 f"it returned {'an empty one' if secret == '' else type(secret).__name__}"
             )
         try:
-            _utf8(secret)
+            secret.encode()
         except UnicodeEncodeError:
             raise ConfigurationError(
                 "what the client_secret callable returned cannot be encoded as UTF-8"
@@ -141,20 +141,18 @@ class Grant(NamedTuple):
         """The request for a token, as MediaHound documents it or as RFC 6749 §2.3.1 has it."""
         from oauthlib.oauth2 import BackendApplicationClient
 
+        secret = self._secret
         headers = {
             "Accept": "application/json",
             "Content-Type": "application/x-www-form-urlencoded",
         }
         if self.client_auth != "client_secret_post":
-            pair = (self.client_id, self._secret)
-            if self.client_auth == "client_secret_basic":
-                pair = self._form_encoded()
-            headers["Authorization"] = f"Basic {_basic(*pair)}"
+            headers["Authorization"] = f"Basic {self._basic()}"
         in_body = self.client_auth != "client_secret_basic"
         body = BackendApplicationClient(self.client_id).prepare_request_body(
             scope=self.scope or None,
             include_client_id=in_body,
-            client_secret=self._secret if in_body else None,
+            client_secret=secret if in_body else None,
         )
         return TokenRequest(self.token_url, headers, body.encode("ascii"))
 
@@ -189,13 +187,17 @@ class Grant(NamedTuple):
 
     def _private(self, fields: Mapping[str, object], known: Iterable[str]) -> list[str]:
         """What must not be shown: a response may echo all that was sent, and what it brought."""
-        basics = [_basic(self.client_id, self._secret), _basic(*self._form_encoded())]
         tokens = [*known, fields.get("access_token")]
-        return [self._secret, *basics, *(token for token in tokens if isinstance(token, str))]
+        return [self._secret, self._basic(), *(t for t in tokens if isinstance(t, str))]
 
-    def _form_encoded(self) -> tuple[str, str]:
-        # A space is %20: form decoders read it as well as "+", and some servers know only it.
-        return quote(self.client_id, safe=""), quote(self._secret, safe="")
+    def _basic(self) -> str:
+        """Client id and secret as HTTP Basic authentication has them (RFC 7617 §2)."""
+        pair = [self.client_id, self._secret]
+        if self.client_auth == "client_secret_basic":
+            # RFC 6749 §2.3.1. A space is %20: form decoders read it as well as "+", and some
+            # servers know only it.
+            pair = [quote(text, safe="") for text in pair]
+        return base64.b64encode(":".join(pair).encode()).decode("ascii")
 
     def _read(self, fields: dict[str, object], sent_at: float, private: list[str]) -> Token:
         access_token = fields.get("access_token")
@@ -281,15 +283,7 @@ class Grant(NamedTuple):
         )
 
 
-def _utf8(text: str) -> bytes:
-    return text.encode("utf-8")
-
-
-def _basic(user: str, password: str) -> str:
-    return base64.b64encode(_utf8(f"{user}:{password}")).decode("ascii")
-
-
 @lru_cache(maxsize=16)
 def _digest(secret: str, *parts: str) -> str:
     # Slow on purpose: whoever reads a store could try guesses at the secret on a fast one.
-    return hashlib.pbkdf2_hmac("sha256", _utf8(secret), _utf8(json.dumps(parts)), 20_000).hex()
+    return hashlib.pbkdf2_hmac("sha256", secret.encode(), json.dumps(parts).encode(), 20_000).hex()

@@ -221,7 +221,8 @@ class Renewal:
             self.attempts += 1
             result: Token | TokenRequestError
             try:
-                token = request_token(grant, self._send, remaining, state.token)
+                known = (state.token, self._shared.forgotten)
+                token = request_token(grant, self._send, remaining, known)
                 result = state.with_returned_again(token)
             except TokenRequestError as error:
                 result = self.last_error = error

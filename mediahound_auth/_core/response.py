@@ -123,24 +123,25 @@ def sanitized(said: object, private: Iterable[str]) -> str | None:
 
 def shows_private(text: str, private: Iterable[str]) -> bool:
     """Whether one of `private`, or a piece of it, is in `text`, however that has been encoded."""
-    pieces = {piece for each in private for piece in _pieces(_folded(each))}
-    short = [piece for piece in pieces if len(piece) < PIECE]
-    return any(
-        not pieces.isdisjoint(_pieces(reading)) or any(piece in reading for piece in short)
-        for reading in map(_folded, _readings(text))
+    wanted, readings = _pieces(_folded(private)), _folded(_readings(text))
+    short = [piece for piece in wanted if len(piece) < PIECE]
+    return not wanted.isdisjoint(_pieces(readings)) or any(
+        piece in reading for piece in short for reading in readings
     )
 
 
-def _folded(text: str) -> str:
-    """`text` without what encodings leave open: case, white space, and base64's two alphabets."""
-    return "".join(text.split()).casefold().translate(_URL_SAFE)
+def _folded(texts: Iterable[str]) -> list[str]:
+    """The texts without what encodings leave open: case, white space, base64's two alphabets."""
+    return ["".join(text.split()).casefold().translate(_URL_SAFE) for text in texts]
 
 
-def _pieces(text: str) -> set[str]:
-    """All that may be left of `text` where it is cut short."""
-    if len(text) <= PIECE:
-        return {text} - {""}
-    return {text[start : start + PIECE] for start in range(min(len(text), LOOKED_AT) - PIECE + 1)}
+def _pieces(texts: Iterable[str]) -> set[str]:
+    """All that may be left of the texts where they are cut short; of each, its beginning."""
+    pieces = set()
+    for text in texts:
+        last = min(len(text), LOOKED_AT) - PIECE
+        pieces |= {text[start : start + PIECE] for start in range(max(last, 0) + 1)}
+    return pieces - {""}
 
 
 def _readings(text: str) -> list[str]:
@@ -160,12 +161,10 @@ def _without_json(text: str) -> str:
 
 
 def _without_base64(text: str) -> str:
-    return re.sub(_BASE64, _decoded, text)
-
-
-def _decoded(match: re.Match[str]) -> str:
-    whole = match[0][: len(match[0]) // 4 * 4]
-    return base64.urlsafe_b64decode(whole.translate(_ALPHABET)).decode("utf-8", "replace")
+    """Whatever in `text` is base64 of some text, and then `text` itself."""
+    found = [run[: len(run) // 4 * 4].translate(_ALPHABET) for run in re.findall(_BASE64, text)]
+    decoded = [base64.urlsafe_b64decode(run).decode("utf-8", "replace") for run in found]
+    return " ".join([*(words for words in decoded if words.rstrip("\ufffd").isprintable()), text])
 
 
 _JSON_ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))", re.DOTALL)

@@ -40,6 +40,7 @@ class SharedTokenState:
             this one, without any lock: see renewal.py.
         renewal: the one in progress; its thread may be at work yet when the outcome is decided.
             Guarded by `state_lock`.
+        forgotten: the token that was forgotten last; no error may quote it.
         store_health: whether the store worked when it was last used.
         warned_origins: the origins that a warning has named.
     """
@@ -47,6 +48,7 @@ class SharedTokenState:
     __slots__ = (
         "__weakref__",
         "fast_path",
+        "forgotten",
         "recorded",
         "renewal",
         "store_health",
@@ -55,6 +57,7 @@ class SharedTokenState:
 
     def __init__(self, grant: Grant) -> None:
         self.renewal: Renewal | None = None
+        self.forgotten: Token | None = None
         self.store_health: StoreHealth = StoreHealth(grant)
         self.warned_origins: set[Origin] = set()
         self.state = State()
@@ -100,6 +103,7 @@ class SharedTokenState:
         """Forget the token and all failures; a renewal in progress will not bring them back."""
         with runtime.state_lock:
             self.renewal = None
+            self.forgotten = self.recorded.token or self.forgotten
             self.state = State()
 
     def _state_after(self, renewal: Renewal) -> State:

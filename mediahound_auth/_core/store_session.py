@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
+from functools import partial
 from typing import Self, TypeVar
 
 from mediahound_auth import _events as events
@@ -89,15 +90,7 @@ class StoreSession:
 
     def load(self) -> Token | None:
         """What the store holds, or None; None also for what it holds and cannot read."""
-
-        def load() -> Token | None:
-            try:
-                return self._store.load(self._key)
-            except ValueError as error:
-                self._health.on_failure("load", error)  # but it can be overwritten
-                return None
-
-        return self._do("load", load)
+        return self._do("load", self._store.load, self._key)
 
     def save(self, token: Token, *, replaces: str | None) -> None:
         """Put `token` into the store.
@@ -109,11 +102,11 @@ class StoreSession:
             kept = self.load()
             if kept and kept.access_token == replaces:
                 self.discard()
-        self._do("save", lambda: self._store.save(self._key, token))
+        self._do("save", self._store.save, self._key, token)
 
     def discard(self) -> None:
         """Drop what the store holds."""
-        self._do("discard", lambda: self._store.discard(self._key))
+        self._do("discard", self._store.discard, self._key)
 
     def lock(self, wait: float) -> bool:
         """Hold the store's lock until the end of the session, if it is free within `wait` seconds.
@@ -129,17 +122,20 @@ class StoreSession:
                 return False
             return True
 
-        return self._do("lock", enter, wait) is not False
+        return self._do("lock", enter, wait=wait) is not False
 
-    def _do(self, operation: str, function: Callable[[], T], wait: float = 0.0) -> T | None:
+    def _do(
+        self, operation: str, function: Callable[..., T], *args: object, wait: float = 0.0
+    ) -> T | None:
         if self._failed:
             return None
         try:
             if self._worker is None:
-                return function()
-            return self._worker.call(function, wait + self._longest)
+                return function(*args)
+            return self._worker.call(partial(function, *args), wait + self._longest)
         except Exception as error:
-            self._failed = True
+            # A record that cannot be read (ValueError, of `load`) can be overwritten.
+            self._failed = operation != "load" or not isinstance(error, ValueError)
             self._health.on_failure(operation, error)
             return None
 

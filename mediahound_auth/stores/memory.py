@@ -64,4 +64,4 @@ class MemoryStore:
         if self._pid != runtime.process_id():
             # In a forked child, the thread that held a lock has stayed behind in the parent.
             self._locks, self._pid = {}, runtime.process_id()
-        return self._locks.setdefault(name, runtime.new_lock())
+        return self._locks.get(name) or self._locks.setdefault(name, runtime.new_lock())
