@@ -61,8 +61,8 @@ class _Auth(MediaHoundAuth):
 class MediaHoundSession(OAuth2Session):  # type: ignore[misc]  # requests-oauthlib has no types
     """An `OAuth2Session` for the client-credentials grant that never needs to be given a token.
 
-    Nothing else has to be called: the first request fetches a token. The options are those of
-    `mediahound_auth.requests.MediaHoundAuth`; token requests go the way of this session's own
+    Nothing else has to be called: the first request fetches a token. The options but the last two are
+    those of `mediahound_auth.requests.MediaHoundAuth`; token requests go the way of this session's own
     adapters, proxies, `verify` and `cert`. What `OAuth2Session` has keeps its meaning, apart from
     this: the token goes to the allowed origins only, `http` is no error, and no token is logged.
 
@@ -72,16 +72,6 @@ class MediaHoundSession(OAuth2Session):  # type: ignore[misc]  # requests-oauthl
     hooks of one of them; `store=MemoryStore()` keeps one apart.
 
     Args:
-        client_id: the application's client id; else MEDIAHOUND_CLIENT_ID.
-        client_secret: the application's client secret, or a callable that returns it; else
-            MEDIAHOUND_CLIENT_SECRET.
-        token_url: the token endpoint; else MEDIAHOUND_TOKEN_URL, else MediaHound's.
-        scope: the scopes to ask for, as one str separated by blanks or several; none by default.
-        client_auth: how the client authenticates, as for MediaHoundAuth.
-        origins: further origins the token may go to, besides that of the token endpoint.
-        store: where the token waits between calls; else in memory, shared by the process.
-        renew_margin: seconds before the expiry at which renewal in the background begins.
-        timeout: seconds that getting one token may take, retries included.
         token: one that was kept elsewhere, as `token_updater` got it; used if it is still live, and
             newer than the one at hand, if there is one.
         token_updater: called with each new token, a dict, after the first request that had it.
@@ -161,7 +151,8 @@ class MediaHoundSession(OAuth2Session):  # type: ignore[misc]  # requests-oauthl
         assert self._bearer is not None
         token = _from_dict(value, issued=issued)
         self._last_notified = token.access_token
-        source_of(self._bearer).use_if_better(token)
+        source = source_of(self._bearer)
+        source.shared.use_if_better(token, source.settings.renew_margin)
 
     @property
     def access_token(self) -> str | None:
@@ -178,10 +169,10 @@ class MediaHoundSession(OAuth2Session):  # type: ignore[misc]  # requests-oauthl
         self.token = {}
 
     def fetch_token(self, *args: object, **kwargs: object) -> TokenDict:
-        """Ask the token endpoint now, and return the token: perhaps the same one once more.
+        """Request a token from the endpoint now, and return it: perhaps the same one once more.
 
         There is no need to: the first request does what is necessary. `refresh_token` is the
-        same, since this grant has no refresh token (RFC 6749 §4.4.3).
+        same method, since this grant has no refresh token (RFC 6749 §4.4.3).
 
         Raises:
             ConfigurationError: there are arguments; what they say is said to the constructor.
@@ -189,19 +180,6 @@ class MediaHoundSession(OAuth2Session):  # type: ignore[misc]  # requests-oauthl
         """
         arguments = bool(args or kwargs)
         del args, kwargs  # a secret perhaps, and tracebacks may show variables
-        return self._fetched(arguments)
-
-    def refresh_token(self, *args: object, **kwargs: object) -> TokenDict:
-        """The same as `fetch_token`: this grant has no refresh token (RFC 6749 §4.4.3).
-
-        Raises:
-            MediaHoundAuthError: as `fetch_token` does.
-        """
-        arguments = bool(args or kwargs)
-        del args, kwargs
-        return self._fetched(arguments)
-
-    def _fetched(self, arguments: bool) -> TokenDict:
         if arguments:
             raise ConfigurationError(
                 "fetch_token and refresh_token take no arguments here: give token_url, "
@@ -211,6 +189,8 @@ class MediaHoundSession(OAuth2Session):  # type: ignore[misc]  # requests-oauthl
         token = self._bearer.renew()
         self._notify_updater()
         return _as_dict(token)
+
+    refresh_token = fetch_token
 
     # OAuth2Session's own method would refuse http, add its token to everything, and log it.
     def request(  # pyright: ignore[reportIncompatibleMethodOverride]

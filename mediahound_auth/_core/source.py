@@ -105,10 +105,6 @@ class TokenSource:
         with StoreSession(store, key, self.shared.store_health, self.settings.timeout) as session:
             session.discard()
 
-    def use_if_better(self, token: Token) -> None:
-        """Use `token`, which was kept elsewhere, if it is better than the one at hand."""
-        self.shared.use_if_better(token, self.settings.renew_margin)
-
     def on_response(self, access_token: str, status: int, *, retried: bool = False) -> None:
         """An API responded with this HTTP status to a request that carried `access_token`.
 
