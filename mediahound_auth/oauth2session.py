@@ -61,10 +61,11 @@ class _Auth(MediaHoundAuth):
 class MediaHoundSession(OAuth2Session):  # type: ignore[misc]  # requests-oauthlib has no types
     """An `OAuth2Session` for the client-credentials grant that never needs to be given a token.
 
-    Nothing else has to be called: the first request fetches a token. The options but the last two are
-    those of `mediahound_auth.requests.MediaHoundAuth`; token requests go the way of this session's own
-    adapters, proxies, `verify` and `cert`. What `OAuth2Session` has keeps its meaning, apart from
-    this: the token goes to the allowed origins only, `http` is no error, and no token is logged.
+    Nothing else has to be called: the first request fetches a token. All options but the last two
+    are those of `mediahound_auth.requests.MediaHoundAuth`. Token requests go the way of this
+    session's own adapters, proxies, `verify` and `cert`. What `OAuth2Session` has keeps its
+    meaning, apart from this: the token goes to the allowed origins only, `http` is no error, and no
+    token is logged.
 
     Compliance hooks: "protected_request", "access_token_request" (which may change headers and
     data, but not the URL) and "access_token_response" are called. The two for refreshing are not:
@@ -79,6 +80,10 @@ class MediaHoundSession(OAuth2Session):  # type: ignore[misc]  # requests-oauthl
     Raises:
         ConfigurationError: an option is missing or wrong.
     """
+
+    _bearer: MediaHoundAuth | None = None
+    _last_notified: object = None
+    _notifying_pid = 0
 
     def __init__(
         self,
@@ -98,9 +103,6 @@ class MediaHoundSession(OAuth2Session):  # type: ignore[misc]  # requests-oauthl
         client_secret = mask_secret(client_secret)
         if token_updater is not None and not callable(token_updater):
             raise ConfigurationError("token_updater must be a callable, which gets a dict")
-        self._bearer: MediaHoundAuth | None = None
-        self._last_notified: object = None
-        self._notifying_pid = 0
         auth = _Auth(
             client_id,
             client_secret,

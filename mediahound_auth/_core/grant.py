@@ -177,7 +177,7 @@ class Grant(NamedTuple):
             # Its text is one of those below; none of them quotes the answer.
             why = str(error)
         private = self._private(fields, known)
-        raise self._refusal(response, fields, why, sent_at, private)
+        raise self._error_from(response, fields, why, sent_at, private)
 
     def shows_private(self, text: str) -> bool:
         """Whether the client secret may be seen in `text`; an unresolved grant has none."""
@@ -227,7 +227,7 @@ class Grant(NamedTuple):
             scope=scope or self.scope or None,
         )
 
-    def _refusal(
+    def _error_from(
         self,
         response: TokenResponse,
         fields: dict[str, object],
@@ -235,51 +235,49 @@ class Grant(NamedTuple):
         now: float,
         private: list[str],
     ) -> TokenRequestError:
-        status = response.status
         error = sanitized(fields.get("error"), private)
         description = sanitized(fields.get("error_description"), private)
         retry_after = retry_after_of(response, now)
-        said = (error or f"HTTP {status}") + (f" ({description})" if description else "")
-        kind = TokenRequestError
+        said = (error or f"HTTP {response.status}") + (f" ({description})" if description else "")
+        kind, message = self._in_words(response.status, error, said, why)
+        if kind is TokenEndpointUnavailable and retry_after is not None:
+            message += f"; it says to come back in {retry_after:.0f} s"
+        return kind(
+            message,
+            status=response.status,
+            error=error,
+            error_description=description,
+            retry_after=retry_after,
+        )
+
+    def _in_words(
+        self, status: int, error: str | None, said: str, why: str
+    ) -> tuple[type[TokenRequestError], str]:
+        endpoint, client = f"the token endpoint {self.host}", f"client {self.client_id!r}"
         if status == 429 or status >= 500:
-            kind = TokenEndpointUnavailable
-            message = f"the token endpoint {self.host} has no time now: {said}"
-            if retry_after is not None:
-                message += f"; it says to come back in {retry_after:.0f} s"
-        elif status == 401 or error in ("invalid_client", "unauthorized_client"):
-            kind = InvalidClientError
-            message = (
-                f"the token endpoint {self.host} refused client {self.client_id!r}: {said}. "
+            return TokenEndpointUnavailable, f"{endpoint} has no time now: {said}"
+        if status == 401 or error in ("invalid_client", "unauthorized_client"):
+            return InvalidClientError, (
+                f"{endpoint} refused {client}: {said}. "
                 "Check the client id and the client secret (MEDIAHOUND_CLIENT_ID and "
                 "MEDIAHOUND_CLIENT_SECRET, if they come from the environment), and that "
                 f"client_auth={self.client_auth!r} is the form this endpoint expects"
             )
-        elif error is not None:
-            message = (
-                f"the token endpoint {self.host} gave client {self.client_id!r} no token: {said}"
-            )
-            message += _REMEDIES.get(error, "")
+        if error is not None:
+            message = f"{endpoint} gave {client} no token: {said}{_REMEDIES.get(error, '')}"
             if error == "invalid_request":
-                # RFC 6749 §5.2: that is what more than one way of authentication is answered with.
+                # RFC 6749 §5.2: the response to more than one client authentication method.
                 others = [repr(form) for form in get_args(ClientAuth) if form != self.client_auth]
                 message += (
                     f". Perhaps client_auth={self.client_auth!r} is not the form this endpoint "
                     f"expects; the others are {' and '.join(others)}"
                 )
-        else:
-            kind = InvalidTokenResponse
-            if 300 <= status < 400:
-                why = "it is a redirect, and those are never followed"
-            message = (
-                f"what {self.host} answered (HTTP {status}) is not a token answer: {why}. "
-                "Check that token_url is the full URL of the token endpoint"
-            )
-        return kind(
-            message,
-            status=status,
-            error=error,
-            error_description=description,
-            retry_after=retry_after,
+            return TokenRequestError, message
+        if 300 <= status < 400:
+            why = "it is a redirect, and those are never followed"
+        return InvalidTokenResponse, (
+            f"what {self.host} answered (HTTP {status}) is not a token answer: {why}. "
+            "Check that token_url is the full URL of the token endpoint"
         )
 
 
