@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 from mediahound_auth._extras import missing_extra
 
@@ -197,10 +197,11 @@ def main() -> NoReturn:
         code = 130
     except Exception as error:
         # Typer's errors of usage: whether they are click's or its own differs between its versions.
-        if not hasattr(error, "format_message"):
+        message: Any = getattr(error, "format_message", None)
+        if message is None:
             raise
         code = 2
-        _say(_usage(error.format_message()))
+        _say(_usage(message()))
     sys.exit(code)
 
 

@@ -63,7 +63,7 @@ def _beyond_package(trace: TracebackType | None) -> TracebackType | None:
     while trace:
         package = str(trace.tb_frame.f_globals.get("__package__"))
         trace = trace.tb_next
-        if package.partition(".")[0] == __package__.partition(".")[0]:
+        if package.partition(".")[0] == __name__.partition(".")[0]:
             beyond = trace
     return beyond
 
