@@ -4,59 +4,25 @@ from __future__ import annotations
 
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
-from types import SimpleNamespace
 from typing import Any
 
 import anyio
 import httpx
 import pytest
 import requests
+from timing import AGEING, FRESH, LIFETIME, Clock, eventually, server_of_new_tokens
 
 from mediahound_auth.httpx import MediaHoundAuth as HttpxAuth
 from mediahound_auth.requests import MediaHoundAuth as RequestsAuth
 from mediahound_auth.testing import MediaHoundServer
 
-# Seconds. With the default margin of 300 s, and its jitter, a token is AGEING from some moment in
-# the 150 s after FRESH on.
-LIFETIME = 10_000
-FRESH = LIFETIME - 301
-AGEING = LIFETIME - 100
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1_700_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-    def advance(self, seconds: float) -> None:
-        self.now += seconds
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """What time.time() is for the package: it stands still until a test advances it."""
-    clock = Clock()
-    module_time = SimpleNamespace(**{**vars(time), "time": clock})
-    for name, module in list(sys.modules.items()):
-        if name.startswith("mediahound_auth.") and "testing" not in name:
-            if vars(module).get("time") is time:
-                monkeypatch.setattr(module, "time", module_time)
-            elif vars(module).get("time") is time.time:
-                monkeypatch.setattr(module, "time", clock)
-    return clock
-
 
 @pytest.fixture
 def server(client_id: str, clock: Clock) -> Iterator[MediaHoundServer]:
-    """Issues another token each time."""
-    options: Any = {"client_id": client_id, "lifetime": LIFETIME, "clock": clock}
-    with MediaHoundServer(**options, return_same_token=False) as server:
+    with server_of_new_tokens(client_id, clock) as server:
         yield server
 
 
@@ -88,14 +54,6 @@ WAYS = pytest.mark.parametrize(
     [(RequestsAuth, by_requests), (HttpxAuth, by_httpx), (HttpxAuth, by_async_httpx)],
     ids=["requests", "httpx", "async httpx"],
 )
-
-
-def eventually(condition: Callable[[], object]) -> None:
-    """Return once `condition()` is true, which something in the background brings about."""
-    give_up_at = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < give_up_at, "nothing has happened in the background"
-        threading.Event().wait(0.002)
 
 
 @WAYS

@@ -14,6 +14,7 @@ import httpx
 import pytest
 import requests
 from requests.adapters import HTTPAdapter
+from timing import wait_for_its_thread
 
 from mediahound_auth import (
     MemoryStore,
@@ -41,14 +42,6 @@ class Apart(MemoryStore):
 
 
 # Who holds what
-
-
-def wait_for_its_thread(auth: RequestsAuth | HttpxAuth) -> None:
-    """It has woken who waited, and may still be on its way back from there."""
-    flight = auth._cell.flight
-    assert flight is not None
-    assert flight._thread is not None
-    flight._thread.join(20)
 
 
 @BOTH

@@ -9,12 +9,16 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import stamina
+from libraries import assert_no_secret
 from stamina.instrumentation import RetryDetails, set_on_retry_hooks
-from test_failing import BOTH, Kind, assert_no_secret
 
 import mediahound_auth as mh
+from mediahound_auth.httpx import MediaHoundAuth as HttpxAuth
 from mediahound_auth.requests import MediaHoundAuth as RequestsAuth
 from mediahound_auth.testing import MediaHoundServer
+
+Kind = type[RequestsAuth] | type[HttpxAuth]
+BOTH = pytest.mark.parametrize("kind", [RequestsAuth, HttpxAuth], ids=["requests", "httpx"])
 
 
 @pytest.fixture

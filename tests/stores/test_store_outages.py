@@ -14,7 +14,7 @@ import httpx
 import pytest
 import requests
 from redis_server import RedisServer
-from test_renewals_in_a_tight_spot import wait_for_its_thread
+from timing import wait_for_its_thread
 
 from mediahound_auth import Store, Token
 from mediahound_auth import httpx as for_httpx
