@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from pages import PAGES, ROOT, blocks
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.documentation]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

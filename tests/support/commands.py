@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import os
 import pty
-import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple, NoReturn
-
-import pytest
+from typing import NamedTuple
 
 BIN = Path(sys.executable).parent
 
@@ -21,21 +18,6 @@ import fcntl, os, sys, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 os.execvp(sys.argv[1], sys.argv[1:])
 """
-
-
-def installed(program: str) -> str:
-    """Where `program` is; without it, the test cannot run: see `unavailable`."""
-    path = shutil.which(program)
-    if path is None:
-        unavailable(f"{program} is missing: see .ci/services")
-    return path
-
-
-def unavailable(message: str) -> NoReturn:
-    """Skip the test that needs what is missing, or fail where CI is to run them all."""
-    if os.environ.get("CI", "").lower() in ("true", "1"):
-        pytest.fail(message)
-    pytest.skip(message)
 
 
 class Done(NamedTuple):

@@ -24,8 +24,6 @@ Auth = RequestsAuth | HttpxAuth
 
 BOTH = pytest.mark.parametrize("kind", [RequestsAuth, HttpxAuth], ids=["requests", "httpx"])
 
-needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork() here")
-
 # What each script below begins with. A child that hangs is ended by its alarm.
 PRELUDE = """
 import multiprocessing, os, signal, sys, threading
@@ -113,14 +111,12 @@ def printed(script: str, server: MediaHoundServer) -> str:
             process.kill()
 
 
-@needs_fork
 def test_a_child_goes_on_with_the_token_of_its_parent(server: MediaHoundServer) -> None:
     assert printed(FORK_WITH_A_TOKEN, server) == "0"
     assert len(server.api_requests) == 2
     assert len(server.token_requests) == 1
 
 
-@needs_fork
 def test_a_child_forked_during_a_token_request_makes_its_own(
     server: MediaHoundServer,
 ) -> None:
@@ -141,12 +137,10 @@ def test_a_child_forked_during_a_token_request_makes_its_own(
     assert [call.status for call in server.api_requests] == [200, 200]
 
 
-@needs_fork
 def test_a_child_inherits_no_lock_that_somebody_held(server: MediaHoundServer) -> None:
     assert printed(FORK_UNDER_CONTENTION, server) == "0"
 
 
-@needs_fork
 def test_a_pool_of_forked_processes_goes_on_with_the_token_of_its_parent(
     server: MediaHoundServer,
 ) -> None:
