@@ -51,15 +51,16 @@ async def client(httpx: Any, auth: MediaHoundAuth) -> AsyncIterator[httpx.AsyncC
 
 
 async def test_1000_tasks_on_a_cold_start_cause_one_token_request(
-    client: httpx.AsyncClient, server: MediaHoundServer
+    httpx: Any, client: httpx.AsyncClient, server: MediaHoundServer
 ) -> None:
+    tasks = 1_000 if httpx.__name__ == "httpx" else 200
     with server.hold_token_requests() as hold:
         async with anyio.create_task_group() as group:
-            for _ in range(1_000):
+            for _ in range(tasks):
                 group.start_soon(client.get, f"{server.url}/status/200")
             await to_thread.run_sync(hold.wait_for, 1)
             hold.release()
-    assert [call.status for call in server.api_requests] == [200] * 1_000
+    assert [call.status for call in server.api_requests] == [200] * tasks
     assert len(server.token_requests) == 1
 
 

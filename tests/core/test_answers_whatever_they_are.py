@@ -52,7 +52,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=2 * settings().max_examples)
 @given(STATUSES, HEADERS, st.one_of(st.binary(), st.text().map(str.encode)))
 @example(200, {}, b"access_token=f00&token_type=bearer")
 @example(200, {}, b"\xef\xbb\xbf{}")
@@ -62,7 +62,7 @@ def test_any_octets(status: int, headers: dict[str, str], body: bytes) -> None:
     keep(status, headers, body)
 
 
-@settings(max_examples=500)
+@settings(max_examples=2 * settings().max_examples)
 @given(STATUSES, HEADERS, st.one_of(ALMOST, JSON))
 def test_any_json(status: int, headers: dict[str, str], answer: object) -> None:
     keep(status, headers, json.dumps(answer).encode())

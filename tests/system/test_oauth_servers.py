@@ -29,7 +29,11 @@ from mediahound_auth.testing import MediaHoundServer
 pytestmark = pytest.mark.once
 
 FORMS = get_args(ClientAuth)
-SERVERS = ["django-oauth-toolkit", "authlib"]
+# All tests of one in one process of xdist, which starts it once.
+SERVERS = [
+    pytest.param(name, marks=pytest.mark.xdist_group(name))
+    for name in ("django-oauth-toolkit", "authlib")
+]
 ODD = [
     *(("requests", odd) for odd in [":", "%", "%41", "+", "&", "=", " ", "ü", "🎬"]),
     *((library, ":%+&= ü🎬") for library in ["requests", "httpx", "async httpx"]),

@@ -10,7 +10,8 @@ from fleet import Fleet, OneToken
 
 from mediahound_auth.testing import MediaHoundServer
 
-pytestmark = pytest.mark.once
+# All in one process of xdist, which starts the fleet once.
+pytestmark = [pytest.mark.once, pytest.mark.xdist_group("machine")]
 
 
 @pytest.fixture(scope="module")
