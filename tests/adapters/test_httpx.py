@@ -188,7 +188,7 @@ def test_httpxs_own_error_is_the_cause_where_there_was_no_answer(
     httpx: Any,
     server: MediaHoundServer,
 ) -> None:
-    auth = MediaHoundAuth(**server.credentials, timeout=5)
+    auth = MediaHoundAuth(**server.credentials, timeout=2)
     server.stop()
     number = int(server.url.rpartition(":")[2])
     with ports.held(number), pytest.raises(mh.TokenEndpointUnavailable) as caught:

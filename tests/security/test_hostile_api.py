@@ -7,6 +7,7 @@ and the token is neither lost nor doubled.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -87,8 +88,12 @@ def test_a_call_ends_as_it_would_without_us_and_the_next_one_succeeds(
     url = f"{network.url}/status/200"
     network.break_down(fault)
     timeout = timeout_for(fault)
-    by_hand = outcomes(library, url, static_auth(token.access_token), timeout=timeout)
-    with_us = outcomes(library, url, auth, timeout=timeout)
+    with ThreadPoolExecutor(2) as pool:
+        ends = pool.map(
+            lambda auth: outcomes(library, url, auth, timeout=timeout),
+            [static_auth(token.access_token), auth],
+        )
+        by_hand, with_us = ends
     if fault.startswith("reset") and fault.endswith("request"):
         # In which error a reset ends depends on how far the client has come when it arrives.
         assert [issubclass(outcome, OSError | transport_error(library)) for outcome in with_us] == [

@@ -55,7 +55,7 @@ def auth_through(
 def test_it_ends_in_a_token_or_in_a_typed_error_and_when_it_is_over_in_a_token(
     server: MediaHoundServer, network: HostileNetwork, library: Library, fault: str
 ) -> None:
-    auth = auth_through(network, server, library)
+    auth = auth_through(network, server, library, BUDGET / 2)
     patient = auth_through(network, server, library, PLENTY)  # shares what the other one knows
     network.break_down(fault)
     # urllib3 reads a negative length as none, and the answer until the connection is closed.
