@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import requests
-from libraries import Library
+from libraries import Library, call
 from timing import AGEING, FRESH, LIFETIME, Clock, eventually, server_of_new_tokens
 
 from mediahound_auth.requests import MediaHoundAuth as RequestsAuth
@@ -27,10 +27,6 @@ def server(client_id: str, clock: Clock) -> Iterator[MediaHoundServer]:
 @pytest.fixture
 def auth(server: MediaHoundServer) -> RequestsAuth:
     return RequestsAuth(**server.credentials)
-
-
-def call(server: MediaHoundServer, auth: Any) -> int:
-    return requests.get(f"{server.url}/status/200", auth=auth).status_code
 
 
 @pytest.mark.parametrize("rotating", [False, True], ids=["secret", "callable"])

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-import requests
+from libraries import call
 from timing import AGEING, LIFETIME, Clock, eventually, server_of_new_tokens
 
 import mediahound_auth as mh
@@ -30,10 +30,6 @@ def reissuing(client_id: str, clock: Clock) -> Iterator[MediaHoundServer]:
 @pytest.fixture
 def auth(server: MediaHoundServer) -> MediaHoundAuth:
     return MediaHoundAuth(**server.credentials)
-
-
-def call(server: MediaHoundServer, auth: Any, path: str = "/status/200") -> int:
-    return requests.get(server.url + path, auth=auth).status_code
 
 
 def wait_for_failures(caplog: pytest.LogCaptureFixture, n: int) -> None:

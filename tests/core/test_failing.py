@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import requests
-from libraries import SYNC, Library, assert_no_secret
+from libraries import SYNC, Library, assert_no_secret, call
 from timing import Clock
 
 import mediahound_auth as mh
@@ -23,10 +23,6 @@ from mediahound_auth.requests import MediaHoundAuth as RequestsAuth
 from mediahound_auth.testing import MediaHoundServer
 
 EACH = pytest.mark.parametrize("library", SYNC, indirect=True, ids=str)
-
-
-def call(server: MediaHoundServer, auth: Any) -> int:
-    return requests.get(f"{server.url}/status/200", auth=auth).status_code
 
 
 def wrong(server: MediaHoundServer) -> RequestsAuth:

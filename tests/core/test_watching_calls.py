@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from libraries import Library
+from libraries import Library, search
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
-from watched import ALWAYS, WHO, Records, counted, metric_reader, recording, search
+from watched import ALWAYS, WHO, Records, counted, metric_reader, recording
 
 from mediahound_auth import MemoryStore, Token
 from mediahound_auth.requests import MediaHoundAuth

@@ -213,6 +213,16 @@ WITHOUT_HTTPX2 = [REQUESTS, HTTPX, HTTPX_ASYNC]
 BOTH = pytest.mark.parametrize("library", [REQUESTS, HTTPX], indirect=True, ids=str)
 
 
+def call(server: MediaHoundServer, auth: Any, path: str = "/status/200") -> int:
+    """The status of a call with requests, where any library would do."""
+    return requests.get(server.url + path, auth=auth, timeout=PATIENCE).status_code
+
+
+def search(server: MediaHoundServer, auth: Any) -> int:
+    """The same, of a search."""
+    return call(server, auth, "/1.3/search/all/Alien")
+
+
 def assert_no_secret(text: str, server: MediaHoundServer) -> None:
     """Neither the secret of `server`, nor what it makes in a header, is in there."""
     assert server.client_secret not in text
