@@ -8,6 +8,9 @@ SUITE := -n 4 --dist loadgroup -m "not documentation and not programs and not fu
 # What the tools are, to the last digit: `make lock` brings it up to date.
 LOCKED := --constraint constraints.txt
 
+# Without it, each process of a test run would compile all tests anew, for seconds.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: setup demo test test-all test-rest coverage delays check docs bench soak mutants lock release clean
 
 setup: $(VENV)/.test $(VENV)/.check $(VENV)/.docs  ## all that work on the project needs
