@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 # The package's tests. Many of them wait, so that two processors have work for four processes.
-SUITE := -n 4 --dist loadgroup -m "not documentation and not programs and not fuzz"
+SUITE := -n 4 -m "not documentation and not programs and not fuzz"
 # What the tools are, to the last digit: `make lock` brings it up to date.
 LOCKED := --constraint constraints.txt
 
@@ -23,7 +23,7 @@ test: $(VENV)/.test  ## the package's tests: a minute, and nothing but Python is
 	$(BIN)/python -m pytest $(SUITE)
 
 test-all: $(VENV)/.test  ## the same, and the tests of documentation, benchmarks and examples
-	$(BIN)/python -m pytest -n 4 --dist loadgroup -m "not programs and not fuzz"
+	$(BIN)/python -m pytest -n 4 -m "not programs and not fuzz"
 
 test-rest: $(VENV)/.test  ## all that `make test` leaves out; needs curl, zsh and fish
 	$(BIN)/python -m pytest -n 4 -m "documentation or programs or fuzz"

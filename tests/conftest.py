@@ -10,7 +10,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 
@@ -32,6 +32,7 @@ from mediahound_auth.testing import MediaHoundServer  # noqa: E402
 
 if TYPE_CHECKING:
     from redis_server import RedisServer
+    from together import Together
 
 hypothesis.settings.register_profile("local", max_examples=50, deadline=None)
 hypothesis.settings.register_profile("ci", max_examples=400, deadline=None, print_blob=True)
@@ -40,6 +41,14 @@ hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "local")
 # What a shell starts in the background ignores Ctrl-C, and so would all programs that tests start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Together:
+    """Let one process run those tests that share what is expensive to start."""
+    from together import Together  # here: xdist need not be there
+
+    return Together(config, log)
 
 
 @pytest.fixture

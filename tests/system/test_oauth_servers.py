@@ -25,11 +25,7 @@ from mediahound_auth.testing import MediaHoundServer
 pytestmark = pytest.mark.once
 
 FORMS = get_args(ClientAuth)
-# All tests of one in one process of xdist, which starts it once.
-SERVERS = [
-    pytest.param(name, marks=pytest.mark.xdist_group(name))
-    for name in ("django-oauth-toolkit", "authlib")
-]
+SERVERS = ["django-oauth-toolkit", "authlib"]
 ODD = [
     *((REQUESTS, odd) for odd in [":", "%", "%41", "+", "&", "=", " ", "ü", "🎬"]),
     *((library, ":%+&= ü🎬") for library in WITHOUT_HTTPX2),

@@ -11,8 +11,7 @@ from redis_server import RedisServer
 
 from mediahound_auth.testing import MediaHoundServer
 
-# All in one process of xdist, which starts the fleet once.
-pytestmark = [pytest.mark.once, pytest.mark.xdist_group("fleet")]
+pytestmark = pytest.mark.once
 
 
 # Of each host. More of them prove no more, and CI has them all the same.

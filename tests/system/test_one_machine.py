@@ -10,8 +10,7 @@ from fleet import Fleet, OneToken
 
 from mediahound_auth.testing import MediaHoundServer
 
-# All in one process of xdist, which starts the fleet once.
-pytestmark = [pytest.mark.once, pytest.mark.xdist_group("machine")]
+pytestmark = pytest.mark.once
 
 
 @pytest.fixture(scope="module")
