@@ -18,9 +18,8 @@ from typing import Any
 import httpx
 import pytest
 import requests
-import test_ageing
 from cryptography.fernet import Fernet
-from test_ageing import eventually
+from timing import eventually
 
 import mediahound_auth.stores
 from mediahound_auth import (
@@ -37,8 +36,6 @@ from mediahound_auth.httpx import MediaHoundAuth as HttpxAuth
 from mediahound_auth.requests import MediaHoundAuth, _Hook
 from mediahound_auth.stores import FileStore, file
 from mediahound_auth.testing import MediaHoundServer
-
-clock = test_ageing.clock  # a fixture: it stands still
 
 
 def a_token() -> Token:

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import httpx
 import pytest
+from libraries import search
 from opentelemetry.sdk.metrics.export import HistogramDataPoint, InMemoryMetricReader
-from watched import ALWAYS, WHO, Records, counted, metric_reader, recording, search
+from watched import ALWAYS, WHO, Records, counted, metric_reader, recording
 
 from mediahound_auth import TokenRequestError
 from mediahound_auth import _events as events

@@ -8,7 +8,7 @@ from docs import call_paths
 from docs.architecture import layer_of
 from docs.call_paths import Call
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.documentation]
 
 # Calls of functions of the package, at most: in the caller's thread, and for the renewal.
 MOST_CALLS = {

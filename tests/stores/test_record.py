@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mediahound_auth import ConfigurationError, Token
@@ -33,7 +33,6 @@ def record(**fields: Any) -> bytes:
     return json.dumps({**json.loads(Records().pack(TOKEN)), **fields}).encode()
 
 
-@settings(deadline=None)
 @given(token=tokens)
 def test_every_token_comes_back_as_it_was(token: Token) -> None:
     assert Records().unpack(Records().pack(token)) == token
@@ -113,7 +112,6 @@ def test_what_is_not_a_record_of_this_format_is_an_error_that_quotes_nothing(
     assert "f00" not in "".join(traceback.format_exception_only(caught.value))
 
 
-@settings(deadline=None)
 @given(junk=st.binary())
 def test_nothing_but_a_value_error_comes_of_junk(junk: bytes) -> None:
     with pytest.raises(ValueError):  # noqa: PT011

@@ -206,7 +206,6 @@ def test_any_interleaving_is_as_the_model_says(pool: Pool) -> None:
         settings=settings(
             max_examples=30,
             stateful_step_count=20,
-            deadline=None,
             suppress_health_check=list(HealthCheck),
         ),
     )
