@@ -226,7 +226,7 @@ class _Hook:
             return response
         if response.status_code == 401:
             return auth._retry_if_rejected(response, kwargs)
-        if auth._shared.fast_path.unconfirmed:
+        if auth._shared.fast_path[2]:
             auth._source.on_response(_access_token_of(response.request), response.status_code)
         return response
 

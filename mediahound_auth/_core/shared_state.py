@@ -7,7 +7,7 @@ fast path reads one attribute without any lock.
 from __future__ import annotations
 
 import weakref
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from mediahound_auth._core import runtime
 from mediahound_auth._core.grant import Grant
@@ -20,15 +20,12 @@ from mediahound_auth.token import Token
 if TYPE_CHECKING:
     from mediahound_auth._core.renewal import Renewal
 
-__all__ = ["FastPath", "SharedTokenState", "shared_state_for"]
+__all__ = ["SharedTokenState", "shared_state_for"]
 
 
-class FastPath(NamedTuple):
-    """All that a call with a usable token looks at, in one read."""
-
-    renew_at: float
-    authorization: str
-    unconfirmed: bool  # it matters whether the API accepts the token
+# All that a call with a usable token looks at, in one read: until when it may use which header value,
+# and whether the API's response matters. A plain tuple: it unpacks twice as fast as a named one.
+FastPath = tuple[float, str, bool]
 
 
 class SharedTokenState:
@@ -75,9 +72,7 @@ class SharedTokenState:
     @state.setter
     def state(self, state: State) -> None:
         self.recorded = state
-        self.fast_path: FastPath = FastPath(
-            state.renew_at, state.authorization, state.unconfirmed > 0
-        )
+        self.fast_path: FastPath = (state.renew_at, state.authorization, state.unconfirmed > 0)
 
     def record_late(self, renewal: Renewal, token: Token) -> None:
         """Use `token`, which came when `renewal` had failed already, unless that was replaced."""

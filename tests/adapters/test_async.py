@@ -51,7 +51,7 @@ async def client(httpx: Any, auth: MediaHoundAuth) -> AsyncIterator[httpx.AsyncC
 
 
 async def test_1000_tasks_on_a_cold_start_cause_one_token_request(
-    httpx: Any, client: httpx.AsyncClient, server: MediaHoundServer
+    client: httpx.AsyncClient, server: MediaHoundServer
 ) -> None:
     tasks = 1_000
     with server.hold_token_requests() as hold:
