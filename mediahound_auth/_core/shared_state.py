@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["SharedTokenState", "shared_state_for"]
 
 
-# All that a call with a usable token looks at, in one read: until when it may use which header value,
-# and whether the API's response matters. A plain tuple: it unpacks twice as fast as a named one.
+# All that a call with a usable token looks at, in one read: until when which header value may be
+# used, and whether the response matters. A plain tuple: it unpacks twice as fast as a named one.
 FastPath = tuple[float, str, bool]
 
 
