@@ -153,8 +153,8 @@ def store_recovered(grant: Grant) -> None:
 
 
 def store_permissions_fixed(path: PathLike[str], mode: int) -> None:
-    """What a file store keeps could be read by others."""
-    message = "others could access %s (mode %03o): now only its owner can"
+    """A file or folder of a file store was accessible to other users."""
+    message = "%s was accessible to other users (mode %03o); permissions tightened to the owner"
     _log(logging.WARNING, "store", "permissions_fixed", message, path, mode)
 
 

@@ -232,4 +232,4 @@ def test_the_example_of_the_page_is_a_format_that_every_record_fills(records: Re
     [pattern] = re.findall(r'Formatter\("(.*)"\)', code)
     events.store_permissions_fixed(Path("/some/folder"), 0o755)
     text = logging.Formatter(pattern).format(records.all[-1])
-    assert " store permissions_fixed None others could access /some/folder" in text
+    assert " store permissions_fixed None /some/folder was accessible to other users" in text

@@ -7,6 +7,7 @@ import pickle
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -14,9 +15,11 @@ import pytest
 
 from mediahound_auth import MemoryStore, Store, Token
 
+NOW = time.time()
 
-def a_token(name: str = "one", *, at: float = 0.0) -> Token:
-    return Token(name, at + 1000, at)
+
+def a_token(name: str = "one", *, at: float = 0.0, lifetime: float = 1000.0) -> Token:
+    return Token(name, NOW + at + lifetime, NOW + at)
 
 
 def test_it_is_a_store() -> None:
@@ -173,6 +176,30 @@ raise SystemExit(status)
 
 def test_a_forked_child_has_the_tokens_and_all_locks_free() -> None:
     subprocess.run([sys.executable, "-c", FORK], check=True, timeout=60)
+
+
+def test_10_000_clients_that_are_gone_leave_next_to_nothing() -> None:
+    store = MemoryStore()
+    store.save("valid", a_token("valid"))
+    for number in range(10_000):
+        with store.lock(str(number), 0.0):
+            store.save(str(number), a_token(str(number), at=-60, lifetime=30))
+    assert store.load("valid") == a_token("valid")
+    assert len(pickled(store)) < 10_000
+
+
+def test_valid_tokens_are_all_kept() -> None:
+    store = MemoryStore()
+    for number in range(1000):
+        store.save(str(number), a_token(str(number)))
+    assert all(store.load(str(number)) for number in range(1000))
+
+
+def pickled(store: MemoryStore) -> bytes:
+    """All that is in it but its locks, which cannot be pickled."""
+    contents = vars(store)
+    assert not contents["_locks"]
+    return pickle.dumps(contents["_tokens"])
 
 
 def test_no_token_is_shown() -> None:

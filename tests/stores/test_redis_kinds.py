@@ -24,9 +24,9 @@ from mediahound_auth.stores.redis import RedisStore
 KEY = "ab" * 32
 
 
-def check(client_or_url: Any) -> None:
-    """All that a store does, with this client."""
-    store, now = RedisStore(client_or_url), time.time()
+def check(url: str | None = None, client: Any = None) -> None:
+    """All that a store does, with this URL or client."""
+    store, now = RedisStore(url, client=client), time.time()
     with store.lock(KEY, 1):
         assert store.load(KEY) is None
         later = Token("later", expires_at=now + 3600, requested_at=now)
@@ -53,7 +53,7 @@ def test_it_works_with_a_cluster() -> None:
         url = f"redis://127.0.0.1:{server.port}"
         for decode_responses in (False, True):
             with redis.RedisCluster.from_url(url, decode_responses=decode_responses) as client:
-                check(client)
+                check(client=client)
 
 
 def takes_writes(node: redis.Redis) -> bool:
@@ -76,7 +76,7 @@ def test_it_works_with_a_master_that_a_sentinel_knows(
             kind: Any = redis.sentinel.Sentinel  # without types
             sentinel = kind([("127.0.0.1", watcher.port)], **options)
             with sentinel.master_for("mymaster") as client:
-                check(client)
+                check(client=client)
             for node in sentinel.sentinels:
                 node.close()
 

@@ -90,13 +90,13 @@ class Pool:
             process.close()
 
 
-@pytest.fixture(params=["file", "sealed file", "redis"])
+@pytest.fixture(params=["file", "encrypted file", "redis"])
 def pool(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pool]:
     if request.param == "redis":
         server: RedisServer = request.getfixturevalue("redis_server")
         pool = Pool("redis", server.patient_url, "")
     else:
-        key = Fernet.generate_key().decode() if "sealed" in request.param else ""
+        key = Fernet.generate_key().decode() if "encrypted" in request.param else ""
         pool = Pool("file", str(tmp_path / "tokens"), key)
     yield pool
     pool.close()
