@@ -24,7 +24,7 @@ URLS = st.builds(
     st.one_of(HOSTS, st.sampled_from(["one.example", "ONE.example", "two.example"])),
     st.one_of(
         st.sampled_from(["", "", ":80", ":443", ":"]),
-        st.integers(0, 65535).map(lambda port: f":{port}"),
+        st.integers(1, 65535).map(lambda port: f":{port}"),
     ),
     st.sampled_from(["", "/", "/x/@two.example", "?x=//two.example", "#@two.example"]),
 )
