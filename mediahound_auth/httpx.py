@@ -54,10 +54,4 @@ class MediaHoundAuth(BearerFlow[httpx.Client, httpx.Request, httpx.Response], ht
     """
 
     _library: ClassVar[Any] = httpx
-    _error_types: ClassVar[errors.ErrorTypes] = {
-        errors.ConfigurationError: ConfigurationError,
-        errors.TokenRequestError: TokenRequestError,
-        errors.InvalidClientError: InvalidClientError,
-        errors.TokenEndpointUnavailable: TokenEndpointUnavailable,
-        errors.InvalidTokenResponse: InvalidTokenResponse,
-    }
+    _error_types = errors.error_types_of(globals())

@@ -54,10 +54,4 @@ class MediaHoundAuth(BearerFlow[httpx2.Client, httpx2.Request, httpx2.Response],
     """
 
     _library: ClassVar[Any] = httpx2
-    _error_types: ClassVar[errors.ErrorTypes] = {
-        errors.ConfigurationError: ConfigurationError,
-        errors.TokenRequestError: TokenRequestError,
-        errors.InvalidClientError: InvalidClientError,
-        errors.TokenEndpointUnavailable: TokenEndpointUnavailable,
-        errors.InvalidTokenResponse: InvalidTokenResponse,
-    }
+    _error_types = errors.error_types_of(globals())

@@ -17,7 +17,7 @@ before the exceptions.
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from mediahound_auth import _events as events
 from mediahound_auth._core import runtime
@@ -68,9 +68,8 @@ class Renewal:
         settings: Settings,
         shared: SharedTokenState,
         send: Sender,
-        *,
-        rejected: str | None = None,
-        skip_store: bool = False,
+        rejected: str | None,
+        skip_store: bool,
     ) -> None:
         self.rejected = rejected
         self.skip_store = skip_store
@@ -170,13 +169,9 @@ class Renewal:
             self.same_secret = True
             self.fail(state.failure)
             return
-        with StoreSession(
-            self._settings.store_or_default,
-            grant.key(),
-            self._shared.store_health,
-            self._settings.timeout,
-        ) as store:
-            token = self._better_token(store) or self._better_token_or_lock(store)
+        health, timeout = self._shared.store_health, self._settings.timeout
+        with StoreSession(self._settings.store_or_default, grant.key(), health, timeout) as store:
+            token = self._better_token_or_lock(store)
             found = token is not None
             if token is None:
                 try:
@@ -191,25 +186,22 @@ class Renewal:
                 self._shared.record_late(self, token)
             events.renewed(grant, self, token, found=found)
 
-    def _better_token(self, store: StoreSession) -> Token | None:
-        """A token of the store that makes a token request unnecessary."""
-        token = None if self.skip_store else store.load()
-        now = runtime.now()
-        better = token and self._shared.recorded.is_improved_by(token, self.rejected, now)
-        return token if better else None
-
     def _better_token_or_lock(self, store: StoreSession) -> Token | None:
-        """Wait for the store's lock, and look for a better token meanwhile.
+        """A token of the store that makes a token request unnecessary, or else the store's lock.
 
-        So callers need not pass the lock on one by one when the token has come.
+        The store is looked into while the lock is waited for as well, so that those who wait need
+        not pass it on one by one when the token has come.
         """
         until = runtime.monotonic() + store_lock_timeout(self.remaining, runtime.jitter())
+        locked = False
         while True:
-            left = until - runtime.monotonic()
-            locked = left <= 0 or store.lock(min(left, STORE_POLL_INTERVAL))
-            token = self._better_token(store)
-            if token or locked:
+            token, now = None if self.skip_store else store.load(), runtime.now()
+            if token and self._shared.recorded.is_improved_by(token, self.rejected, now):
                 return token
+            left = until - runtime.monotonic()
+            if locked or left <= 0:
+                return None
+            locked = store.lock(min(left, STORE_POLL_INTERVAL))
 
     def _request(self, grant: Grant) -> Token:
         """A token from the endpoint, requested again after a transient failure (lifecycle.py)."""
@@ -250,8 +242,7 @@ def run_steps(steps: Steps[T]) -> T:
             renewal, timeout = next(steps)
             renewal.wait(timeout)
     except StopIteration as end:
-        value: T = end.value
-        return value
+        return cast(T, end.value)
 
 
 async def run_steps_async(steps: Steps[T]) -> T:
@@ -261,5 +252,4 @@ async def run_steps_async(steps: Steps[T]) -> T:
             renewal, timeout = next(steps)
             await renewal.wait_async(timeout)
     except StopIteration as end:
-        value: T = end.value
-        return value
+        return cast(T, end.value)

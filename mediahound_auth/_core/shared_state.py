@@ -72,7 +72,8 @@ class SharedTokenState:
     @state.setter
     def state(self, state: State) -> None:
         self.recorded = state
-        self.fast_path: FastPath = (state.renew_at, state.authorization, state.unconfirmed > 0)
+        authorization = state.token.authorization if state.token else ""
+        self.fast_path: FastPath = (state.renew_at, authorization, state.unconfirmed > 0)
 
     def record_late(self, renewal: Renewal, token: Token) -> None:
         """Use `token`, which came when `renewal` had failed already, unless that was replaced."""
@@ -142,9 +143,7 @@ def shared_state_for(store: Store, grant: Grant) -> SharedTokenState:
         try:
             key = (store if has_equals else weakref.ref(store), grant)
             shared = _states.get(key) or _states.setdefault(key, SharedTokenState(grant))
-        except (
-            TypeError
-        ):  # a store or a callable of the user's that cannot be hashed or referred to
+        except TypeError:  # no hash of or weak reference to a store or callable of the user's
             return SharedTokenState(grant)
         _latest.pop(shared, None)
         _latest[shared] = None

@@ -8,7 +8,7 @@ without the store, and the next session tries again.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from functools import partial
 from typing import Self, TypeVar
 
@@ -36,7 +36,7 @@ class StoreHealth:
         self.failing: bool = False
         self.failures: int = 0
 
-    def on_failure(self, operation: str, error: BaseException) -> None:
+    def on_failure(self, operation: str, error: Exception) -> None:
         """An operation failed."""
         events.store_failed(self._grant, operation, error, again=self.failing)
         self.failing = True
@@ -69,10 +69,9 @@ class StoreSession:
         self._failures = health.failures
         self._locks = ExitStack()
         self._failed = False
-        self._worker = None
-        if type(store) is not MemoryStore:
-            patience = min(runtime.THREAD_START_TIMEOUT, self._longest)
-            self._worker = runtime.Worker("mediahound-auth store", patience)
+        patience = min(runtime.THREAD_START_TIMEOUT, self._longest)
+        in_memory = type(store) is MemoryStore
+        self._worker = None if in_memory else runtime.Worker("mediahound-auth store", patience)
 
     def __enter__(self) -> Self:
         return self
@@ -82,11 +81,9 @@ class StoreSession:
         self._do("unlock", self._locks.close)
         if not self._failed:
             self._health.on_success(self._failures)
-        elif self._worker:
-            # Should an operation that hangs be granted the lock yet, it is released at once.
-            self._worker.submit(self._release)
         if self._worker:
-            self._worker.close()
+            # Should an operation that hangs be granted the lock yet, it is released at once.
+            self._worker.close(self._locks.close)
 
     def load(self) -> Token | None:
         """What the store holds, or None; None also for what it holds and cannot read."""
@@ -138,7 +135,3 @@ class StoreSession:
             self._failed = operation != "load" or not isinstance(error, ValueError)
             self._health.on_failure(operation, error)
             return None
-
-    def _release(self) -> None:
-        with suppress(Exception):
-            self._locks.close()

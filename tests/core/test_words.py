@@ -210,4 +210,4 @@ def test_acceptance_is_counted_only_where_there_are_doubts_and_a_replay_ends_the
 
 
 def test_a_state_shows_no_token() -> None:
-    assert repr(State()).startswith("State(token=None, authorization=Ellipsis, renew_at=-inf, ")
+    assert repr(State()).startswith("State(token=None, renew_at=-inf, ")
