@@ -63,7 +63,7 @@ def test_rights_that_cannot_be_taken_away_are_a_refusal(
 ) -> None:
     tmp_path.chmod(0o755)
     monkeypatch.setattr(os, "fchmod", lambda *_: None)
-    with pytest.raises(PermissionError, match="lets others access it"):
+    with pytest.raises(PermissionError, match="accessible to other users"):
         FileStore(tmp_path).save("ab", a_token())
 
 
