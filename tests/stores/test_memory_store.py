@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from mediahound_auth import MemoryStore, Store, Token
+from mediahound_auth._core import runtime
 
 NOW = time.time()
 
@@ -172,6 +173,20 @@ with store.lock("a", 0.0):
         pass
 raise SystemExit(status)
 """
+
+
+def test_a_lock_that_a_forked_child_leaves_is_not_that_of_another_thread(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The child leaves a lock that was taken before the fork, while it holds one of its own."""
+    store = MemoryStore()
+    before, after = store.lock("a", 0.0), store.lock("a", 0.0)
+    before.__enter__()
+    monkeypatch.setattr(runtime, "process_id", lambda: -1)
+    with after:
+        before.__exit__(None, None, None)
+        with pytest.raises(TimeoutError), store.lock("a", 0.0):
+            pytest.fail("two hold it")
 
 
 def test_a_forked_child_has_the_tokens_and_all_locks_free() -> None:
