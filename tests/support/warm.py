@@ -186,5 +186,6 @@ if __name__ == "__main__":
     # Not what this file's folder has, but what programs see that are started by their names.
     sys.path[:] = [folder for folder in sys.path if folder != os.path.dirname(__file__)]
     for _name in PRELOADED:
-        importlib.import_module(_name)
+        with contextlib.suppress(ModuleNotFoundError):  # the oldest versions lack some
+            importlib.import_module(_name)
     _serve(socket.socket(fileno=int(sys.argv[1])))
