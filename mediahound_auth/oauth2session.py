@@ -174,7 +174,7 @@ class MediaHoundSession(OAuth2Session):  # type: ignore[misc]  # requests-oauthl
         """Request a token from the endpoint now, and return it: perhaps the same one once more.
 
         There is no need to: the first request does what is necessary. `refresh_token` is the
-        same method, since this grant has no refresh token (RFC 6749 §4.4.3).
+        same, since this grant has no refresh token (RFC 6749 §4.4.3).
 
         Raises:
             ConfigurationError: there are arguments; what they say is said to the constructor.
@@ -182,6 +182,19 @@ class MediaHoundSession(OAuth2Session):  # type: ignore[misc]  # requests-oauthl
         """
         arguments = bool(args or kwargs)
         del args, kwargs  # a secret perhaps, and tracebacks may show variables
+        return self._fetched(arguments)
+
+    def refresh_token(self, *args: object, **kwargs: object) -> TokenDict:
+        """The same as `fetch_token`: this grant has no refresh token (RFC 6749 §4.4.3).
+
+        Raises:
+            MediaHoundAuthError: as `fetch_token` does.
+        """
+        arguments = bool(args or kwargs)
+        del args, kwargs
+        return self._fetched(arguments)
+
+    def _fetched(self, arguments: bool) -> TokenDict:
         if arguments:
             raise ConfigurationError(
                 "fetch_token and refresh_token take no arguments here: give token_url, "
@@ -191,8 +204,6 @@ class MediaHoundSession(OAuth2Session):  # type: ignore[misc]  # requests-oauthl
         token = self._bearer.renew()
         self._notify_updater()
         return _as_dict(token)
-
-    refresh_token = fetch_token
 
     # OAuth2Session's own method would refuse http, add its token to everything, and log it.
     def request(  # pyright: ignore[reportIncompatibleMethodOverride]
