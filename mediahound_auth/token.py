@@ -30,8 +30,8 @@ class Token(_Fields):
         expires_at: when it stops being accepted, as far as is known.
         requested_at: when the request that brought it was *sent*; its life is counted from there.
         scope: the scopes it is good for, separated by blanks; None if nobody said.
-        reissued: the endpoint is known to hand this token out again until it has expired, so
-            that asking for another one early is pointless.
+        returned_again: the endpoint is known to return this token until it has expired, so that
+            requesting another one early is pointless.
 
     Raises:
         ValueError: `access_token` is not printable ASCII without blanks.
