@@ -189,9 +189,9 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
 
     def _allows(self, url: Any) -> bool:
         scheme, host, port = url.scheme, url.raw_host.decode("ascii"), url.port
-        if scheme not in DEFAULT_PORTS or not host:
+        if scheme not in DEFAULT_PORTS or not host or port == 0:  # as origin_of has it
             return False  # the library will say what is wrong with it
-        port = DEFAULT_PORTS[scheme] if port is None else port  # as origin_of reads it: 0 is 0
+        port = DEFAULT_PORTS[scheme] if port is None else port
         return self._source.allows(Origin(scheme, host, port))
 
     def _prepare_retry(self, response: Any, start: int | None) -> Steps[bool]:

@@ -42,8 +42,10 @@ def origin_of(url: str) -> Origin:
     scheme, host = parts.scheme.lower(), parts.hostname
     if scheme not in DEFAULT_PORTS or not host or "%" in host:
         raise ValueError("not an absolute http or https URL")
-    port = parts.port
-    return Origin(scheme, _ascii(host), DEFAULT_PORTS[scheme] if port is None else port)
+    port = DEFAULT_PORTS[scheme] if parts.port is None else parts.port
+    if port == 0:
+        raise ValueError("port 0 is no port: HTTP libraries connect to the default one instead")
+    return Origin(scheme, _ascii(host), port)
 
 
 def _ascii(host: str) -> str:

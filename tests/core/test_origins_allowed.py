@@ -19,6 +19,7 @@ from test_origins import TRICKY, URLS, as_httpx_reads_it, as_urllib3_reads_it, p
 import mediahound_auth.httpx
 import mediahound_auth.httpx2
 import mediahound_auth.requests
+from mediahound_auth import ConfigurationError
 from mediahound_auth.testing import MediaHoundServer
 
 pytestmark = pytest.mark.once
@@ -81,8 +82,6 @@ WITHOUT_LIMITS = settings(deadline=None, suppress_health_check=list(HealthCheck)
 @example(allowed="https://one.example:80", url="http://one.example")
 @example(allowed="https://one.example:8443", url="https://one.example:8443")
 @example(allowed="https://[::1]", url="https://[::1]:443/x")
-@example(allowed="https://one.example:0", url="https://one.example")
-@example(allowed="https://one.example:0", url="https://one.example:0")
 def test_a_token_goes_along_to_the_same_scheme_host_and_port_and_nowhere_else(
     decision: Decision, allowed: str, url: str
 ) -> None:
@@ -92,6 +91,28 @@ def test_a_token_goes_along_to_the_same_scheme_host_and_port_and_nowhere_else(
         if decided is not None:
             carried, place = decided
             assert carried is (place == as_urllib3_reads_it(origin)), (origin, asked)
+
+
+@pytest.mark.parametrize("url", ["https://one.example:0/x", "https://one.example:00/x"])
+def test_no_token_goes_to_port_0_which_libraries_take_for_the_default(
+    decision: Decision, url: str
+) -> None:
+    decided = decision("https://one.example", url)
+    assert decided is not None
+    carried, place = decided
+    # requests itself takes the 0 away, before it asks its auth.
+    assert carried is (place == ("https", "one.example", 443))
+
+
+@pytest.mark.parametrize("option", ["token_url", "origins"])
+@pytest.mark.parametrize("auth_module", [mediahound_auth.requests, mediahound_auth.httpx])
+def test_port_0_is_rejected_in_every_option_that_names_an_origin(
+    auth_module: Any, option: str
+) -> None:
+    url = "https://one.example:0"
+    value: Any = [url] if option == "origins" else f"{url}/token"
+    with pytest.raises(ConfigurationError, match=option):
+        auth_module.MediaHoundAuth("id", "secret", **{option: value})
 
 
 @WITHOUT_LIMITS
