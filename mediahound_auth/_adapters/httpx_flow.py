@@ -7,8 +7,9 @@ the asynchronous one.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Generator, Iterable
-from contextlib import closing, suppress
+import copy
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
 from typing import Any, ClassVar, Generic, TypeVar
 
 import anyio.lowlevel  # noqa: F401  # here, so that no event loop is held up by importing it
@@ -16,7 +17,14 @@ from anyio import to_thread
 
 from mediahound_auth import errors
 from mediahound_auth._adapters.bearer_auth import BearerAuth, mask_secret
-from mediahound_auth._adapters.token_transport import USER_AGENT, connection_error, read_bounded
+from mediahound_auth._adapters.token_transport import (
+    USER_AGENT,
+    BoundedBackend,
+    ResponseBounds,
+    read_bounded,
+    response_error,
+    with_values,
+)
 from mediahound_auth._core import runtime
 from mediahound_auth._core.grant import ClientAuth, TokenRequest, TokenResponse
 from mediahound_auth._core.origins import DEFAULT_PORTS, Origin
@@ -176,16 +184,17 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
             content=request.body,
             extensions={"timeout": self._library.Timeout(timeout).as_dict()},
         )
-        until = runtime.monotonic() + timeout
+        bounds = ResponseBounds(timeout)
         try:
-            response = client._transport_for_url(sent.url).handle_request(sent)
-            response.request = sent
-            with closing(response):
-                # As it came: no encoding was asked for, and inflating might never end.
-                body = read_bounded(response.iter_raw(), until)
-                return TokenResponse(response.status_code, response.headers, body)
+            with _bounded(client._transport_for_url(sent.url), bounds) as transport:
+                response = transport.handle_request(sent)
+                response.request = sent
+                with closing(response):
+                    # As it came: no encoding was asked for, and inflating might never end.
+                    body = read_bounded(response.iter_raw(), bounds.until)
+                    return TokenResponse(response.status_code, response.headers, body)
         except (self._library.RequestError, OSError) as error:
-            raise connection_error(request.url, error)  # noqa: B904  # it has its own cause
+            raise response_error(request.url, error, bounds)  # noqa: B904  # it has its own cause
 
     def _allows(self, url: Any) -> bool:
         scheme, host, port = url.scheme, url.raw_host.decode("ascii"), url.port
@@ -214,6 +223,23 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
     def _on_response(self, response: Any, *, retried: bool = False) -> None:
         access_token = _access_token_of(response.request)
         self._source.on_response(access_token, response.status_code, retried=retried)
+
+
+@contextmanager
+def _bounded(transport: Any, bounds: ResponseBounds) -> Iterator[Any]:
+    """`transport` for one token request: see token_transport.py.
+
+    httpx has no public way to the pool of a transport, nor httpcore to one with other connections
+    and the same settings. A transport without these names is used as it is.
+    """
+    pool: Any = copy.copy(getattr(transport, "_pool", None))
+    if not all(hasattr(pool, name) for name in ("_connections", "_requests", "_network_backend")):
+        yield transport
+        return
+    pool._connections, pool._requests = [], []
+    pool._network_backend = BoundedBackend(pool._network_backend, bounds)
+    with closing(pool):
+        yield with_values(transport, _pool=pool)
 
 
 def _access_token_of(request: Any) -> str:
