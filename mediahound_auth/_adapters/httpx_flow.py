@@ -12,15 +12,17 @@ from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Itera
 from contextlib import closing, contextmanager, suppress
 from typing import Any, ClassVar, Generic, TypeVar
 
-import anyio.lowlevel  # noqa: F401  # here, so that no event loop is held up by importing it
+import anyio.lowlevel  # here, so that no event loop is held up by importing it
 from anyio import to_thread
 
 from mediahound_auth import errors
 from mediahound_auth._adapters.bearer_auth import BearerAuth, mask_secret
 from mediahound_auth._adapters.token_transport import (
+    PATIENCE_FOR_401,
     USER_AGENT,
     BoundedBackend,
     ResponseBounds,
+    body_length,
     read_bounded,
     response_error,
     with_values,
@@ -135,9 +137,8 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
             if unconfirmed:
                 self._on_response(response)
             return
-        if self._transport is not None:
-            response.read()  # or the token request may wait for its connection
         if run_steps(self._prepare_retry(response, start)):
+            self._release(response)
             response = yield response.request
             self._on_response(response, retried=True)
 
@@ -160,6 +161,7 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
                 self._on_response(response)
             return
         if await run_steps_async(self._prepare_retry(response, start)):
+            await self._release_async(response)
             response = yield response.request
             self._on_response(response, retried=True)
 
@@ -220,9 +222,60 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
             response.cookies.set_cookie_header(request)  # as DigestAuth does
         return True
 
+    def _release(self, response: Response) -> None:
+        """Give the connection of a 401 back if its body is short and at hand; otherwise close it.
+
+        Before a retry, httpx reads the body to its end; then it is what has been read here.
+        """
+        if response.is_closed:
+            return  # a hook has read it
+        stream, body = response.stream, bytearray()
+        if _has_short_body(response):
+            until = runtime.monotonic() + PATIENCE_FOR_401
+            with _short_reads(response.request), suppress(self._library.TransportError):
+                for piece in stream:
+                    body += piece
+                    if runtime.monotonic() > until:
+                        break
+        stream.close()
+        response.stream = self._content(response, body)
+
+    async def _release_async(self, response: Response) -> None:
+        """The same for a task."""
+        if response.is_closed:
+            return
+        stream, body = response.stream, bytearray()
+        if _has_short_body(response):
+            with anyio.move_on_after(PATIENCE_FOR_401), suppress(self._library.TransportError):
+                async for piece in stream:
+                    body += piece
+        await stream.aclose()
+        response.stream = self._content(response, body)
+
+    def _content(self, response: Response, body: bytearray) -> Any:
+        # httpx will decode it, and that might inflate.
+        return self._bytes_stream(b"" if "Content-Encoding" in response.headers else bytes(body))
+
     def _on_response(self, response: Any, *, retried: bool = False) -> None:
         access_token = _access_token_of(response.request)
         self._source.on_response(access_token, response.status_code, retried=retried)
+
+
+def _has_short_body(response: Any) -> bool:
+    # Over HTTP/2 no connection has to be given back, and other frames may come without end.
+    return body_length(response.headers) > 0 and response.http_version != "HTTP/2"
+
+
+@contextmanager
+def _short_reads(request: Any) -> Iterator[None]:
+    """No read of the body of the response to `request` takes longer than PATIENCE_FOR_401."""
+    extensions = request.extensions  # those that the transport has, too
+    timeout = extensions.get("timeout", {})
+    extensions["timeout"] = {**timeout, "read": PATIENCE_FOR_401}
+    try:
+        yield
+    finally:
+        extensions["timeout"] = timeout
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import re
 import ssl
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
@@ -22,10 +22,12 @@ from mediahound_auth.errors import InvalidTokenResponse, TokenEndpointUnavailabl
 from mediahound_auth.version import __version__
 
 __all__ = [
+    "PATIENCE_FOR_401",
     "USER_AGENT",
     "BoundedBackend",
     "BoundedSocket",
     "ResponseBounds",
+    "body_length",
     "connection_error",
     "read_bounded",
     "response_error",
@@ -36,6 +38,10 @@ T = TypeVar("T")
 
 # Bytes that may come besides the body: headers, 1xx responses, the framing of chunks.
 MAX_OVERHEAD = 64 << 10
+
+# Of the body of a 401, bytes and seconds that its connection is worth before a retry.
+MAX_401_BODY = 64 << 10
+PATIENCE_FOR_401 = 1.0
 
 USER_AGENT = f"mediahound-auth/{__version__}"
 
@@ -57,6 +63,18 @@ def read_bounded(chunks: Iterable[bytes], until: float) -> bytes:
         if monotonic() > until:
             raise TimeoutError("the answer came too slowly")
     return bytes(body)
+
+
+def body_length(headers: Mapping[str, str]) -> int:
+    """How long the body of a 401 is, if it is worth reading before a retry; otherwise 0.
+
+    A chunked one is not: how long a single read takes is up to the server, which may send the size
+    of a chunk drop by drop.
+    """
+    length = headers.get("Content-Length", "")
+    if "Transfer-Encoding" in headers or not re.fullmatch("[0-9]{1,9}", length):
+        return 0
+    return int(length) if int(length) <= MAX_401_BODY else 0
 
 
 class ResponseBounds:
