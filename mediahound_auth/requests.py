@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import copy
-import queue
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from datetime import timedelta
-from functools import partial
 from time import perf_counter
 from typing import Any, ClassVar
 
@@ -17,25 +14,22 @@ try:
     import requests
 except ModuleNotFoundError as _error:
     raise missing_extra(_error, __name__, "requests", "requests") from None
-from requests.adapters import BaseAdapter, HTTPAdapter
 from requests.auth import AuthBase
 from requests.cookies import extract_cookies_to_jar
 from requests.exceptions import UnrewindableBodyError
 from requests.utils import rewind_body
 from urllib3.exceptions import HTTPError
-from urllib3.util import Retry
 
 from mediahound_auth import errors
 from mediahound_auth._adapters.bearer_auth import BearerAuth, mask_secret
+from mediahound_auth._adapters.requests_transport import bounded_adapter
 from mediahound_auth._adapters.token_transport import (
     PATIENCE_FOR_401,
     USER_AGENT,
-    BoundedSocket,
     ResponseBounds,
     body_length,
     read_bounded,
     response_error,
-    with_values,
 )
 from mediahound_auth._core import runtime
 from mediahound_auth._core.grant import ClientAuth, TokenRequest, TokenResponse
@@ -201,7 +195,7 @@ class MediaHoundAuth(BearerAuth, AuthBase):
         bounds = ResponseBounds(timeout)
         try:
             with (
-                _bounded(session.get_adapter(request.url), bounds) as adapter,
+                bounded_adapter(session.get_adapter(request.url), bounds) as adapter,
                 adapter.send(prepared, timeout=timeout, **settings) as response,
             ):
                 # In small pieces, which inflate to no more than a thousand times their size.
@@ -222,50 +216,6 @@ class MediaHoundAuth(BearerAuth, AuthBase):
         errors.TokenEndpointUnavailable: TokenEndpointUnavailable,
         errors.InvalidTokenResponse: InvalidTokenResponse,
     }
-
-
-@contextmanager
-def _bounded(adapter: BaseAdapter, bounds: ResponseBounds) -> Iterator[BaseAdapter]:
-    """`adapter` for one token request, without its retries: see token_transport.py.
-
-    An adapter that is no HTTPAdapter is used as it is.
-    """
-    if not isinstance(adapter, HTTPAdapter):
-        yield adapter
-        return
-    pools: list[Any] = []
-
-    def get_connection_with_tls_context(*args: Any, **kwargs: Any) -> Any:
-        pool: Any = copy.copy(adapter.get_connection_with_tls_context(*args, **kwargs))
-        pool.ConnectionCls = partial(_bounded_connection, pool.ConnectionCls, bounds)
-        pool.pool = queue.LifoQueue(1)
-        pool.pool.put(None)  # a connection that is to be made
-        pools.append(pool)
-        return pool
-
-    bounded = with_values(
-        adapter,
-        max_retries=Retry(0, read=False),  # requests' default
-        get_connection_with_tls_context=get_connection_with_tls_context,
-    )
-    try:
-        yield bounded
-    finally:
-        for pool in pools:
-            pool.close()
-
-
-def _bounded_connection(kind: Any, bounds: ResponseBounds, **options: Any) -> Any:
-    """A connection of this kind that reads responses, those of a proxy too, within `bounds`."""
-    connection = kind(**options)
-    response_class: Any = getattr(connection, "response_class", None)  # of http.client
-
-    def bounded_response(sock: Any, *args: Any, **kwargs: Any) -> Any:
-        return response_class(BoundedSocket(sock, bounds), *args, **kwargs)
-
-    if response_class is not None:
-        connection.response_class = bounded_response
-    return connection
 
 
 class _Hook:
