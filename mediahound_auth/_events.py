@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cache
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from mediahound_auth._core import runtime
-from mediahound_auth._core.origins import origin_of
+from mediahound_auth._core.origins import Origin, origin_of
 from mediahound_auth.errors import (
     ConfigurationError,
     InvalidClientError,
@@ -28,7 +28,6 @@ from mediahound_auth.version import __version__
 
 if TYPE_CHECKING:
     from mediahound_auth._core.grant import Grant
-    from mediahound_auth._core.origins import Origin
     from mediahound_auth._core.renewal import Renewal
 
 __all__ = [
@@ -83,23 +82,20 @@ def token_requested(
     if isinstance(result, Token):
         fields["expires_in"] = round(result.expires_at - result.requested_at)
     if METRICS_API in sys.modules:
-        _count("token_requests", grant, outcome=outcome)
-        with suppress(Exception):
-            _instrument("token_request.duration").record(
-                duration, _attributes(grant) | {"outcome": outcome}
-            )
+        _measure("token_requests", 1, grant, outcome=outcome)
+        _measure("token_request.duration", duration, grant, outcome=outcome)
     said = ("token request %d to %s: %s", attempt, grant.host, outcome)
     _log(logging.DEBUG, "token_request", outcome, *said, grant=grant, **fields)
 
 
-def renewed(grant: Grant, renewal: Renewal, token: Token, *, found: bool = False) -> None:
-    """A renewal has brought `token`, or `found` it in the store."""
+def renewed(grant: Grant, renewal: Renewal, token: Token) -> None:
+    """A renewal has brought `token`, or found it in the store."""
     expires_in = token.expires_at - runtime.now()
-    outcome = "from_store" if found else _outcome(token)
-    said = ("token from %s, good for %.0f s", "the store" if found else "the token endpoint")
-    _renewal_ended(
-        logging.INFO, grant, renewal, outcome, *said, expires_in, expires_in=round(expires_in)
-    )
+    outcome, source = _outcome(token), "the token endpoint"
+    if not renewal.attempts:
+        outcome, source = "from_store", "the store"
+    said = ("token from %s, good for %.0f s", source, expires_in)
+    _renewal_ended(logging.INFO, grant, renewal, outcome, *said, expires_in=round(expires_in))
 
 
 def renewal_failed(grant: Grant, renewal: Renewal, error: MediaHoundAuthError) -> None:
@@ -112,7 +108,7 @@ def _renewal_ended(
 ) -> None:
     background, duration = not renewal.waited_for, runtime.monotonic() - renewal.started
     if METRICS_API in sys.modules:
-        _count("renewals", grant, outcome=outcome, background=background)
+        _measure("renewals", 1, grant, outcome=outcome, background=background)
     fields |= {"attempt": renewal.attempts, "duration": duration, "background": background}
     _log(level, "renewal", outcome, *said, grant=grant, **fields)
 
@@ -121,9 +117,9 @@ def request_retried(grant: Grant, status: int) -> None:
     """A request that got a 401 was retried with another token, and got this HTTP status."""
     outcome = "rejected" if status == 401 else "server_error" if status >= 500 else "accepted"
     if METRICS_API in sys.modules:
-        _count("retries", grant, outcome=outcome)
-    said = ("retried a request with another token: HTTP %d", status)
-    _log(logging.INFO, "retry", outcome, *said, grant=grant)
+        _measure("retries", 1, grant, outcome=outcome)
+    message = "retried a request with another token: HTTP %d"
+    _log(logging.INFO, "retry", outcome, message, status, grant=grant)
 
 
 def token_withheld(grant: Grant, origin: Origin) -> None:
@@ -132,14 +128,14 @@ def token_withheld(grant: Grant, origin: Origin) -> None:
         "no token is sent to %s: it is not the token endpoint's origin. If it is meant to get one, "
         "pass origins=[%r]"
     )
-    said, name = (message, str(origin), str(origin)), str(origin)
-    _log(logging.WARNING, "origin", "not_allowed", *said, grant=grant, origin=name)
+    name = str(origin)
+    _log(logging.WARNING, "origin", "not_allowed", message, name, name, grant=grant, origin=name)
 
 
 def store_failed(grant: Grant, operation: str, error: BaseException, *, again: bool) -> None:
     """A store has failed. All failures are counted; `again` in the same outage, none is logged."""
     if METRICS_API in sys.modules:
-        _count("store_failures", grant, operation=operation)
+        _measure("store_failures", 1, grant, operation=operation)
     if not again:
         message = "the token store cannot %s (%s%s): going on from memory until the next renewal"
         text = f": {error}" if isinstance(error, OSError) else ""
@@ -189,23 +185,20 @@ def _log(
         log.log(level, message, *arguments, extra=extra)
 
 
-def _count(counter: str, grant: Grant, **attributes: str | int) -> None:
+def _measure(name: str, value: float, grant: Grant, **attributes: str | int) -> None:
     with suppress(Exception):
-        _instrument(counter).add(1, _attributes(grant) | attributes)
-
-
-def _attributes(grant: Grant) -> dict[str, str | int]:
-    # OpenTelemetry's own names for the two parts of an address.
-    _, host, port = origin_of(grant.token_url)
-    return {"client_id": grant.client_id, "server.address": host, "server.port": port}
+        # OpenTelemetry's own names for the two parts of an address.
+        _, host, port = origin_of(grant.token_url)
+        attributes |= {"client_id": grant.client_id, "server.address": host, "server.port": port}
+        _recorder(name)(value, attributes)
 
 
 @cache
-def _instrument(name: str) -> Any:
+def _recorder(name: str) -> Callable[[float, dict[str, str | int]], None]:
     from opentelemetry.metrics import get_meter
 
     meter, full = get_meter("mediahound_auth", __version__), f"mediahound_auth.{name}"
     if name.endswith("duration"):
         options: Any = {"explicit_bucket_boundaries_advisory": BUCKETS}
-        return meter.create_histogram(full, *METRICS[name], **options)
-    return meter.create_counter(full, *METRICS[name])
+        return meter.create_histogram(full, *METRICS[name], **options).record
+    return meter.create_counter(full, *METRICS[name]).add

@@ -81,7 +81,7 @@ class MediaHoundSession(OAuth2Session):  # type: ignore[misc]  # requests-oauthl
         ConfigurationError: an option is missing or wrong.
     """
 
-    _bearer: MediaHoundAuth | None = None
+    _bearer: MediaHoundAuth
     _last_notified: object = None
     _notifying_pid = 0
 
@@ -137,20 +137,19 @@ class MediaHoundSession(OAuth2Session):  # type: ignore[misc]  # requests-oauthl
         Raises:
             ConfigurationError: what it is set to is no such dict.
         """
-        known = self._bearer and source_of(self._bearer).shared.state.token
+        known = source_of(self._bearer).shared.state.token
         return _as_dict(known) if known else {}
 
     @token.setter
     def token(self, value: Mapping[str, object] | None) -> None:
-        if self._bearer is None:
+        if not hasattr(self, "_bearer"):
             return  # OAuth2Session's constructor, which has none to give
         if _is_none(value):
             self._bearer.forget()
-            return
-        self._use(value, issued=runtime.now())
+        else:
+            self._use(value, issued=runtime.now())
 
     def _use(self, value: object, *, issued: float) -> None:
-        assert self._bearer is not None
         token = _from_dict(value, issued=issued)
         self._last_notified = token.access_token
         source = source_of(self._bearer)
@@ -187,7 +186,6 @@ class MediaHoundSession(OAuth2Session):  # type: ignore[misc]  # requests-oauthl
                 "fetch_token and refresh_token take no arguments here: give token_url, "
                 "client_secret, scope and the like to MediaHoundSession"
             )
-        assert self._bearer is not None
         token = self._bearer.renew()
         self._notify_updater()
         return _as_dict(token)
@@ -217,7 +215,7 @@ class MediaHoundSession(OAuth2Session):  # type: ignore[misc]  # requests-oauthl
         else:
             kwargs["auth"] = auth or self._bearer
             hooks = list(self.compliance_hook["protected_request"])
-            if hooks and self._bearer is not None and kwargs["auth"] is self._bearer:
+            if hooks and kwargs["auth"] is self._bearer:
                 self._bearer.token()  # they may look at it
             for hook in hooks:
                 url, headers, data = hook(url, headers, data)
@@ -236,8 +234,8 @@ class MediaHoundSession(OAuth2Session):  # type: ignore[misc]  # requests-oauthl
             with runtime.state_lock:
                 if self._notifying_pid == runtime.process_id():
                     return  # whoever is telling looks again afterwards
-                token = self._pending_token()
-                if not token:
+                token = self.token
+                if token.get("access_token") in (None, self._last_notified):
                     return
                 self._notifying_pid = runtime.process_id()
             try:
@@ -245,10 +243,6 @@ class MediaHoundSession(OAuth2Session):  # type: ignore[misc]  # requests-oauthl
                 self._last_notified = token["access_token"]  # not so if that has failed
             finally:
                 self._notifying_pid = 0
-
-    def _pending_token(self) -> TokenDict:
-        token = self.token
-        return {} if token.get("access_token") == self._last_notified else token
 
     def __getstate__(self) -> NoReturn:
         raise TypeError(
@@ -304,11 +298,7 @@ def _as_dict(token: Token) -> TokenDict:
 
 
 def _from_dict(value: object, *, issued: float) -> Token:
-    """The token that a dict describes; `issued` is when it came, if the dict does not tell.
-
-    Raises:
-        ConfigurationError: it describes none. What it holds is not quoted.
-    """
+    """The token that a dict describes; `issued` is when it came, if the dict does not tell."""
     try:
         if not isinstance(value, Mapping):
             raise ValueError
@@ -322,7 +312,7 @@ def _from_dict(value: object, *, issued: float) -> Token:
         scope = scope_of(value.get("scope")) or None
         return Token(value["access_token"], float(expires_at), min(issued, expires_at), scope)
     except (KeyError, ValueError, OverflowError):
-        # Without the cause, whose text may be the token's.
+        # Without the cause, whose text may be the token's. What the dict holds is not quoted.
         raise ConfigurationError(
             "token must be a dict with an access_token and, as numbers of seconds, expires_at or "
             "expires_in"

@@ -43,13 +43,11 @@ __all__ = ["MAX_RESPONSE_SIZE", "ClientAuth", "Grant", "Secret", "TokenRequest",
 
 ClientAuth = Literal["mediahound", "client_secret_basic", "client_secret_post"]
 
-
 # What to do about an OAuth error (RFC 6749 §5.2).
 _REMEDIES = {
     "invalid_scope": ". Ask for other scopes with scope=, or for none",
     "unsupported_grant_type": ". It does not have the client-credentials grant: check token_url",
 }
-
 
 # Characters of an error and those behind it, beyond which it is taken to show the secret.
 MAX_ERROR_TEXT = 1 << 16
@@ -99,9 +97,6 @@ class Grant(NamedTuple):
         """The grant with the client secret of this moment: a callable is called each time.
 
         The methods below are those of a resolved grant, which alone has a secret to send.
-
-        Raises:
-            ConfigurationError: the callable failed, or what it returned is no secret.
         """
         if isinstance(self.client_secret, str):
             return self
@@ -141,7 +136,6 @@ class Grant(NamedTuple):
         """The request for a token, as MediaHound documents it or as RFC 6749 §2.3.1 has it."""
         from oauthlib.oauth2 import BackendApplicationClient
 
-        secret = self._secret
         headers = {
             "Accept": "application/json",
             "Content-Type": "application/x-www-form-urlencoded",
@@ -152,20 +146,15 @@ class Grant(NamedTuple):
         body = BackendApplicationClient(self.client_id).prepare_request_body(
             scope=self.scope or None,
             include_client_id=in_body,
-            client_secret=secret if in_body else None,
+            client_secret=self._secret if in_body else None,
         )
         return TokenRequest(self.token_url, headers, body.encode("ascii"))
 
     def token(self, response: TokenResponse, *, sent_at: float, known: Iterable[str] = ()) -> Token:
         """The token in `response`, its life counted from `sent_at` (Unix time, seconds).
 
-        `known` are access tokens that no error may quote, as none quotes the secret.
-
-        Raises:
-            InvalidClientError: the endpoint refuses the client.
-            TokenEndpointUnavailable: it has no time now (429, 5xx); `retry_after` if it said when.
-            InvalidTokenResponse: the answer is neither a token answer nor an OAuth error.
-            TokenRequestError: any other OAuth error.
+        `known` are access tokens that no error may quote, as none quotes the secret. A response
+        without a token raises one of the four errors of a token request (errors.py).
         """
         fields: dict[str, object] = {}
         try:
@@ -216,9 +205,8 @@ class Grant(NamedTuple):
             scope = None
         from oauthlib.oauth2 import BackendApplicationClient
 
-        answer = BackendApplicationClient(self.client_id).parse_request_body_response(
-            json.dumps(checked)
-        )
+        client = BackendApplicationClient(self.client_id)
+        answer = client.parse_request_body_response(json.dumps(checked))
         return Token(
             access_token=answer["access_token"],
             expires_at=sent_at + answer["expires_in"],

@@ -50,12 +50,13 @@ class Renewal:
     """One renewal in progress.
 
     Attributes:
+        settings: those of the auth object whose caller started it.
         rejected: the access token that an API has rejected, if that is why it was started.
         skip_store: the endpoint is to be asked, whatever a store may hold.
         waited_for: callers need its outcome. Guarded by `state_lock`.
         started, deadline: when it was started, and when its time is up, by `runtime.monotonic`.
             Callers with a longer `timeout` move the deadline on, with `state_lock` held.
-        attempts: how many token requests were sent.
+        attempts: how many token requests were sent; none if the token came from the store.
         last_error: why the last one failed.
         outcome, decided_at: the token or failure, once that is decided, and when that was.
         recorded: the `SharedTokenState` has the outcome. Guarded by `state_lock`.
@@ -83,8 +84,7 @@ class Renewal:
         self.recorded = False
         self.rejected_secret = ""
         self.same_secret = False
-        self.margin: float = settings.renew_margin
-        self._settings = settings
+        self.settings = settings
         self._shared = shared
         self._send = send
         self._pid = runtime.process_id()
@@ -131,7 +131,7 @@ class Renewal:
         if self._decide(error):
             try:
                 if not self.same_secret:
-                    events.renewal_failed(self._settings.grant, self, error)
+                    events.renewal_failed(self.settings.grant, self, error)
             finally:
                 self._done.wake()
 
@@ -151,28 +151,27 @@ class Renewal:
             self.fail(error)
         except BaseException as error:
             # Whatever else breaks, callers must not wait for nothing.
-            self.fail(unexpected_error(self._settings.grant, error))
+            self.fail(unexpected_error(self.settings.grant, error))
             if not isinstance(error, Exception):
                 raise error.with_traceback(None)  # noqa: B904  # frames can hold the secret
         finally:
             self._shared.end(self)
 
     def _renew(self) -> None:
-        grant = self._settings.grant.resolved()
-        rotates = callable(self._settings.grant.client_secret)
+        grant = self.settings.grant.resolved()
+        rotates = callable(self.settings.grant.client_secret)
         if rotates and not self.remaining:
             # A callable that was too slow for its callers serves the next one.
-            self.deadline = runtime.monotonic() + self._settings.timeout
+            self.deadline = runtime.monotonic() + self.settings.timeout
         state = self._shared.recorded
         if rotates and state.secret_is_rejected(grant.key(), runtime.now()):
             assert state.failure is not None
             self.same_secret = True
             self.fail(state.failure)
             return
-        health, timeout = self._shared.store_health, self._settings.timeout
-        with StoreSession(self._settings.store_or_default, grant.key(), health, timeout) as store:
+        health, timeout = self._shared.store_health, self.settings.timeout
+        with StoreSession(self.settings.store_or_default, grant.key(), health, timeout) as store:
             token = self._better_token_or_lock(store)
-            found = token is not None
             if token is None:
                 try:
                     token = self._request(grant)
@@ -184,7 +183,7 @@ class Renewal:
                 self._done.wake()
             else:
                 self._shared.record_late(self, token)
-            events.renewed(grant, self, token, found=found)
+            events.renewed(grant, self, token)
 
     def _better_token_or_lock(self, store: StoreSession) -> Token | None:
         """A token of the store that makes a token request unnecessary, or else the store's lock.

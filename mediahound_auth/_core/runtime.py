@@ -187,10 +187,9 @@ class Worker:
         self._direct = False
 
     def call(self, function: Callable[[], T], timeout: float) -> T:
-        """Return what `function` returns.
+        """Return what `function` returns; TimeoutError after `timeout` seconds.
 
-        Raises:
-            TimeoutError: it took longer than `timeout` seconds. The thread stays with it.
+        The thread stays with a function that takes longer.
         """
         if self._direct:
             return function()

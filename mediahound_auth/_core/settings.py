@@ -46,11 +46,7 @@ class Settings(NamedTuple):
 
     @classmethod
     def from_options(cls, **options: Unpack[Options]) -> Settings:
-        """The settings that these options and the environment come to.
-
-        Raises:
-            ConfigurationError: one of them is missing or wrong; the message names it.
-        """
+        """The settings that these options and the environment come to."""
         url, where = _given(options["token_url"], "token_url", DEFAULT_TOKEN_URL)
         grant = Grant(
             client_id=_text(*_given(options["client_id"], "client_id")),
@@ -188,13 +184,8 @@ def _store(value: object) -> Store | None:
 
 
 def _seconds(value: object, option: str, *, zero: bool) -> float:
-    least = 0.0 if zero else 1e-3
+    least, bounds = (0.0, "0 or more") if zero else (1e-3, "above 0")
     # The upper bound is what waits can be: threading.TIMEOUT_MAX is no less anywhere.
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, int | float)
-        or not least <= value <= 1_000_000
-    ):
-        bounds = "0 or more" if zero else "above 0"
-        raise ConfigurationError(f"{option} must be a number of seconds, {bounds} (at most 1e6)")
-    return float(value)
+    if isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= 1e6:
+        return float(value)
+    raise ConfigurationError(f"{option} must be a number of seconds, {bounds} (at most 1e6)")

@@ -121,7 +121,7 @@ class SharedTokenState:
         return self.recorded.on_token(
             token,
             renewal.decided_at,
-            margin=renewal.margin,
+            margin=renewal.settings.renew_margin,
             jitter=runtime.jitter(),
             after_401=renewal.rejected is not None and renewal.attempts > 0,
         )
