@@ -3,10 +3,15 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# The package's tests. Many of them wait, so that two processors have work for four processes.
+SUITE := -n 4 -m "not documentation and not programs and not fuzz"
 # What the tools are, to the last digit: `make lock` brings it up to date.
 LOCKED := --constraint constraints.txt
 
-.PHONY: setup demo test coverage delays check docs bench soak mutants lock release clean
+# Without it, each process of a test run would compile all tests anew, for seconds.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: setup demo test test-all test-rest test-newer coverage delays check docs bench soak mutants lock release clean
 
 setup: $(VENV)/.test $(VENV)/.check $(VENV)/.docs  ## all that work on the project needs
 	$(BIN)/pre-commit install
@@ -14,17 +19,26 @@ setup: $(VENV)/.test $(VENV)/.check $(VENV)/.docs  ## all that work on the proje
 demo: $(VENV)/.demo  ## the package at work, in a few lines
 	@$(BIN)/python examples/quickstart.py
 
-test: $(VENV)/.test  ## the whole suite
-	$(BIN)/python -m pytest -n 4
+test: $(VENV)/.test  ## the package's tests: a minute, and nothing but Python is needed
+	$(BIN)/python -m pytest $(SUITE)
+
+test-all: $(VENV)/.test  ## the same, and the tests of documentation, benchmarks and examples
+	$(BIN)/python -m pytest -n 4 -m "not programs and not fuzz"
+
+test-rest: $(VENV)/.test  ## all that `make test` leaves out; needs curl, zsh and fish
+	$(BIN)/python -m pytest -n 4 -m "documentation or programs or fuzz"
 
 coverage: $(VENV)/.test  ## the same, and every branch of the package must have been taken
 	rm -f .coverage*
-	$(BIN)/coverage run -m pytest -n 4
+	$(BIN)/coverage run -m pytest $(SUITE)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
 delays: $(VENV)/.test  ## the suite while threads hesitate at random, which brings races to light
-	PYTHONPATH=tests/support $(BIN)/python -m pytest -n 4 -p late_threads
+	PYTHONPATH=tests/support $(BIN)/python -m pytest $(SUITE) -p late_threads
+
+test-newer:  ## the suite on Python 3.14, 3.15 and a free-threaded 3.13, in a newer Debian; needs root on Debian
+	.ci/newer $(PYTHONS)
 
 check: $(VENV)/.test $(VENV)/.check  ## lint, format, imports and types
 	$(BIN)/ruff check .

@@ -123,7 +123,7 @@ def in_words(
     library = name.split(".")[1]
     for alias, known in {
         "~mediahound_auth._adapters.httpx_flow.Client": f"{library}.Client",
-        "str | Client": "str | ~redis.Redis | ~redis.RedisCluster",
+        "client: Client": "client: ~redis.Redis | ~redis.RedisCluster",
         "EncryptionKey": "str | bytes | ~collections.abc.Sequence[str | bytes]",
         "<built-in function time>": "time.time",
     }.items():

@@ -171,7 +171,7 @@ def _essence(situation: Situation) -> Situation:
         state.token.returned_again,
     )  # fmt: skip
     failure = state.failure and DOWN
-    state = state._replace(token=token, authorization="", failure=failure, **since)
+    state = state._replace(token=token, failure=failure, **since)
     return Situation(state, 0.0, asking)
 
 

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cache
 from os import PathLike
-from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mediahound_auth._core import runtime
-from mediahound_auth._core.origins import origin_of
+from mediahound_auth._core.origins import Origin, origin_of
 from mediahound_auth.errors import (
     ConfigurationError,
     InvalidClientError,
@@ -28,10 +27,7 @@ from mediahound_auth.token import Token
 from mediahound_auth.version import __version__
 
 if TYPE_CHECKING:
-    from opentelemetry.metrics import Counter, Histogram
-
     from mediahound_auth._core.grant import Grant
-    from mediahound_auth._core.origins import Origin
     from mediahound_auth._core.renewal import Renewal
 
 __all__ = [
@@ -63,6 +59,8 @@ OUTCOMES: Mapping[type[MediaHoundAuthError], str] = {
     TokenEndpointUnavailable: "unavailable",
 }
 
+# An application that has not imported it has set no meter provider either: nothing is counted.
+METRICS_API = "opentelemetry.metrics"
 # Units and descriptions.
 METRICS: Mapping[str, tuple[str, str]] = {
     "token_requests": ("{request}", "Requests to the token endpoint, each attempt of a renewal"),
@@ -78,42 +76,50 @@ BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0,
 def token_requested(
     grant: Grant, attempt: int, result: Token | MediaHoundAuthError, duration: float
 ) -> None:
-    """The token endpoint was asked once, which took `duration` seconds."""
-    outcome, expires_in = _outcome(result), None
+    """A token request was sent, and took `duration` seconds."""
+    outcome = _outcome(result)
+    fields: dict[str, object] = {"attempt": attempt, "duration": duration}
     if isinstance(result, Token):
-        expires_in = round(result.expires_at - result.requested_at)
-    message = "token request %d to %s: %s"
-    arguments = (attempt, grant.host, outcome)
-    fields = {"expires_in": expires_in, "attempt": attempt, "duration": duration}
-    _count("token_requests", grant, outcome=outcome)
-    _record("token_request.duration", duration, grant, outcome=outcome)
-    _log(logging.DEBUG, message, arguments, "token_request", outcome, grant, fields)
+        fields["expires_in"] = round(result.expires_at - result.requested_at)
+    if METRICS_API in sys.modules:
+        _measure("token_requests", 1, grant, outcome=outcome)
+        _measure("token_request.duration", duration, grant, outcome=outcome)
+    said = ("token request %d to %s: %s", attempt, grant.host, outcome)
+    _log(logging.DEBUG, "token_request", outcome, *said, grant=grant, **fields)
 
 
-def renewed(grant: Grant, renewal: Renewal, token: Token, *, found: bool = False) -> None:
-    """A renewal has brought `token`, or `found` it in the store."""
+def renewed(grant: Grant, renewal: Renewal, token: Token) -> None:
+    """A renewal has brought `token`, or found it in the store."""
     expires_in = token.expires_at - runtime.now()
-    outcome = "from_store" if found else _outcome(token)
-    message = "token from %s, good for %.0f s"
-    arguments = ("the store" if found else "the token endpoint", expires_in)
-    fields = {"expires_in": round(expires_in), **_of(renewal)}
-    _count("renewals", grant, outcome=outcome, background=not renewal.waited_for)
-    _log(logging.INFO, message, arguments, "renewal", outcome, grant, fields)
+    outcome, source = _outcome(token), "the token endpoint"
+    if not renewal.attempts:
+        outcome, source = "from_store", "the store"
+    said = ("token from %s, good for %.0f s", source, expires_in)
+    _renewal_ended(logging.INFO, grant, renewal, outcome, *said, expires_in=round(expires_in))
 
 
 def renewal_failed(grant: Grant, renewal: Renewal, error: MediaHoundAuthError) -> None:
     """A renewal has brought nothing."""
-    outcome = _outcome(error)
-    _count("renewals", grant, outcome=outcome, background=not renewal.waited_for)
-    _log(logging.WARNING, "no token: %s", (error,), "renewal", outcome, grant, _of(renewal))
+    _renewal_ended(logging.WARNING, grant, renewal, _outcome(error), "no token: %s", error)
+
+
+def _renewal_ended(
+    level: int, grant: Grant, renewal: Renewal, outcome: str, *said: object, **fields: object
+) -> None:
+    background, duration = not renewal.waited_for, runtime.monotonic() - renewal.started
+    if METRICS_API in sys.modules:
+        _measure("renewals", 1, grant, outcome=outcome, background=background)
+    fields |= {"attempt": renewal.attempts, "duration": duration, "background": background}
+    _log(level, "renewal", outcome, *said, grant=grant, **fields)
 
 
 def request_retried(grant: Grant, status: int) -> None:
-    """A request that got a 401 was sent again with another token, and got this HTTP status."""
+    """A request that got a 401 was retried with another token, and got this HTTP status."""
     outcome = "rejected" if status == 401 else "server_error" if status >= 500 else "accepted"
+    if METRICS_API in sys.modules:
+        _measure("retries", 1, grant, outcome=outcome)
     message = "retried a request with another token: HTTP %d"
-    _count("retries", grant, outcome=outcome)
-    _log(logging.INFO, message, (status,), "retry", outcome, grant)
+    _log(logging.INFO, "retry", outcome, message, status, grant=grant)
 
 
 def token_withheld(grant: Grant, origin: Origin) -> None:
@@ -123,34 +129,29 @@ def token_withheld(grant: Grant, origin: Origin) -> None:
         "pass origins=[%r]"
     )
     name = str(origin)
-    fields = {"origin": name}
-    _log(logging.WARNING, message, (name, name), "origin", "not_allowed", grant, fields)
+    _log(logging.WARNING, "origin", "not_allowed", message, name, name, grant=grant, origin=name)
 
 
 def store_failed(grant: Grant, operation: str, error: BaseException, *, again: bool) -> None:
     """A store has failed. All failures are counted; `again` in the same outage, none is logged."""
-    _count("store_failures", grant, operation=operation)
-    if again:
-        return
-    message = (
-        "the token store cannot %s (%s%s): going on from memory, trying it again at the next "
-        "renewal"
-    )
-    text = f": {error}" if isinstance(error, OSError) else ""
-    arguments = (operation, type(error).__name__, text)
-    fields = {"operation": operation}
-    _log(logging.WARNING, message, arguments, "store", "failed", grant, fields)
+    if METRICS_API in sys.modules:
+        _measure("store_failures", 1, grant, operation=operation)
+    if not again:
+        message = "the token store cannot %s (%s%s): going on from memory until the next renewal"
+        text = f": {error}" if isinstance(error, OSError) else ""
+        said = (message, operation, type(error).__name__, text)
+        _log(logging.WARNING, "store", "failed", *said, grant=grant, operation=operation)
 
 
 def store_recovered(grant: Grant) -> None:
     """The outage of a store is over."""
-    _log(logging.INFO, "the token store works again", (), "store", "recovered", grant)
+    _log(logging.INFO, "store", "recovered", "the token store works again", grant=grant)
 
 
 def store_permissions_fixed(path: PathLike[str], mode: int) -> None:
-    """What a file store keeps could be read by others."""
-    message = "others could access %s (mode %03o): now only its owner can"
-    _log(logging.WARNING, message, (path, mode), "store", "permissions_fixed")
+    """A file or folder of a file store was accessible to other users."""
+    message = "%s was accessible to other users (mode %03o); permissions tightened to the owner"
+    _log(logging.WARNING, "store", "permissions_fixed", message, path, mode)
 
 
 def store_locking_unavailable(path: PathLike[str], error: OSError) -> None:
@@ -158,76 +159,46 @@ def store_locking_unavailable(path: PathLike[str], error: OSError) -> None:
     message = (
         "%s cannot be locked (%s): processes that share it may renew the token at the same time"
     )
-    _log(logging.WARNING, message, (path, error.strerror), "store", "no_locking")
+    _log(logging.WARNING, "store", "no_locking", message, path, error.strerror)
 
 
 def _outcome(result: Token | MediaHoundAuthError) -> str:
-    """What asking for a token came to: one of a few words, whatever the endpoint says."""
+    """What a token request came to: one of a few words, whatever the endpoint sent."""
     if isinstance(result, Token):
         return "same_token" if result.returned_again else "issued"
     return OUTCOMES.get(type(result), "error")
 
 
-def _of(renewal: Renewal) -> dict[str, object]:
-    return {
-        "attempt": renewal.attempts,
-        "duration": runtime.monotonic() - renewal.started,
-        "background": not renewal.waited_for,
-    }
-
-
 def _log(
     level: int,
-    message: str,
-    arguments: tuple[object, ...],
     event: str,
     outcome: str,
+    *said: object,
     grant: Grant | None = None,
-    fields: Mapping[str, object] = MappingProxyType({}),
+    **fields: object,
 ) -> None:
-    extra: dict[str, object] = dict.fromkeys(FIELDS) | {"event": event, "outcome": outcome}
     if grant:
-        extra |= {"client_id": grant.client_id, "server": grant.host}
+        fields |= {"client_id": grant.client_id, "server": grant.host}
+    extra = {**dict.fromkeys(FIELDS), "event": event, "outcome": outcome, **fields}
+    message, *arguments = said
     with suppress(Exception):  # what watches must not break what it watches
-        log.log(level, message, *arguments, extra={**extra, **fields})
+        log.log(level, message, *arguments, extra=extra)
 
 
-def _count(counter: str, grant: Grant, **attributes: str | int) -> None:
-    # Who has not imported this has set no meter provider either: nobody counts.
-    if "opentelemetry.metrics" in sys.modules:
-        with suppress(Exception):
-            _counter(counter).add(1, _attributes(grant) | attributes)
-
-
-def _record(histogram: str, value: float, grant: Grant, **attributes: str | int) -> None:
-    if "opentelemetry.metrics" in sys.modules:
-        with suppress(Exception):
-            _histogram(histogram).record(value, _attributes(grant) | attributes)
-
-
-def _attributes(grant: Grant) -> dict[str, str | int]:
-    # OpenTelemetry's own names for the two parts of an address.
-    server = origin_of(grant.token_url)
-    return {
-        "client_id": grant.client_id,
-        "server.address": server.host,
-        "server.port": server.port,
-    }
+def _measure(name: str, value: float, grant: Grant, **attributes: str | int) -> None:
+    with suppress(Exception):
+        # OpenTelemetry's own names for the two parts of an address.
+        _, host, port = origin_of(grant.token_url)
+        attributes |= {"client_id": grant.client_id, "server.address": host, "server.port": port}
+        _recorder(name)(value, attributes)
 
 
 @cache
-def _counter(name: str) -> Counter:
+def _recorder(name: str) -> Callable[[float, dict[str, str | int]], None]:
     from opentelemetry.metrics import get_meter
 
-    meter = get_meter("mediahound_auth", __version__)
-    return meter.create_counter(f"mediahound_auth.{name}", *METRICS[name])
-
-
-@cache
-def _histogram(name: str) -> Histogram:
-    from opentelemetry.metrics import get_meter
-
-    meter = get_meter("mediahound_auth", __version__)
-    return meter.create_histogram(
-        f"mediahound_auth.{name}", *METRICS[name], explicit_bucket_boundaries_advisory=BUCKETS
-    )
+    meter, full = get_meter("mediahound_auth", __version__), f"mediahound_auth.{name}"
+    if name.endswith("duration"):
+        options: Any = {"explicit_bucket_boundaries_advisory": BUCKETS}
+        return meter.create_histogram(full, *METRICS[name], **options).record
+    return meter.create_counter(full, *METRICS[name]).add

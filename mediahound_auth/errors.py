@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 
 __all__ = [
     "ConfigurationError",
@@ -88,10 +89,16 @@ class InvalidTokenResponse(TokenRequestError):
 
 # Which error of an adapter stands for which of the above.
 ErrorTypes = Mapping[type[MediaHoundAuthError], type[MediaHoundAuthError]]
-_SAME: ErrorTypes = MappingProxyType({})
 
 
-def copy_error(error: MediaHoundAuthError, error_types: ErrorTypes = _SAME) -> MediaHoundAuthError:
+def error_types_of(module: Mapping[str, Any]) -> ErrorTypes:
+    """The errors that `module`, the globals of an adapter, has by the names of the above."""
+    return {globals()[name]: module[name] for name in __all__ if name in module}
+
+
+def copy_error(
+    error: MediaHoundAuthError, error_types: ErrorTypes = MappingProxyType({})
+) -> MediaHoundAuthError:
     """A new exception that says the same as `error`, of the type that `error_types` has for it.
 
     Callers who share a failure each raise an exception of their own: one that was raised belongs to

@@ -45,40 +45,13 @@ class InvalidTokenResponse(errors.InvalidTokenResponse, TokenRequestError):
 
 
 class MediaHoundAuth(BearerFlow[httpx2.Client, httpx2.Request, httpx2.Response], httpx2.Auth):
-    """Sends every request to the MediaHound API with a live bearer token.
+    """Sends every request to the MediaHound API with a valid bearer token.
 
     Use it as `auth=` of a Client, of an AsyncClient (asyncio or trio), or of a single call. One
     object serves any number of clients, threads and event loops; objects with the same credentials
     share one token. A request whose token the API rejects (401) is retried once with another one,
     if its body can be sent again from its start.
-
-    Args:
-        client_id: the application's client id; else MEDIAHOUND_CLIENT_ID.
-        client_secret: the application's client secret; else MEDIAHOUND_CLIENT_SECRET. A callable is
-            asked at each token request, for secrets that are rotated.
-        token_url: the token endpoint, https (or http on loopback); else MEDIAHOUND_TOKEN_URL, else
-            MediaHound's.
-        scope: the scopes to ask for, as one str separated by blanks or several; none by default.
-        client_auth: how the client authenticates: "mediahound" as MediaHound documents it (header
-            and body), or RFC 6749 §2.3.1's "client_secret_basic" or "client_secret_post".
-        origins: further origins the token may go to, as "https://host[:port]", besides that of the
-            token endpoint.
-        store: where the token waits between calls; else in memory, shared by the process.
-        renew_margin: seconds before the expiry at which renewal in the background begins.
-        timeout: seconds that getting one token may take, retries included.
-        client: the client for token requests, for its proxies, CA bundle, client certificate and
-            transports; nothing else of it is used. It is used from another thread: a synchronous
-            httpx2.Client, also where the auth object is used with an AsyncClient.
-
-    Raises:
-        ConfigurationError: an option is missing or wrong.
     """
 
     _library: ClassVar[Any] = httpx2
-    _error_types: ClassVar[errors.ErrorTypes] = {
-        errors.ConfigurationError: ConfigurationError,
-        errors.TokenRequestError: TokenRequestError,
-        errors.InvalidClientError: InvalidClientError,
-        errors.TokenEndpointUnavailable: TokenEndpointUnavailable,
-        errors.InvalidTokenResponse: InvalidTokenResponse,
-    }
+    _error_types = errors.error_types_of(globals())

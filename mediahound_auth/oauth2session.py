@@ -7,6 +7,7 @@ same end (adding tokens, fetching and refreshing them, and logging them on the w
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NoReturn
@@ -45,10 +46,13 @@ class _Auth(MediaHoundAuth):
             request = _changed(request, hooks)
         return self._send_with(self._transport, request, timeout)
 
-    def _received(self, response: requests.Response) -> TokenResponse:
-        for hook in self._hooks("access_token_response"):
-            response = hook(response)
-        return super()._received(response)
+    def _received(self, response: requests.Response, body: bytes) -> TokenResponse:
+        if hooks := self._hooks("access_token_response"):
+            response = _readable(response, body)
+            for hook in hooks:
+                response = hook(response)
+            body = response.content
+        return super()._received(response, body)
 
     def _hooks(self, kind: str) -> list[Callable[..., Any]]:
         return list(self._transport.compliance_hook[kind])
@@ -57,10 +61,11 @@ class _Auth(MediaHoundAuth):
 class MediaHoundSession(OAuth2Session):  # type: ignore[misc]  # requests-oauthlib has no types
     """An `OAuth2Session` for the client-credentials grant that never needs to be given a token.
 
-    Nothing else has to be called: the first request fetches a token. The options are those of
-    `mediahound_auth.requests.MediaHoundAuth`; token requests go the way of this session's own
-    adapters, proxies, `verify` and `cert`. What `OAuth2Session` has keeps its meaning, apart from
-    this: the token goes to the allowed origins only, `http` is no error, and no token is logged.
+    Nothing else has to be called: the first request fetches a token. All options but the last two
+    are those of `mediahound_auth.requests.MediaHoundAuth`. Token requests go the way of this
+    session's own adapters, proxies, `verify` and `cert`. What `OAuth2Session` has keeps its
+    meaning, apart from this: the token goes to the allowed origins only, `http` is no error, and no
+    token is logged.
 
     Compliance hooks: "protected_request", "access_token_request" (which may change headers and
     data, but not the URL) and "access_token_response" are called. The two for refreshing are not:
@@ -68,16 +73,6 @@ class MediaHoundSession(OAuth2Session):  # type: ignore[misc]  # requests-oauthl
     hooks of one of them; `store=MemoryStore()` keeps one apart.
 
     Args:
-        client_id: the application's client id; else MEDIAHOUND_CLIENT_ID.
-        client_secret: the application's client secret, or a callable that returns it; else
-            MEDIAHOUND_CLIENT_SECRET.
-        token_url: the token endpoint; else MEDIAHOUND_TOKEN_URL, else MediaHound's.
-        scope: the scopes to ask for, as one str separated by blanks or several; none by default.
-        client_auth: how the client authenticates, as for MediaHoundAuth.
-        origins: further origins the token may go to, besides that of the token endpoint.
-        store: where the token waits between calls; else in memory, shared by the process.
-        renew_margin: seconds before the expiry at which renewal in the background begins.
-        timeout: seconds that getting one token may take, retries included.
         token: one that was kept elsewhere, as `token_updater` got it; used if it is still live, and
             newer than the one at hand, if there is one.
         token_updater: called with each new token, a dict, after the first request that had it.
@@ -85,6 +80,10 @@ class MediaHoundSession(OAuth2Session):  # type: ignore[misc]  # requests-oauthl
     Raises:
         ConfigurationError: an option is missing or wrong.
     """
+
+    _bearer: MediaHoundAuth
+    _last_notified: object = None
+    _notifying_pid = 0
 
     def __init__(
         self,
@@ -104,9 +103,6 @@ class MediaHoundSession(OAuth2Session):  # type: ignore[misc]  # requests-oauthl
         client_secret = mask_secret(client_secret)
         if token_updater is not None and not callable(token_updater):
             raise ConfigurationError("token_updater must be a callable, which gets a dict")
-        self._bearer: MediaHoundAuth | None = None
-        self._last_notified: object = None
-        self._notifying_pid = 0
         auth = _Auth(
             client_id,
             client_secret,
@@ -141,23 +137,23 @@ class MediaHoundSession(OAuth2Session):  # type: ignore[misc]  # requests-oauthl
         Raises:
             ConfigurationError: what it is set to is no such dict.
         """
-        known = self._bearer and source_of(self._bearer).shared.state.token
+        known = source_of(self._bearer).shared.state.token
         return _as_dict(known) if known else {}
 
     @token.setter
     def token(self, value: Mapping[str, object] | None) -> None:
-        if self._bearer is None:
+        if not hasattr(self, "_bearer"):
             return  # OAuth2Session's constructor, which has none to give
         if _is_none(value):
             self._bearer.forget()
-            return
-        self._use(value, issued=runtime.now())
+        else:
+            self._use(value, issued=runtime.now())
 
     def _use(self, value: object, *, issued: float) -> None:
-        assert self._bearer is not None
         token = _from_dict(value, issued=issued)
         self._last_notified = token.access_token
-        source_of(self._bearer).use_if_better(token)
+        source = source_of(self._bearer)
+        source.shared.use_if_better(token, source.settings.renew_margin)
 
     @property
     def access_token(self) -> str | None:
@@ -174,10 +170,10 @@ class MediaHoundSession(OAuth2Session):  # type: ignore[misc]  # requests-oauthl
         self.token = {}
 
     def fetch_token(self, *args: object, **kwargs: object) -> TokenDict:
-        """Ask the token endpoint now, and return the token: perhaps the same one once more.
+        """Request a token from the endpoint now, and return it: perhaps the same one once more.
 
         There is no need to: the first request does what is necessary. `refresh_token` is the
-        same, since this grant has no refresh token (RFC 6749 §4.4.3).
+        same method, since this grant has no refresh token (RFC 6749 §4.4.3).
 
         Raises:
             ConfigurationError: there are arguments; what they say is said to the constructor.
@@ -185,28 +181,16 @@ class MediaHoundSession(OAuth2Session):  # type: ignore[misc]  # requests-oauthl
         """
         arguments = bool(args or kwargs)
         del args, kwargs  # a secret perhaps, and tracebacks may show variables
-        return self._fetched(arguments)
-
-    def refresh_token(self, *args: object, **kwargs: object) -> TokenDict:
-        """The same as `fetch_token`: this grant has no refresh token (RFC 6749 §4.4.3).
-
-        Raises:
-            MediaHoundAuthError: as `fetch_token` does.
-        """
-        arguments = bool(args or kwargs)
-        del args, kwargs
-        return self._fetched(arguments)
-
-    def _fetched(self, arguments: bool) -> TokenDict:
         if arguments:
             raise ConfigurationError(
                 "fetch_token and refresh_token take no arguments here: give token_url, "
                 "client_secret, scope and the like to MediaHoundSession"
             )
-        assert self._bearer is not None
         token = self._bearer.renew()
         self._notify_updater()
         return _as_dict(token)
+
+    refresh_token = fetch_token
 
     # OAuth2Session's own method would refuse http, add its token to everything, and log it.
     def request(  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -231,7 +215,7 @@ class MediaHoundSession(OAuth2Session):  # type: ignore[misc]  # requests-oauthl
         else:
             kwargs["auth"] = auth or self._bearer
             hooks = list(self.compliance_hook["protected_request"])
-            if hooks and self._bearer is not None and kwargs["auth"] is self._bearer:
+            if hooks and kwargs["auth"] is self._bearer:
                 self._bearer.token()  # they may look at it
             for hook in hooks:
                 url, headers, data = hook(url, headers, data)
@@ -250,8 +234,8 @@ class MediaHoundSession(OAuth2Session):  # type: ignore[misc]  # requests-oauthl
             with runtime.state_lock:
                 if self._notifying_pid == runtime.process_id():
                     return  # whoever is telling looks again afterwards
-                token = self._pending_token()
-                if not token:
+                token = self.token
+                if token.get("access_token") in (None, self._last_notified):
                     return
                 self._notifying_pid = runtime.process_id()
             try:
@@ -259,10 +243,6 @@ class MediaHoundSession(OAuth2Session):  # type: ignore[misc]  # requests-oauthl
                 self._last_notified = token["access_token"]  # not so if that has failed
             finally:
                 self._notifying_pid = 0
-
-    def _pending_token(self) -> TokenDict:
-        token = self.token
-        return {} if token.get("access_token") == self._last_notified else token
 
     def __getstate__(self) -> NoReturn:
         raise TypeError(
@@ -276,6 +256,15 @@ def _is_none(value: object) -> bool:
     if isinstance(value, Mapping) and "access_token" in value:
         return value["access_token"] in (None, "")
     return not value
+
+
+def _readable(response: requests.Response, body: bytes) -> requests.Response:
+    """A copy of `response`, which has been read, for hooks that read `body` from it."""
+    copy = requests.Response()
+    for name in ("status_code", "headers", "url", "reason", "encoding", "cookies", "request"):
+        setattr(copy, name, getattr(response, name))
+    copy.raw = io.BytesIO(body)
+    return copy
 
 
 def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -309,11 +298,7 @@ def _as_dict(token: Token) -> TokenDict:
 
 
 def _from_dict(value: object, *, issued: float) -> Token:
-    """The token that a dict describes; `issued` is when it came, if the dict does not tell.
-
-    Raises:
-        ConfigurationError: it describes none. What it holds is not quoted.
-    """
+    """The token that a dict describes; `issued` is when it came, if the dict does not tell."""
     try:
         if not isinstance(value, Mapping):
             raise ValueError
@@ -327,7 +312,7 @@ def _from_dict(value: object, *, issued: float) -> Token:
         scope = scope_of(value.get("scope")) or None
         return Token(value["access_token"], float(expires_at), min(issued, expires_at), scope)
     except (KeyError, ValueError, OverflowError):
-        # Without the cause, whose text may be the token's.
+        # Without the cause, whose text may be the token's. What the dict holds is not quoted.
         raise ConfigurationError(
             "token must be a dict with an access_token and, as numbers of seconds, expires_at or "
             "expires_in"

@@ -200,14 +200,13 @@ class MediaHoundAuth(BearerAuth, AuthBase):
             ):
                 # In small pieces, which inflate to no more than a thousand times their size.
                 body = read_bounded(response.iter_content(1024), bounds.until)
-                response._content = body
-                return self._received(response)
+                return self._received(response, body)
         except OSError as error:  # all of requests' errors are
             raise response_error(request.url, error, bounds)  # noqa: B904  # it has its own cause
 
-    def _received(self, response: requests.Response) -> TokenResponse:
-        """What the token endpoint has answered; its body has been read."""
-        return TokenResponse(response.status_code, response.headers, response.content)
+    def _received(self, response: requests.Response, body: bytes) -> TokenResponse:
+        """The response of the token endpoint, whose body has been read."""
+        return TokenResponse(response.status_code, response.headers, body)
 
     _error_types: ClassVar[errors.ErrorTypes] = {
         errors.ConfigurationError: ConfigurationError,
@@ -236,7 +235,7 @@ class _Hook:
             return response
         if response.status_code == 401:
             return auth._retry_if_rejected(response, kwargs)
-        if auth._shared.fast_path.unconfirmed:
+        if auth._shared.fast_path[2]:
             auth._source.on_response(_access_token_of(response.request), response.status_code)
         return response
 

@@ -2,25 +2,52 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import ssl
+import sys
 import threading
 import uuid
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-# What the first grant of a process imports: here, so that it eats into no test's time budget.
+import hypothesis
+
+# What the first grant of a process imports: here, so that it eats into no test's time limit.
 import oauthlib.oauth2  # noqa: F401
 import pytest
+import trustme
 
-from mediahound_auth.testing import MediaHoundServer
+# Before they are imported, so that what they assert shows values, as in tests.
+pytest.register_assert_rewrite(
+    *{path.stem for path in Path(__file__).with_name("support").glob("*.py")} - set(sys.modules)
+)
+
+from libraries import LIBRARIES, Library  # noqa: E402
+from timing import Clock, patch_clock  # noqa: E402
+
+from mediahound_auth.testing import MediaHoundServer  # noqa: E402
 
 if TYPE_CHECKING:
     from redis_server import RedisServer
+    from together import Together
 
+hypothesis.settings.register_profile("local", max_examples=50, deadline=None)
+hypothesis.settings.register_profile("ci", max_examples=400, deadline=None, print_blob=True)
+hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 # What a shell starts in the background ignores Ctrl-C, and so would all programs that tests start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Together:
+    """Let one process run those tests that share what is expensive to start."""
+    from together import Together  # here: xdist need not be there
+
+    return Together(config, log)
 
 
 @pytest.fixture
@@ -32,6 +59,67 @@ def client_id() -> str:
 @pytest.fixture
 def server(client_id: str) -> Iterator[MediaHoundServer]:
     with MediaHoundServer(client_id=client_id) as server:
+        yield server
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[MediaHoundServer]:
+    """Another origin. It answers 401 to requests without a token of its own."""
+    with MediaHoundServer(client_id="somebody else") as elsewhere:
+        yield elsewhere
+
+
+@pytest.fixture(params=LIBRARIES, ids=str)
+def library(request: pytest.FixtureRequest) -> Library:
+    """Each of the HTTP libraries: see tests/support/libraries.py."""
+    chosen: Library = request.param
+    return chosen
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The package's clock: it stands still until a test advances it."""
+    return patch_clock(monkeypatch)
+
+
+@pytest.fixture(scope="session")
+def ca() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture(scope="session")
+def ca_file(ca: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("ca") / "ca.pem"
+    ca.cert_pem.write_to_path(str(path))
+    return str(path)
+
+
+@pytest.fixture
+def client_file(ca: trustme.CA, tmp_path: Path) -> str:
+    """The certificate of a client, and its key."""
+    pem = ca.issue_cert("client@example.org").private_key_and_cert_chain_pem
+    pem.write_to_path(str(tmp_path / "client.pem"))
+    return str(tmp_path / "client.pem")
+
+
+@pytest.fixture(scope="session")
+def tls_context(ca: trustme.CA) -> Callable[[], ssl.SSLContext]:
+    """Makes contexts for servers on localhost."""
+    certificate = ca.issue_cert("localhost")
+
+    def make() -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        certificate.configure_cert(context)
+        return context
+
+    return make
+
+
+@pytest.fixture
+def tls_server(
+    client_id: str, tls_context: Callable[[], ssl.SSLContext]
+) -> Iterator[MediaHoundServer]:
+    with MediaHoundServer(client_id=client_id, ssl_context=tls_context()) as server:
         yield server
 
 
@@ -53,13 +141,23 @@ def _no_threads_of_others() -> Iterator[None]:
             thread.join(10)
 
 
+@pytest.fixture(scope="session")
+def _few_certificates(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A file with one certificate, of a CA that has issued none."""
+    path = tmp_path_factory.mktemp("few") / "ca.pem"
+    trustme.CA().cert_pem.write_to_path(str(path))
+    return str(path)
+
+
 @pytest.fixture(autouse=True)
-def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def _no_environment(monkeypatch: pytest.MonkeyPatch, _few_certificates: str) -> None:
     """Neither credentials nor proxies nor CA bundles of the machine that tests run on."""
     for name in ("CLIENT_ID", "CLIENT_SECRET", "TOKEN_URL"):
         monkeypatch.delenv(f"MEDIAHOUND_{name}", raising=False)
-    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"):
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_DIR"):
         monkeypatch.delenv(name, raising=False)
+    # Each httpx client reads it, and 20 ms for the public CAs would be most of what a test takes.
+    monkeypatch.setenv("SSL_CERT_FILE", _few_certificates)
     for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import copy
-from typing import ClassVar, Self, TypeVar, Unpack
+from typing import Any, ClassVar, Self, TypeVar, Unpack
 
 from mediahound_auth._core.grant import Secret, TokenRequest, TokenResponse
 from mediahound_auth._core.renewal import Outcome, run_steps
 from mediahound_auth._core.settings import Options, Settings
 from mediahound_auth._core.source import TokenSource
-from mediahound_auth.errors import (
-    ConfigurationError,
-    ErrorTypes,
-    copy_error,
-)
+from mediahound_auth.errors import ConfigurationError, ErrorTypes, copy_error
 from mediahound_auth.token import Token
 
 __all__ = ["BearerAuth", "mask_secret", "source_of"]
@@ -37,7 +33,7 @@ class BearerAuth:
     A pickle or a copy holds the settings, the client secret among them, and never a token; it
     comes back working, and in the same process it shares the token with the original.
 
-    The core returns what goes wrong. It becomes an error of the HTTP library here: in `_token_of`.
+    The core returns what goes wrong. Here it becomes an error of the HTTP library.
     """
 
     # The errors of this adapter, each also its HTTP library's own base error.
@@ -84,20 +80,11 @@ class BearerAuth:
             ConfigurationError: the client_secret callable failed; also the HTTP library's base
                 error.
         """
-        try:
-            self._source.forget()
-        except ConfigurationError as error:
-            failure = copy_error(error, self._error_types)
-        else:
-            return
-        raise failure
+        if error := self._source.forget():
+            raise copy_error(error, self._error_types)
 
     def _token_of(self, outcome: Outcome, request: object = None) -> Token:
-        """The token that the core has returned; `request` is the one that it was needed for.
-
-        Raises:
-            MediaHoundAuthError: the failure that it has returned, as an error of the HTTP library.
-        """
+        """The token that the core has returned; `request` is the one that it was needed for."""
         if isinstance(outcome, Token):
             return outcome
         error = copy_error(outcome, self._error_types)
@@ -112,19 +99,15 @@ class BearerAuth:
         if not hasattr(self, "_source"):
             return object.__repr__(self)  # in a traceback through a constructor that failed
         grant = self._source.settings.grant
-        return (
-            f"<{type(self).__module__}.{type(self).__name__} "
-            f"client_id={grant.client_id!r} token_url={grant.token_url!r}>"
-        )
+        name = f"{type(self).__module__}.{type(self).__name__}"
+        return f"<{name} client_id={grant.client_id!r} token_url={grant.token_url!r}>"
 
     def __getstate__(self) -> dict[str, object]:
         return {"settings": self._source.settings, "transport": self._transport}
 
-    def __setstate__(self, state: dict[str, object]) -> None:
-        settings = state["settings"]
-        assert isinstance(settings, Settings)
+    def __setstate__(self, state: dict[str, Any]) -> None:
         self._transport = state["transport"]
-        self._start(settings)
+        self._start(state["settings"])
 
     def __deepcopy__(self, memo: dict[int, object]) -> Self:
         # Nothing in here changes, and a store or a session is meant to be shared.

@@ -66,6 +66,30 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
         timeout: float = 30.0,
         client: Client | None = None,
     ) -> None:
+        """Check the options; nothing is sent yet.
+
+        Args:
+            client_id: The OAuth client ID. Defaults to MEDIAHOUND_CLIENT_ID.
+            client_secret: The client secret. Defaults to MEDIAHOUND_CLIENT_SECRET. A callable is
+                called once per renewal, for secrets that are rotated.
+            token_url: The token endpoint, https (or http on loopback). Defaults to
+                MEDIAHOUND_TOKEN_URL, then to MediaHound's.
+            scope: The scopes to request, as one str separated by spaces or as several.
+            client_auth: The client authentication method: "mediahound" as MediaHound documents it
+                (header and body), or RFC 6749 §2.3.1's "client_secret_basic" or
+                "client_secret_post".
+            origins: Further origins the token may go to, as "https://host[:port]", besides that of
+                the token endpoint.
+            store: Where the token is kept between calls. Defaults to this process's memory.
+            renew_margin: Seconds before the expiry at which renewal in the background begins.
+            timeout: Seconds that getting one token may take, retries included.
+            client: The client for token requests, for its proxies, CA bundle, client certificate
+                and transports; nothing else of it is used. It is used from another thread: a
+                synchronous Client, also where the auth object is used with an AsyncClient.
+
+        Raises:
+            ConfigurationError: an option is missing or wrong.
+        """
         client_secret = mask_secret(client_secret)
         if client is not None and not isinstance(client, self._library.Client):
             wanted = f"{self._library.__name__}.Client"
@@ -179,6 +203,9 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
         """
         if client.is_closed:
             raise RuntimeError("the client given as client= has been closed")
+        transport_for_url = getattr(client, "_transport_for_url", None)
+        if transport_for_url is None:
+            raise RuntimeError(f"this version of {self._library.__name__} hides its transports")
         sent = self._library.Request(
             "POST",
             request.url,
@@ -188,7 +215,7 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
         )
         bounds = ResponseBounds(timeout)
         try:
-            with _bounded(client._transport_for_url(sent.url), bounds) as transport:
+            with _bounded(transport_for_url(sent.url), bounds) as transport:
                 response = transport.handle_request(sent)
                 response.request = sent
                 with closing(response):

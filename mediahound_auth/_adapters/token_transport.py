@@ -201,14 +201,20 @@ def with_values(original: T, **values: object) -> T:
     Neither copied, as an adapter or transport of the user's may keep count of something, nor
     changed, since other threads use it.
     """
-    properties = {name: property(partial(_first, value)) for name, value in values.items()}
-    other: T = object.__new__(type("Bounded", (type(original),), properties))
+    names: dict[str, object] = {
+        name: property(partial(_first, value)) for name, value in values.items()
+    }
+    names["__del__"] = _nothing  # or its end would be that of the original
+    other: T = object.__new__(type("Bounded", (type(original),), names))
     other.__dict__ = original.__dict__
     return other
 
 
 def _first(value: object, _: object) -> object:
     return value
+
+
+def _nothing(_: object) -> None: ...
 
 
 def response_error(url: str, error: Exception, bounds: ResponseBounds) -> TokenRequestError:

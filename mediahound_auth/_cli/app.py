@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 from mediahound_auth._extras import missing_extra
 
@@ -20,6 +19,7 @@ except ModuleNotFoundError as _error:
     print(missing_extra(_error, "mediahound-auth", "cli", "typer"), file=sys.stderr)
     sys.exit(2)
 
+from mediahound_auth._cli import options
 from mediahound_auth._cli.options import (
     PROGRAM,
     ClientAuth,
@@ -36,6 +36,7 @@ from mediahound_auth.errors import (
     ConfigurationError,
     MediaHoundAuthError,
     TokenEndpointUnavailable,
+    TokenRequestError,
 )
 from mediahound_auth.version import __version__
 
@@ -136,30 +137,14 @@ def forget(
 
 @app.command()
 def serve(
-    port: Annotated[int, typer.Option(help="The port; 0 takes a free one.", min=0, max=65535)] = 0,
-    lifetime: Annotated[float, typer.Option(help="Seconds that a token lives.", min=0)] = 1_209_600,
-    same_token: Annotated[
-        bool,
-        typer.Option(
-            "--same-token/--new-tokens",
-            help="Return the same token until it has expired, as MediaHound does.",
-        ),
-    ] = True,
-    client_auth: Annotated[
-        ClientAuth, typer.Option("--client-auth", help="How the client has to authenticate.")
-    ] = ClientAuth.mediahound,
-    token_delay: Annotated[
-        float, typer.Option(help="Seconds before each answer of the token endpoint.", min=0)
-    ] = 0.0,
-    fail_token_requests: Annotated[
-        int, typer.Option(help="Respond to that many token requests with 503.", min=0, metavar="N")
-    ] = 0,
-    drop_token_requests: Annotated[
-        int, typer.Option(help="Then reset the connection of that many.", min=0, metavar="N")
-    ] = 0,
-    reject_api_requests: Annotated[
-        bool, typer.Option("--reject-api-requests", help="Respond with 401 to every API request.")
-    ] = False,
+    port: options.Port = 0,
+    lifetime: options.Lifetime = 1_209_600,
+    same_token: options.SameToken = True,
+    client_auth: ClientAuthOption = ClientAuth.mediahound,
+    token_delay: options.TokenDelay = 0.0,
+    fail_token_requests: options.FailTokenRequests = 0,
+    drop_token_requests: options.DropTokenRequests = 0,
+    reject_api_requests: options.RejectApiRequests = False,
 ) -> None:
     """Serve a stand-in for MediaHound on this machine, until Ctrl-C."""
     from mediahound_auth._cli.serve import serve
@@ -197,15 +182,10 @@ def main() -> NoReturn:
         print(end="", flush=True)
         if sys.stdout is None:
             raise OSError("standard output is closed")
-    except ConfigurationError as error:
-        code = 2
+    except (MediaHoundAuthError, ModuleNotFoundError) as error:
+        unavailable = isinstance(error, TokenEndpointUnavailable)
+        code = 3 if unavailable else 1 if isinstance(error, TokenRequestError) else 2
         _say(with_cli_option_names(str(error)))
-    except MediaHoundAuthError as error:
-        code = 3 if isinstance(error, TokenEndpointUnavailable) else 1
-        _say(with_cli_option_names(str(error)))
-    except ModuleNotFoundError as error:
-        code = 2
-        _say(str(error))
     except OSError as error:
         code = 1
         # Nothing can be written; and Python must not find that out once more at its exit.
@@ -217,7 +197,7 @@ def main() -> NoReturn:
         code = 130
     except Exception as error:
         # Typer's errors of usage: whether they are click's or its own differs between its versions.
-        message: Callable[[], str] | None = getattr(error, "format_message", None)
+        message: Any = getattr(error, "format_message", None)
         if message is None:
             raise
         code = 2

@@ -85,6 +85,28 @@ Timeout = Annotated[
 ]
 
 
+# Of `serve`.
+Port = Annotated[int, typer.Option(help="The port; 0 takes a free one.", min=0, max=65535)]
+Lifetime = Annotated[float, typer.Option(help="Seconds until a token expires.", min=0)]
+SameToken = Annotated[
+    bool,
+    typer.Option(
+        "--same-token/--new-tokens",
+        help="Return the same token until it has expired, as MediaHound does.",
+    ),
+]
+TokenDelay = Annotated[float, typer.Option(help="Seconds before each token response.", min=0)]
+FailTokenRequests = Annotated[
+    int, typer.Option(help="Respond to that many token requests with 503.", min=0, metavar="N")
+]
+DropTokenRequests = Annotated[
+    int, typer.Option(help="Then reset the connection of that many.", min=0, metavar="N")
+]
+RejectApiRequests = Annotated[
+    bool, typer.Option("--reject-api-requests", help="Respond with 401 to every API request.")
+]
+
+
 def build_auth(
     client_id: str | None,
     secret_file: str | None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import TracebackType
 
 from mediahound_auth._core import runtime
@@ -23,10 +23,12 @@ __all__ = ["Sender", "request_token", "timeout_error", "unexpected_error"]
 Sender = Callable[[TokenRequest, float], TokenResponse]
 
 
-def request_token(grant: Grant, send: Sender, timeout: float, known: Token | None) -> Token:
+def request_token(
+    grant: Grant, send: Sender, timeout: float, known: Iterable[Token | None]
+) -> Token:
     """A token from the endpoint, by one request, within `timeout` seconds.
 
-    No error quotes the access token of `known`, as none quotes the secret.
+    No error quotes the access tokens of `known`, as none quotes the secret.
 
     Raises:
         TokenRequestError: the endpoint gave none.
@@ -35,7 +37,8 @@ def request_token(grant: Grant, send: Sender, timeout: float, known: Token | Non
     sent_at = runtime.now()
     try:
         response = send(grant.request(), timeout)
-        return grant.token(response, sent_at=sent_at, known=[known.access_token] if known else [])
+        tokens = [token.access_token for token in known if token]
+        return grant.token(response, sent_at=sent_at, known=tokens)
     except (ConfigurationError, TokenRequestError):
         raise
     except Exception as error:
@@ -60,7 +63,7 @@ def _beyond_package(trace: TracebackType | None) -> TracebackType | None:
     while trace:
         package = str(trace.tb_frame.f_globals.get("__package__"))
         trace = trace.tb_next
-        if package.partition(".")[0] == __package__.partition(".")[0]:
+        if package.partition(".")[0] == __name__.partition(".")[0]:
             beyond = trace
     return beyond
 

@@ -14,21 +14,21 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import Literal, NamedTuple, get_args
 from urllib.parse import quote, urlsplit
 
 from mediahound_auth._core.response import (
+    LOOKED_AT,
     MAX_RESPONSE_SIZE,
     TokenResponse,
-    any_spelling_of,
     json_object,
     lifetime,
     retry_after_of,
     sanitized,
     scope_of,
+    shows_private,
 )
 from mediahound_auth.errors import (
     ConfigurationError,
@@ -43,12 +43,14 @@ __all__ = ["MAX_RESPONSE_SIZE", "ClientAuth", "Grant", "Secret", "TokenRequest",
 
 ClientAuth = Literal["mediahound", "client_secret_basic", "client_secret_post"]
 
-
 # What to do about an OAuth error (RFC 6749 §5.2).
 _REMEDIES = {
     "invalid_scope": ". Ask for other scopes with scope=, or for none",
     "unsupported_grant_type": ". It does not have the client-credentials grant: check token_url",
 }
+
+# Characters of an error and those behind it, beyond which it is taken to show the secret.
+MAX_ERROR_TEXT = 1 << 16
 
 
 class Secret(str):
@@ -95,9 +97,6 @@ class Grant(NamedTuple):
         """The grant with the client secret of this moment: a callable is called each time.
 
         The methods below are those of a resolved grant, which alone has a secret to send.
-
-        Raises:
-            ConfigurationError: the callable failed, or what it returned is no secret.
         """
         if isinstance(self.client_secret, str):
             return self
@@ -114,7 +113,7 @@ class Grant(NamedTuple):
                 f"it returned {'an empty one' if secret == '' else type(secret).__name__}"
             )
         try:
-            _utf8(secret)
+            secret.encode()
         except UnicodeEncodeError:
             raise ConfigurationError(
                 "what the client_secret callable returned cannot be encoded as UTF-8"
@@ -142,10 +141,7 @@ class Grant(NamedTuple):
             "Content-Type": "application/x-www-form-urlencoded",
         }
         if self.client_auth != "client_secret_post":
-            pair = (self.client_id, self._secret)
-            if self.client_auth == "client_secret_basic":
-                pair = self._form_encoded()
-            headers["Authorization"] = f"Basic {_basic(*pair)}"
+            headers["Authorization"] = f"Basic {self._basic()}"
         in_body = self.client_auth != "client_secret_basic"
         body = BackendApplicationClient(self.client_id).prepare_request_body(
             scope=self.scope or None,
@@ -157,13 +153,8 @@ class Grant(NamedTuple):
     def token(self, response: TokenResponse, *, sent_at: float, known: Iterable[str] = ()) -> Token:
         """The token in `response`, its life counted from `sent_at` (Unix time, seconds).
 
-        `known` are access tokens that no error may quote, as none quotes the secret.
-
-        Raises:
-            InvalidClientError: the endpoint refuses the client.
-            TokenEndpointUnavailable: it has no time now (429, 5xx); `retry_after` if it said when.
-            InvalidTokenResponse: the answer is neither a token answer nor an OAuth error.
-            TokenRequestError: any other OAuth error.
+        `known` are access tokens that no error may quote, as none quotes the secret. A response
+        without a token raises one of the four errors of a token request (errors.py).
         """
         fields: dict[str, object] = {}
         try:
@@ -175,24 +166,29 @@ class Grant(NamedTuple):
             # Its text is one of those below; none of them quotes the answer.
             why = str(error)
         private = self._private(fields, known)
-        raise self._refusal(response, fields, why, sent_at, private)
+        raise self._error_from(response, fields, why, sent_at, private)
 
     def shows_private(self, text: str) -> bool:
-        """Whether the client secret is found in `text`; an unresolved grant has none."""
-        return isinstance(self.client_secret, str) and bool(self._private({}, ()).search(text))
+        """Whether the client secret may be seen in `text`; an unresolved grant has none."""
+        if not isinstance(self.client_secret, str):
+            return False
+        return len(text) > MAX_ERROR_TEXT or shows_private(text, self._private({}, ()))
 
-    def _private(self, fields: Mapping[str, object], known: Iterable[str]) -> re.Pattern[str]:
-        """What finds what must not be shown: a response may echo all that was sent."""
-        basics = [_basic(self.client_id, self._secret), _basic(*self._form_encoded())]
-        texts = [self._secret, *(basic.rstrip("=") for basic in basics)]
+    def _private(self, fields: Mapping[str, object], known: Iterable[str]) -> list[str]:
+        """What must not be shown: a response may echo all that was sent, and what it brought."""
         tokens = [*known, fields.get("access_token")]
-        return any_spelling_of([*texts, *(token for token in tokens if isinstance(token, str))])
+        return [self._secret, self._basic(), *(t for t in tokens if isinstance(t, str))]
 
-    def _form_encoded(self) -> tuple[str, str]:
-        # A space is %20: form decoders read it as well as "+", and some servers know only it.
-        return quote(self.client_id, safe=""), quote(self._secret, safe="")
+    def _basic(self) -> str:
+        """Client id and secret as HTTP Basic authentication has them (RFC 7617 §2)."""
+        pair = [self.client_id, self._secret]
+        if self.client_auth == "client_secret_basic":
+            # RFC 6749 §2.3.1. A space is %20: form decoders read it as well as "+", and some
+            # servers know only it.
+            pair = [quote(text, safe="") for text in pair]
+        return base64.b64encode(":".join(pair).encode()).decode("ascii")
 
-    def _read(self, fields: dict[str, object], sent_at: float, private: re.Pattern[str]) -> Token:
+    def _read(self, fields: dict[str, object], sent_at: float, private: list[str]) -> Token:
         access_token = fields.get("access_token")
         if not isinstance(access_token, str) or not access_token:
             raise ValueError("it has no access_token")
@@ -204,12 +200,13 @@ class Grant(NamedTuple):
             "token_type": "Bearer",
             "expires_in": lifetime(fields.get("expires_in")),
         }
-        scope = private.sub("***", scope_of(fields.get("scope")) or "")
+        scope = scope_of(fields.get("scope"))
+        if scope and (len(scope) > LOOKED_AT or shows_private(scope, private)):
+            scope = None
         from oauthlib.oauth2 import BackendApplicationClient
 
-        answer = BackendApplicationClient(self.client_id).parse_request_body_response(
-            json.dumps(checked)
-        )
+        client = BackendApplicationClient(self.client_id)
+        answer = client.parse_request_body_response(json.dumps(checked))
         return Token(
             access_token=answer["access_token"],
             expires_at=sent_at + answer["expires_in"],
@@ -218,71 +215,61 @@ class Grant(NamedTuple):
             scope=scope or self.scope or None,
         )
 
-    def _refusal(
+    def _error_from(
         self,
         response: TokenResponse,
         fields: dict[str, object],
         why: str,
         now: float,
-        private: re.Pattern[str],
+        private: list[str],
     ) -> TokenRequestError:
-        status = response.status
         error = sanitized(fields.get("error"), private)
         description = sanitized(fields.get("error_description"), private)
         retry_after = retry_after_of(response, now)
-        said = (error or f"HTTP {status}") + (f" ({description})" if description else "")
-        kind = TokenRequestError
-        if status == 429 or status >= 500:
-            kind = TokenEndpointUnavailable
-            message = f"the token endpoint {self.host} has no time now: {said}"
-            if retry_after is not None:
-                message += f"; it says to come back in {retry_after:.0f} s"
-        elif status == 401 or error in ("invalid_client", "unauthorized_client"):
-            kind = InvalidClientError
-            message = (
-                f"the token endpoint {self.host} refused client {self.client_id!r}: {said}. "
-                "Check the client id and the client secret (MEDIAHOUND_CLIENT_ID and "
-                "MEDIAHOUND_CLIENT_SECRET, if they come from the environment), and that "
-                f"client_auth={self.client_auth!r} is the form this endpoint expects"
-            )
-        elif error is not None:
-            message = (
-                f"the token endpoint {self.host} gave client {self.client_id!r} no token: {said}"
-            )
-            message += _REMEDIES.get(error, "")
-            if error == "invalid_request":
-                # RFC 6749 §5.2: that is what more than one way of authentication is answered with.
-                others = [repr(form) for form in get_args(ClientAuth) if form != self.client_auth]
-                message += (
-                    f". Perhaps client_auth={self.client_auth!r} is not the form this endpoint "
-                    f"expects; the others are {' and '.join(others)}"
-                )
-        else:
-            kind = InvalidTokenResponse
-            if 300 <= status < 400:
-                why = "it is a redirect, and those are never followed"
-            message = (
-                f"what {self.host} answered (HTTP {status}) is not a token answer: {why}. "
-                "Check that token_url is the full URL of the token endpoint"
-            )
+        said = (error or f"HTTP {response.status}") + (f" ({description})" if description else "")
+        kind, message = self._in_words(response.status, error, said, why)
+        if kind is TokenEndpointUnavailable and retry_after is not None:
+            message += f"; it says to come back in {retry_after:.0f} s"
         return kind(
             message,
-            status=status,
+            status=response.status,
             error=error,
             error_description=description,
             retry_after=retry_after,
         )
 
-
-def _utf8(text: str) -> bytes:
-    return text.encode("utf-8")
-
-
-def _basic(user: str, password: str) -> str:
-    return base64.b64encode(_utf8(f"{user}:{password}")).decode("ascii")
+    def _in_words(
+        self, status: int, error: str | None, said: str, why: str
+    ) -> tuple[type[TokenRequestError], str]:
+        endpoint, client = f"the token endpoint {self.host}", f"client {self.client_id!r}"
+        if status == 429 or status >= 500:
+            return TokenEndpointUnavailable, f"{endpoint} has no time now: {said}"
+        if status == 401 or error in ("invalid_client", "unauthorized_client"):
+            return InvalidClientError, (
+                f"{endpoint} refused {client}: {said}. "
+                "Check the client id and the client secret (MEDIAHOUND_CLIENT_ID and "
+                "MEDIAHOUND_CLIENT_SECRET, if they come from the environment), and that "
+                f"client_auth={self.client_auth!r} is the form this endpoint expects"
+            )
+        if error is not None:
+            message = f"{endpoint} gave {client} no token: {said}{_REMEDIES.get(error, '')}"
+            if error == "invalid_request":
+                # RFC 6749 §5.2: the response to more than one client authentication method.
+                others = [repr(form) for form in get_args(ClientAuth) if form != self.client_auth]
+                message += (
+                    f". Perhaps client_auth={self.client_auth!r} is not the form this endpoint "
+                    f"expects; the others are {' and '.join(others)}"
+                )
+            return TokenRequestError, message
+        if 300 <= status < 400:
+            why = "it is a redirect, and those are never followed"
+        return InvalidTokenResponse, (
+            f"what {self.host} answered (HTTP {status}) is not a token answer: {why}. "
+            "Check that token_url is the full URL of the token endpoint"
+        )
 
 
 @lru_cache(maxsize=16)
 def _digest(secret: str, *parts: str) -> str:
     # Slow on purpose: whoever reads a store could try guesses at the secret on a fast one.
-    return hashlib.pbkdf2_hmac("sha256", _utf8(secret), _utf8(json.dumps(parts)), 20_000).hex()
+    return hashlib.pbkdf2_hmac("sha256", secret.encode(), json.dumps(parts).encode(), 20_000).hex()

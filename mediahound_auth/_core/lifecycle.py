@@ -68,9 +68,7 @@ __all__ = [
 NEVER = float("-inf")
 
 # Seconds, all of them.
-MIN_BACK_OFF = (
-    1.0  # between token requests while a token is at hand; the first back-off of any kind
-)
+MIN_BACK_OFF = 1.0  # between token requests while a token is at hand; any first back-off
 MAX_BACK_OFF = 60.0  # that failures and unconfirmed renewals in a row grow to
 MAX_RETRY_AFTER = 3600.0  # that is honoured
 MAX_MARGIN_FRACTION = 0.2  # of a token's lifetime
@@ -98,7 +96,6 @@ class State(NamedTuple):
 
     Attributes:
         token: the last one known, even if it has expired.
-        authorization: the value of the header that carries it.
         renew_at: until then it is used with no further thought.
         renewal_due_at: when it was, or will be, due for renewal first.
         failure, failures, failed_at, retry_at: the last failure, how many there were in a row,
@@ -110,7 +107,6 @@ class State(NamedTuple):
     """
 
     token: Token | None = None
-    authorization: str = ""
     renew_at: float = NEVER
     renewal_due_at: float = NEVER
     failure: MediaHoundAuthError | None = None
@@ -122,10 +118,6 @@ class State(NamedTuple):
     unconfirmed: int = 0
     unconfirmed_at: float = NEVER
     accepted_calls: int = 0
-
-    def __repr__(self) -> str:
-        fields = {**self._asdict(), "authorization": ...}
-        return f"State({', '.join(f'{name}={value!r}' for name, value in fields.items())})"
 
     def usable(self, now: float) -> bool:
         """Whether there is a token that has not expired."""
@@ -196,13 +188,11 @@ class State(NamedTuple):
             return self  # another one, of a short lifetime, whose response took longer
         lifetime = token.expires_at - token.requested_at
         early = min(margin, MAX_MARGIN_FRACTION * lifetime) * (1 - jitter / 2)
-        if token.returned_again:
-            early = 0.0
+        early = 0.0 if token.returned_again else early
         due_at = max(token.expires_at - early, token.requested_at + MIN_BACK_OFF)
         due_at = min(due_at, token.expires_at)
         return State(
             token=token,
-            authorization=token.authorization,
             renew_at=due_at,
             renewal_due_at=due_at,
             unconfirmed=self.unconfirmed + after_401,

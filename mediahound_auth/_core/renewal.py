@@ -17,7 +17,7 @@ before the exceptions.
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from mediahound_auth import _events as events
 from mediahound_auth._core import runtime
@@ -50,12 +50,13 @@ class Renewal:
     """One renewal in progress.
 
     Attributes:
+        settings: those of the auth object whose caller started it.
         rejected: the access token that an API has rejected, if that is why it was started.
         skip_store: the endpoint is to be asked, whatever a store may hold.
         waited_for: callers need its outcome. Guarded by `state_lock`.
         started, deadline: when it was started, and when its time is up, by `runtime.monotonic`.
             Callers with a longer `timeout` move the deadline on, with `state_lock` held.
-        attempts: how many token requests were sent.
+        attempts: how many token requests were sent; none if the token came from the store.
         last_error: why the last one failed.
         outcome, decided_at: the token or failure, once that is decided, and when that was.
         recorded: the `SharedTokenState` has the outcome. Guarded by `state_lock`.
@@ -68,9 +69,8 @@ class Renewal:
         settings: Settings,
         shared: SharedTokenState,
         send: Sender,
-        *,
-        rejected: str | None = None,
-        skip_store: bool = False,
+        rejected: str | None,
+        skip_store: bool,
     ) -> None:
         self.rejected = rejected
         self.skip_store = skip_store
@@ -84,8 +84,7 @@ class Renewal:
         self.recorded = False
         self.rejected_secret = ""
         self.same_secret = False
-        self.margin: float = settings.renew_margin
-        self._settings = settings
+        self.settings = settings
         self._shared = shared
         self._send = send
         self._pid = runtime.process_id()
@@ -132,7 +131,7 @@ class Renewal:
         if self._decide(error):
             try:
                 if not self.same_secret:
-                    events.renewal_failed(self._settings.grant, self, error)
+                    events.renewal_failed(self.settings.grant, self, error)
             finally:
                 self._done.wake()
 
@@ -152,32 +151,27 @@ class Renewal:
             self.fail(error)
         except BaseException as error:
             # Whatever else breaks, callers must not wait for nothing.
-            self.fail(unexpected_error(self._settings.grant, error))
+            self.fail(unexpected_error(self.settings.grant, error))
             if not isinstance(error, Exception):
                 raise error.with_traceback(None)  # noqa: B904  # frames can hold the secret
         finally:
             self._shared.end(self)
 
     def _renew(self) -> None:
-        grant = self._settings.grant.resolved()
-        rotates = callable(self._settings.grant.client_secret)
+        grant = self.settings.grant.resolved()
+        rotates = callable(self.settings.grant.client_secret)
         if rotates and not self.remaining:
             # A callable that was too slow for its callers serves the next one.
-            self.deadline = runtime.monotonic() + self._settings.timeout
+            self.deadline = runtime.monotonic() + self.settings.timeout
         state = self._shared.recorded
         if rotates and state.secret_is_rejected(grant.key(), runtime.now()):
             assert state.failure is not None
             self.same_secret = True
             self.fail(state.failure)
             return
-        with StoreSession(
-            self._settings.store_or_default,
-            grant.key(),
-            self._shared.store_health,
-            self._settings.timeout,
-        ) as store:
-            token = self._better_token(store) or self._better_token_or_lock(store)
-            found = token is not None
+        health, timeout = self._shared.store_health, self.settings.timeout
+        with StoreSession(self.settings.store_or_default, grant.key(), health, timeout) as store:
+            token = self._better_token_or_lock(store)
             if token is None:
                 try:
                     token = self._request(grant)
@@ -189,27 +183,24 @@ class Renewal:
                 self._done.wake()
             else:
                 self._shared.record_late(self, token)
-            events.renewed(grant, self, token, found=found)
-
-    def _better_token(self, store: StoreSession) -> Token | None:
-        """A token of the store that makes a token request unnecessary."""
-        token = None if self.skip_store else store.load()
-        now = runtime.now()
-        better = token and self._shared.recorded.is_improved_by(token, self.rejected, now)
-        return token if better else None
+            events.renewed(grant, self, token)
 
     def _better_token_or_lock(self, store: StoreSession) -> Token | None:
-        """Wait for the store's lock, and look for a better token meanwhile.
+        """A token of the store that makes a token request unnecessary, or else the store's lock.
 
-        So callers need not pass the lock on one by one when the token has come.
+        The store is looked into while the lock is waited for as well, so that those who wait need
+        not pass it on one by one when the token has come.
         """
         until = runtime.monotonic() + store_lock_timeout(self.remaining, runtime.jitter())
+        locked = False
         while True:
-            left = until - runtime.monotonic()
-            locked = left <= 0 or store.lock(min(left, STORE_POLL_INTERVAL))
-            token = self._better_token(store)
-            if token or locked:
+            token, now = None if self.skip_store else store.load(), runtime.now()
+            if token and self._shared.recorded.is_improved_by(token, self.rejected, now):
                 return token
+            left = until - runtime.monotonic()
+            if locked or left <= 0:
+                return None
+            locked = store.lock(min(left, STORE_POLL_INTERVAL))
 
     def _request(self, grant: Grant) -> Token:
         """A token from the endpoint, requested again after a transient failure (lifecycle.py)."""
@@ -221,7 +212,8 @@ class Renewal:
             self.attempts += 1
             result: Token | TokenRequestError
             try:
-                token = request_token(grant, self._send, remaining, state.token)
+                known = (state.token, self._shared.forgotten)
+                token = request_token(grant, self._send, remaining, known)
                 result = state.with_returned_again(token)
             except TokenRequestError as error:
                 result = self.last_error = error
@@ -249,8 +241,7 @@ def run_steps(steps: Steps[T]) -> T:
             renewal, timeout = next(steps)
             renewal.wait(timeout)
     except StopIteration as end:
-        value: T = end.value
-        return value
+        return cast(T, end.value)
 
 
 async def run_steps_async(steps: Steps[T]) -> T:
@@ -260,5 +251,4 @@ async def run_steps_async(steps: Steps[T]) -> T:
             renewal, timeout = next(steps)
             await renewal.wait_async(timeout)
     except StopIteration as end:
-        value: T = end.value
-        return value
+        return cast(T, end.value)

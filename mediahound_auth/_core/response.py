@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import html
 import json
 import math
@@ -10,17 +11,17 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import NamedTuple
-from urllib.parse import quote
+from urllib.parse import unquote, unquote_plus
 
 __all__ = [
     "MAX_RESPONSE_SIZE",
     "TokenResponse",
-    "any_spelling_of",
     "json_object",
     "lifetime",
     "retry_after_of",
     "sanitized",
     "scope_of",
+    "shows_private",
 ]
 
 # Octets of a token answer that are read at most; a real one has a few hundred.
@@ -34,6 +35,15 @@ MAX_LIFETIME = 14 * 24 * 3600
 # Seconds. `expires_in` is in whole seconds, rounded down by servers: 0 means less than one, never
 # "for ever". So is anything below.
 MIN_LIFETIME = 1
+
+
+# Characters of what an endpoint says: those that a message quotes, and those that are looked at.
+MAX_QUOTE = 300
+LOOKED_AT = 4096
+# Characters of a secret or token that give it away, where it is cut short.
+PIECE = 12
+# How many encodings are looked through, one within the other.
+DEPTH = 2
 
 
 class TokenResponse(NamedTuple):
@@ -98,29 +108,67 @@ def retry_after_of(response: TokenResponse, now: float) -> float | None:
         return None
 
 
-def sanitized(said: object, private: re.Pattern[str]) -> str | None:
-    """What the endpoint said, if it is text, fit for a log: one short line, nothing private."""
+def sanitized(said: object, private: Iterable[str]) -> str | None:
+    """What the endpoint said, as one short line for a log; None if it is no text.
+
+    None also if anything private is found in it: the text is dropped whole.
+    """
     if not isinstance(said, str):
         return None
-    line = "".join(char if char.isprintable() else " " for char in private.sub("***", said))
-    return line[:300] or None
+    said = said[:LOOKED_AT]
+    if shows_private(said, private):
+        return None
+    return "".join(char if char.isprintable() else " " for char in said)[:MAX_QUOTE] or None
 
 
-def any_spelling_of(texts: Iterable[str]) -> re.Pattern[str]:
-    """What finds these texts, each character as it is or as URLs, HTML, JSON and base64 have it."""
-    longest_first = sorted({text for text in texts if text}, key=len, reverse=True)
-    return re.compile(
-        "|".join("".join(map(_spellings, text)) for text in longest_first), re.IGNORECASE
+def shows_private(text: str, private: Iterable[str]) -> bool:
+    """Whether one of `private`, or a piece of it, is in `text`, however that has been encoded."""
+    wanted, readings = _pieces(_folded(private)), _folded(_readings(text))
+    short = [piece for piece in wanted if len(piece) < PIECE]
+    return not wanted.isdisjoint(_pieces(readings)) or any(
+        piece in reading for piece in short for reading in readings
     )
 
 
-def _spellings(char: str) -> str:
-    spellings = {
-        char,
-        quote(char, safe="", errors="replace"),
-        html.escape(char),
-        f"&#{ord(char)};",
-        json.dumps(char)[1:-1],
-        {" ": "+", "+": "-", "/": "_"}.get(char, char),
-    }
-    return f"(?:{'|'.join(map(re.escape, sorted(spellings)))})"
+def _folded(texts: Iterable[str]) -> list[str]:
+    """The texts without what encodings leave open: case, white space, base64's two alphabets."""
+    return ["".join(text.split()).casefold().translate(_URL_SAFE) for text in texts]
+
+
+def _pieces(texts: Iterable[str]) -> set[str]:
+    """All that may be left of the texts where they are cut short; of each, its beginning."""
+    pieces = set()
+    for text in texts:
+        last = min(len(text), LOOKED_AT) - PIECE
+        pieces |= {text[start : start + PIECE] for start in range(max(last, 0) + 1)}
+    return pieces - {""}
+
+
+def _readings(text: str) -> list[str]:
+    """`text`, and what it is when URLs, HTML, JSON and base64 are decoded, one within the other."""
+    readings = {text: None}
+    latest = [text]
+    for _ in range(DEPTH):
+        decoded = [decode(reading) for reading in latest for decode in _DECODERS]
+        latest = [reading for reading in dict.fromkeys(decoded) if reading not in readings]
+        readings |= dict.fromkeys(latest)
+    return list(readings)
+
+
+def _without_json(text: str) -> str:
+    units = re.sub(_JSON_ESCAPE, lambda m: chr(int(m[1], 16)) if m[1] else m[2], text)
+    return units.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _without_base64(text: str) -> str:
+    """Whatever in `text` is base64 of some text, and then `text` itself."""
+    found = [run[: len(run) // 4 * 4].translate(_ALPHABET) for run in re.findall(_BASE64, text)]
+    decoded = [base64.urlsafe_b64decode(run).decode("utf-8", "replace") for run in found]
+    return " ".join([*(words for words in decoded if words.rstrip("\ufffd").isprintable()), text])
+
+
+_JSON_ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))", re.DOTALL)
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{8,}")
+_ALPHABET = str.maketrans("+/", "-_")
+_URL_SAFE = str.maketrans("-_", "+/")
+_DECODERS = (html.unescape, unquote_plus, unquote, _without_json, _without_base64)

@@ -152,19 +152,18 @@ class DaemonThread:
         self.begins_by: float = monotonic() + start_timeout
         self._work = work
         self._name = name
-        self._thread: threading.Thread | None = None
+        self._started = False
         # Acquired once, by the thread or by the caller who takes over, and never released.
         self._claimed = threading.Lock()
 
     def start(self) -> None:
         """Start the thread, unless that has been done."""
-        if self._thread is None:
+        if not self._started:
+            self._started = True
             try:
-                thread = threading.Thread(target=self._run, name=self._name, daemon=True)
-                self._thread = thread
-                thread.start()
+                threading.Thread(target=self._run, name=self._name, daemon=True).start()
             except RuntimeError:  # a subinterpreter, a limit of the system, or the program's end
-                self._thread = None
+                self._started = False
                 self.begins_by = monotonic()
 
     def take_over(self) -> bool:
@@ -188,10 +187,9 @@ class Worker:
         self._direct = False
 
     def call(self, function: Callable[[], T], timeout: float) -> T:
-        """Return what `function` returns.
+        """Return what `function` returns; TimeoutError after `timeout` seconds.
 
-        Raises:
-            TimeoutError: it took longer than `timeout` seconds. The thread stays with it.
+        The thread stays with a function that takes longer.
         """
         if self._direct:
             return function()
@@ -219,14 +217,12 @@ class Worker:
             raise errors[0]
         return results[0]
 
-    def submit(self, function: Callable[[], None]) -> None:
-        """Have `function` called after those before it, and do not wait. It may not raise."""
-        self._tasks.put(function)
-
-    def close(self) -> None:
-        """Let the thread end, after what it has to do."""
+    def close(self, last: Callable[[], None]) -> None:
+        """Let the thread end, after what it has to do and then `last`, and do not wait for that."""
+        self._tasks.put(last)
         self._tasks.put(None)
 
     def _work(self) -> None:
         while task := self._tasks.get():
-            task()
+            with suppress(Exception):  # of the last one; the others keep theirs
+                task()

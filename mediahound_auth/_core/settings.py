@@ -46,37 +46,21 @@ class Settings(NamedTuple):
 
     @classmethod
     def from_options(cls, **options: Unpack[Options]) -> Settings:
-        """The settings that these options and the environment come to.
-
-        Raises:
-            ConfigurationError: one of them is missing or wrong; the message names it.
-        """
-        url, where = _option_or_variable(
-            options["token_url"], "token_url", "MEDIAHOUND_TOKEN_URL", DEFAULT_TOKEN_URL
-        )
+        """The settings that these options and the environment come to."""
+        url, where = _given(options["token_url"], "token_url", DEFAULT_TOKEN_URL)
         grant = Grant(
-            client_id=_text(
-                *_option_or_variable(options["client_id"], "client_id", "MEDIAHOUND_CLIENT_ID")
-            ),
-            client_secret=_secret(
-                *_option_or_variable(
-                    options["client_secret"], "client_secret", "MEDIAHOUND_CLIENT_SECRET"
-                )
-            ),
+            client_id=_text(*_given(options["client_id"], "client_id")),
+            client_secret=_secret(*_given(options["client_secret"], "client_secret")),
             token_url=_text(url, where),
             scope=_scope(options["scope"]),
             client_auth=_client_auth(options["client_auth"]),
         )
         if isinstance(options["origins"], str):
             raise ConfigurationError("origins takes several origins, as in origins=['https://…']")
+        further = [_origin(origin) for origin in _listed(options["origins"], "origins")]
         return cls(
             grant=grant,
-            origins=frozenset(
-                [
-                    _token_origin(grant.token_url, where),
-                    *(_origin(origin) for origin in _listed(options["origins"], "origins")),
-                ]
-            ),
+            origins=frozenset([_token_origin(grant.token_url, where), *further]),
             store=_store(options["store"]),
             renew_margin=_seconds(options["renew_margin"], "renew_margin", zero=True),
             timeout=_seconds(options["timeout"], "timeout", zero=False),
@@ -89,10 +73,9 @@ class Settings(NamedTuple):
         return _PROCESS_STORE if self.store is None else self.store
 
 
-def _option_or_variable(
-    value: object, option: str, variable: str, default: str | None = None
-) -> tuple[object, str]:
-    """The option's value, else the variable's, else the default, and what to call it."""
+def _given(value: object, option: str, default: str | None = None) -> tuple[object, str]:
+    """The option, the environment variable or the default, and what to call it in messages."""
+    variable = f"MEDIAHOUND_{option.upper()}"
     if value is not None:
         return value, option
     if value := os.environ.get(variable):
@@ -201,13 +184,8 @@ def _store(value: object) -> Store | None:
 
 
 def _seconds(value: object, option: str, *, zero: bool) -> float:
-    least = 0.0 if zero else 1e-3
+    least, bounds = (0.0, "0 or more") if zero else (1e-3, "above 0")
     # The upper bound is what waits can be: threading.TIMEOUT_MAX is no less anywhere.
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, int | float)
-        or not least <= value <= 1_000_000
-    ):
-        bounds = "0 or more" if zero else "above 0"
-        raise ConfigurationError(f"{option} must be a number of seconds, {bounds} (at most 1e6)")
-    return float(value)
+    if isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= 1e6:
+        return float(value)
+    raise ConfigurationError(f"{option} must be a number of seconds, {bounds} (at most 1e6)")

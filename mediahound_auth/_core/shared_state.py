@@ -7,7 +7,7 @@ fast path reads one attribute without any lock.
 from __future__ import annotations
 
 import weakref
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from mediahound_auth._core import runtime
 from mediahound_auth._core.grant import Grant
@@ -21,15 +21,12 @@ from mediahound_auth.token import Token
 if TYPE_CHECKING:
     from mediahound_auth._core.renewal import Renewal
 
-__all__ = ["FastPath", "SharedTokenState", "shared_state_for"]
+__all__ = ["SharedTokenState", "shared_state_for"]
 
 
-class FastPath(NamedTuple):
-    """All that a call with a usable token looks at, in one read."""
-
-    renew_at: float
-    authorization: str
-    unconfirmed: bool  # it matters whether the API accepts the token
+# All that a call with a usable token looks at, in one read: until when which header value may be
+# used, and whether the response matters. A plain tuple: it unpacks twice as fast as a named one.
+FastPath = tuple[float, str, bool]
 
 
 class SharedTokenState:
@@ -41,6 +38,7 @@ class SharedTokenState:
             this one, without any lock: see renewal.py.
         renewal: the one in progress; its thread may be at work yet when the outcome is decided.
             Guarded by `state_lock`.
+        forgotten: the token that was forgotten last; no error may quote it.
         store_health: whether the store worked when it was last used.
         warned_origins: the origins that a warning has named.
     """
@@ -48,6 +46,7 @@ class SharedTokenState:
     __slots__ = (
         "__weakref__",
         "fast_path",
+        "forgotten",
         "recorded",
         "renewal",
         "store_health",
@@ -56,6 +55,7 @@ class SharedTokenState:
 
     def __init__(self, grant: Grant) -> None:
         self.renewal: Renewal | None = None
+        self.forgotten: Token | None = None
         self.store_health: StoreHealth = StoreHealth(grant)
         self.warned_origins: set[Origin] = set()
         self.state = State()
@@ -73,9 +73,8 @@ class SharedTokenState:
     @state.setter
     def state(self, state: State) -> None:
         self.recorded = state
-        self.fast_path: FastPath = FastPath(
-            state.renew_at, state.authorization, state.unconfirmed > 0
-        )
+        authorization = state.token.authorization if state.token else ""
+        self.fast_path: FastPath = (state.renew_at, authorization, state.unconfirmed > 0)
 
     def record_late(self, renewal: Renewal, token: Token) -> None:
         """Use `token`, which came when `renewal` had failed already, unless that was replaced."""
@@ -101,6 +100,7 @@ class SharedTokenState:
         """Forget the token and all failures; a renewal in progress will not bring them back."""
         with runtime.state_lock:
             self.renewal = None
+            self.forgotten = self.recorded.token or self.forgotten
             self.state = State()
 
     def _state_after(self, renewal: Renewal) -> State:
@@ -122,7 +122,7 @@ class SharedTokenState:
         return self.recorded.on_token(
             token,
             renewal.decided_at,
-            margin=renewal.margin,
+            margin=renewal.settings.renew_margin,
             jitter=runtime.jitter(),
             after_401=renewal.rejected is not None and renewal.attempts > 0,
         )
@@ -157,9 +157,7 @@ def shared_state_for(store: Store, grant: Grant) -> SharedTokenState:
         try:
             key = (store if has_equals else weakref.ref(store), grant)
             shared = _states.get(key) or _states.setdefault(key, SharedTokenState(grant))
-        except (
-            TypeError
-        ):  # a store or a callable of the user's that cannot be hashed or referred to
+        except TypeError:  # no hash of or weak reference to a store or callable of the user's
             return SharedTokenState(grant)
         _latest.pop(shared, None)
         _latest[shared] = None

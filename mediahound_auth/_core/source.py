@@ -9,13 +9,13 @@ from __future__ import annotations
 from mediahound_auth import _events as events
 from mediahound_auth._core import runtime
 from mediahound_auth._core.endpoint import Sender, timeout_error
-from mediahound_auth._core.lifecycle import Action, State, token_was_accepted
+from mediahound_auth._core.lifecycle import Action, token_was_accepted
 from mediahound_auth._core.origins import Origin
 from mediahound_auth._core.renewal import Outcome, Renewal, Steps
 from mediahound_auth._core.settings import Settings
 from mediahound_auth._core.shared_state import SharedTokenState, shared_state_for
 from mediahound_auth._core.store_session import StoreSession
-from mediahound_auth.errors import MediaHoundAuthError, TokenRequestError, copy_error
+from mediahound_auth.errors import ConfigurationError, TokenRequestError, copy_error
 from mediahound_auth.token import Token
 
 __all__ = ["TokenSource"]
@@ -25,11 +25,9 @@ MOST_WARNINGS = 100
 
 
 class TokenSource:
-    """A usable token for one auth object.
+    """A usable token for one auth object, with these settings.
 
-    Attributes:
-        settings: its options.
-        shared: what is known of its token, shared with all auth objects of the same grant.
+    `shared` is what is known of the token, shared with all auth objects of the same grant.
     """
 
     def __init__(self, settings: Settings, send: Sender) -> None:
@@ -49,7 +47,11 @@ class TokenSource:
             elif action is Action.RENEW:
                 renewal = self._join(waited_for=True)
         if action is Action.GIVE_UP:
-            return self._shared_failure(state, now)
+            assert state.failure is not None
+            error = copy_error(state.failure)
+            if isinstance(error, TokenRequestError):
+                error.retry_after = state.retry_at - now
+            return error
         if renewal and action is Action.RENEW:
             yield renewal, self.settings.timeout
             return renewal.outcome or self._timed_out(renewal)
@@ -94,20 +96,17 @@ class TokenSource:
                 return outcome
             # It was started for another reason, and has found the token in the store.
 
-    def forget(self) -> None:
-        """Forget the token, here and in the store, and all failures.
-
-        Raises:
-            ConfigurationError: the client_secret callable failed.
-        """
+    def forget(self) -> ConfigurationError | None:
+        """Forget all failures and the token, here and, unless a callable fails, in the store."""
         self.shared.forget()
-        key, store = self.settings.grant.resolved().key(), self.settings.store_or_default
-        with StoreSession(store, key, self.shared.store_health, self.settings.timeout) as session:
+        try:
+            key = self.settings.grant.resolved().key()
+        except ConfigurationError as error:
+            return error.with_traceback(None)  # whose frames hold the secret
+        store, health = self.settings.store_or_default, self.shared.store_health
+        with StoreSession(store, key, health, self.settings.timeout) as session:
             session.discard()
-
-    def use_if_better(self, token: Token) -> None:
-        """Use `token`, which was kept elsewhere, if it is better than the one at hand."""
-        self.shared.use_if_better(token, self.settings.renew_margin)
+        return None
 
     def on_response(self, access_token: str, status: int, *, retried: bool = False) -> None:
         """An API responded with this HTTP status to a request that carried `access_token`.
@@ -136,9 +135,7 @@ class TokenSource:
         """The renewal in progress, or a new one. With `state_lock` held."""
         renewal = self.shared.renewal
         if renewal is None or not renewal.joinable:
-            renewal = Renewal(
-                self.settings, self.shared, self._send, rejected=rejected, skip_store=skip_store
-            )
+            renewal = Renewal(self.settings, self.shared, self._send, rejected, skip_store)
             self.shared.renewal = renewal
         renewal.waited_for |= waited_for
         renewal.deadline = max(renewal.deadline, renewal.started + self.settings.timeout)
@@ -150,10 +147,3 @@ class TokenSource:
             renewal.fail(error)
         # If there is no outcome yet, it has more time than this caller, or is just deciding.
         return renewal.outcome or error
-
-    def _shared_failure(self, state: State, now: float) -> MediaHoundAuthError:
-        assert state.failure is not None
-        error = copy_error(state.failure)
-        if isinstance(error, TokenRequestError):
-            error.retry_after = state.retry_at - now
-        return error

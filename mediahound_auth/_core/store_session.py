@@ -8,7 +8,8 @@ without the store, and the next session tries again.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
+from functools import partial
 from typing import Self, TypeVar
 
 from mediahound_auth import _events as events
@@ -35,7 +36,7 @@ class StoreHealth:
         self.failing: bool = False
         self.failures: int = 0
 
-    def on_failure(self, operation: str, error: BaseException) -> None:
+    def on_failure(self, operation: str, error: Exception) -> None:
         """An operation failed."""
         events.store_failed(self._grant, operation, error, again=self.failing)
         self.failing = True
@@ -68,10 +69,9 @@ class StoreSession:
         self._failures = health.failures
         self._locks = ExitStack()
         self._failed = False
-        self._worker = None
-        if type(store) is not MemoryStore:
-            patience = min(runtime.THREAD_START_TIMEOUT, self._longest)
-            self._worker = runtime.Worker("mediahound-auth store", patience)
+        patience = min(runtime.THREAD_START_TIMEOUT, self._longest)
+        in_memory = type(store) is MemoryStore
+        self._worker = None if in_memory else runtime.Worker("mediahound-auth store", patience)
 
     def __enter__(self) -> Self:
         return self
@@ -81,23 +81,13 @@ class StoreSession:
         self._do("unlock", self._locks.close)
         if not self._failed:
             self._health.on_success(self._failures)
-        elif self._worker:
-            # Should an operation that hangs be granted the lock yet, it is released at once.
-            self._worker.submit(self._release)
         if self._worker:
-            self._worker.close()
+            # Should an operation that hangs be granted the lock yet, it is released at once.
+            self._worker.close(self._locks.close)
 
     def load(self) -> Token | None:
         """What the store holds, or None; None also for what it holds and cannot read."""
-
-        def load() -> Token | None:
-            try:
-                return self._store.load(self._key)
-            except ValueError as error:
-                self._health.on_failure("load", error)  # but it can be overwritten
-                return None
-
-        return self._do("load", load)
+        return self._do("load", self._store.load, self._key)
 
     def save(self, token: Token, *, replaces: str | None) -> None:
         """Put `token` into the store.
@@ -109,11 +99,11 @@ class StoreSession:
             kept = self.load()
             if kept and kept.access_token == replaces:
                 self.discard()
-        self._do("save", lambda: self._store.save(self._key, token))
+        self._do("save", self._store.save, self._key, token)
 
     def discard(self) -> None:
         """Drop what the store holds."""
-        self._do("discard", lambda: self._store.discard(self._key))
+        self._do("discard", self._store.discard, self._key)
 
     def lock(self, wait: float) -> bool:
         """Hold the store's lock until the end of the session, if it is free within `wait` seconds.
@@ -129,20 +119,19 @@ class StoreSession:
                 return False
             return True
 
-        return self._do("lock", enter, wait) is not False
+        return self._do("lock", enter, wait=wait) is not False
 
-    def _do(self, operation: str, function: Callable[[], T], wait: float = 0.0) -> T | None:
+    def _do(
+        self, operation: str, function: Callable[..., T], *args: object, wait: float = 0.0
+    ) -> T | None:
         if self._failed:
             return None
         try:
             if self._worker is None:
-                return function()
-            return self._worker.call(function, wait + self._longest)
+                return function(*args)
+            return self._worker.call(partial(function, *args), wait + self._longest)
         except Exception as error:
-            self._failed = True
+            # A record that cannot be read (ValueError, of `load`) can be overwritten.
+            self._failed = operation != "load" or not isinstance(error, ValueError)
             self._health.on_failure(operation, error)
             return None
-
-    def _release(self) -> None:
-        with suppress(Exception):
-            self._locks.close()

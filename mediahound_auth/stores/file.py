@@ -23,51 +23,55 @@ from mediahound_auth import _events as events
 from mediahound_auth._core import runtime
 from mediahound_auth.errors import ConfigurationError
 from mediahound_auth.stores.memory import MemoryStore
-from mediahound_auth.stores.records import EncryptionKey, Records
+from mediahound_auth.stores.records import MAX_RECORD_SIZE, EncryptionKey, Private, Records
 from mediahound_auth.token import Token
 
 __all__ = ["FileStore"]
 
-# Octets of a record that are read at most: more than the longest token makes, even when sealed.
-MAX_RECORD_SIZE = 1 << 22
-
 # Seconds. A temporary file that is older was left behind by a process that died.
 STALE = 60.0
 
-# Seconds. Looking and replacing takes milliseconds; whoever takes longer has been stopped.
+# Seconds. Reading and replacing a file takes milliseconds, unless the process has been stopped.
 SAVE_LOCK_TIMEOUT = 1.0
 
 _KEY = re.compile(r"[0-9A-Za-z_-]{1,128}")
-# What stands in a folder of ours, whose keys are digests.
+# Names of the files in a folder of ours, whose keys are digests.
 _OUR_FILES = re.compile(r"[0-9a-f]{64}\.(json|lock|[0-9a-f]{16}\.tmp)|saving\.lock")
 
-# Elsewhere there are no owners and no rights of this kind.
+# Elsewhere, files have no owners and permissions of this kind.
 _POSIX = os.name == "posix"
-_OTHERS = 0o077  # the rights of everybody but the owner
+_OTHERS = 0o077  # the permissions of all but the owner
 _FLAGS = sum(getattr(os, f"O_{name}", 0) for name in ("NOFOLLOW", "CLOEXEC", "BINARY", "NONBLOCK"))
 
-# What file systems without working locks say, some kinds of NFS and FUSE among them.
+# The errors of file systems without working locks, some kinds of NFS and FUSE among them.
 _NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP}
 _without_locks: set[Path] = set()
-_process = MemoryStore()  # its locks stand in for those
+_process = MemoryStore()  # its locks are used instead
 
 
 class FileStore:
-    """Tokens in a folder, shared by all processes that may read it: those of one user.
+    """Tokens in a folder, shared by all processes of one user on a machine.
 
-    Files are for their owner only (0600 in a folder with 0700) and are replaced in one step, so
-    that nobody ever reads half a one. A folder or file that others may access loses those rights,
-    with a warning; one that belongs to somebody else is not used. Renewals exclude each other as
-    far as the file system has locks (flock); without, as far as the process reaches.
+    Only the owner can access the files (0600) and the folders that are created for them (0700).
+    Files are replaced atomically. Permissions of other users on the folder or a file are removed,
+    with a warning. A folder or file of another user is not used.
+
+    A symbolic link on the way to the folder is followed if it belongs to root or to the user of
+    this process: another user could redirect any other. The folder and its files may not be
+    symbolic links.
+
+    Renewals exclude each other with file locks (flock), or within the process if the file system
+    has none.
 
     Args:
-        path: the folder, made at first use; else "mediahound-auth" in the user's cache folder.
-        encryption_key: seals the files with Fernet; of several keys, the first one does, and each
-            is tried on what is read. What none of them opens is as good as absent.
+        path: The folder, created at the first use. Defaults to "mediahound-auth" in the user's
+            cache folder.
+        encryption_key: Encrypts the files with Fernet. The first of several keys encrypts, and each
+            is tried to decrypt. A file that no key decrypts counts as absent.
 
     Raises:
-        ConfigurationError: `path` is no path, or a key is malformed.
-        ModuleNotFoundError: there is a key, but no cryptography.
+        ConfigurationError: `path` is not a path, there is no cache folder, or a key is malformed.
+        ModuleNotFoundError: There is a key, but cryptography is not installed.
     """
 
     def __init__(
@@ -76,35 +80,35 @@ class FileStore:
         *,
         encryption_key: EncryptionKey | None = None,
     ) -> None:
-        self.path: Path = _absolute(path)
-        self._records = Records(encryption_key)
+        private = Private(encryption_key)
+        del encryption_key
+        self.path: Path = _default_path() if path is None else _absolute(path)
+        self._records = Records(private)
 
     def load(self, key: str) -> Token | None:
-        """The token saved under `key`, or None.
+        """Return the token saved under `key`, or None.
 
         Raises:
-            ValueError: what is there is damaged, or of another version.
-            OSError: it cannot be read.
+            ValueError: The file is damaged, or has the format of another version.
+            OSError: The file cannot be read.
         """
         file = self._file(key, "json")
         if not self._ready():
             return None
         try:
             with _open_checked(file, os.O_RDONLY) as fd, open(fd, "rb", closefd=False) as content:
-                record = content.read(MAX_RECORD_SIZE + 1)
+                # Never in a variable, which the traceback of an error could show.
+                return self._records.unpack(key, content.read(MAX_RECORD_SIZE + 1))
         except FileNotFoundError:
             return None
-        if len(record) > MAX_RECORD_SIZE:
-            raise ValueError("the stored record is too long to be one")
-        return self._records.unpack(record)
 
     def save(self, key: str, token: Token) -> None:
-        """Keep `token` under `key`, unless what is there was requested later and is still live.
+        """Keep `token` under `key`, unless a valid token that was requested later is there.
 
         Raises:
-            OSError: it cannot be written.
+            OSError: The file cannot be written.
         """
-        file, record = self._file(key, "json"), self._records.pack(token)
+        self._file(key, "json")
         self._ready(create=True)
         with ExitStack() as saving:
             with suppress(TimeoutError):
@@ -117,13 +121,13 @@ class FileStore:
                 or known.requested_at <= token.requested_at
                 or known.expires_at <= runtime.now()
             ):
-                self._replace(file, record)
+                self._replace(key, token)
 
     def discard(self, key: str) -> None:
-        """Forget what is saved under `key`, if anything is.
+        """Delete the token saved under `key`, if there is one.
 
         Raises:
-            OSError: it cannot be removed.
+            OSError: The file cannot be removed.
         """
         file = self._file(key, "json")
         if self._ready():
@@ -131,11 +135,11 @@ class FileStore:
 
     @contextmanager
     def lock(self, key: str, timeout: float) -> Iterator[None]:
-        """Mutual exclusion for renewing `key`; the end of a process, however sudden, frees it.
+        """Mutual exclusion for renewing `key`; the operating system frees it if a process ends.
 
         Raises:
-            TimeoutError: somebody else held it for `timeout` seconds.
-            OSError: the folder cannot be used.
+            TimeoutError: Another process or thread held it for `timeout` seconds.
+            OSError: The folder cannot be used.
         """
         name = self._file(key, "lock").name
         self._ready(create=True)
@@ -152,18 +156,23 @@ class FileStore:
         return hash((self.path, self._records))
 
     def __repr__(self) -> str:
-        key = ", encryption_key=..." if self._records.encrypted else ""
-        return f"FileStore({os.fspath(self.path)!r}{key})"
+        try:
+            key = ", encryption_key=..." if self._records.encrypted else ""
+            return f"FileStore({os.fspath(self.path)!r}{key})"
+        except AttributeError:  # the constructor raised, and a traceback shows the object
+            return object.__repr__(self)
 
     def _file(self, key: str, kind: str) -> Path:
         if not _KEY.fullmatch(key):
-            raise ValueError("a key is made of letters, digits, '-' and '_'")
+            raise ValueError("a key may contain only letters, digits, '-' and '_'")
         return self.path / f"{key}.{kind}"
 
     def _ready(self, *, create: bool = False) -> bool:
-        """Whether the folder is there; if it is, it is ours alone."""
+        """Whether the folder exists; if so, only the user of this process can access it."""
+        if _POSIX:
+            _check_links(self.path)
         if create:
-            os.makedirs(self.path, mode=0o700, exist_ok=True)
+            _create(self.path)
         if not _POSIX:
             return self.path.is_dir()
         try:
@@ -172,13 +181,14 @@ class FileStore:
         except FileNotFoundError:
             return False
 
-    def _replace(self, file: Path, record: bytes) -> None:
+    def _replace(self, key: str, token: Token) -> None:
         self._remove_stale_files()
+        file = self._file(key, "json")
         temporary = file.with_suffix(f".{secrets.token_hex(8)}.tmp")
         try:
             fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FLAGS, 0o600)
             with open(fd, "wb") as content:
-                content.write(record)
+                content.write(self._records.pack(key, token))
             os.replace(temporary, file)
         except BaseException:
             with suppress(OSError):
@@ -186,7 +196,7 @@ class FileStore:
             raise
 
     def _remove_stale_files(self) -> None:
-        """Remove what writers that were killed have left behind."""
+        """Remove the temporary files of writers that were killed."""
         long_ago = runtime.now() - STALE
         for temporary in self.path.glob("*.tmp"):
             with suppress(OSError):
@@ -201,47 +211,85 @@ class FileStore:
             except OSError as error:
                 if error.errno not in _NO_LOCKS:
                     raise
-                self._say_that_there_are_no_locks(error)
+                self._warn_of_missing_locks(error)
                 held.enter_context(_process.lock(f"{self.path}/{name}", timeout))
             yield
 
-    def _say_that_there_are_no_locks(self, error: OSError) -> None:
+    def _warn_of_missing_locks(self, error: OSError) -> None:
         if self.path not in _without_locks:
             _without_locks.add(self.path)
             events.store_locking_unavailable(self.path, error)
 
 
+def _default_path() -> Path:
+    with suppress(RuntimeError):  # of some versions of platformdirs; others return "~/.cache"
+        path = platformdirs.user_cache_path("mediahound-auth", appauthor=False)
+        if path.is_absolute():
+            return path
+    raise ConfigurationError(
+        "FileStore found no cache folder, because this user has no home folder; pass path= or set "
+        "HOME"
+    )
+
+
 def _absolute(path: object) -> Path:
-    if path is None:
-        return platformdirs.user_cache_path("mediahound-auth", appauthor=False)
     given = os.fspath(path) if isinstance(path, str | os.PathLike) else None
     if not isinstance(given, str) or not given or "\0" in given:
         raise ConfigurationError(f"path must be the path of a folder, not {path!r}")
     return Path(os.path.abspath(given))
 
 
+def _create(folder: Path) -> None:
+    """Create `folder` and its missing parents, with permissions for the owner only."""
+    # os.makedirs would create the parents with all the permissions that the umask allows.
+    missing = [step for step in (folder, *folder.parents) if not os.path.lexists(step)]
+    for step in reversed(missing):
+        with suppress(FileExistsError):
+            step.mkdir(mode=0o700)
+
+
+def _check_links(path: Path) -> None:
+    """Check that every symbolic link on the way to `path` belongs to root or to us.
+
+    Raises:
+        PermissionError: One belongs to another user.
+    """
+    for step in reversed(path.parents):
+        try:
+            info = step.lstat()
+            if not stat.S_ISLNK(info.st_mode):
+                continue
+        except FileNotFoundError:
+            return
+        if info.st_uid not in (0, os.geteuid()):
+            raise _refused(step, f"the symbolic link belongs to another user (uid {info.st_uid})")
+        step.stat()  # raises if links point to each other in a circle
+        _check_links(step.parent / os.readlink(step) / "_")
+
+
 def _file_lock(path: Path, timeout: float) -> AbstractContextManager[object]:
-    """The lock, acquired; releases it at its exit."""
+    """Acquire the lock; leaving the context releases it."""
     lock = filelock.FileLock(path, mode=0o600, thread_local=False, fallback_to_soft=False)
     try:
         return lock.acquire(timeout=max(0.0, timeout))
     except filelock.Timeout:
         pass
-    raise TimeoutError("somebody else still holds the lock of this token")
+    raise TimeoutError("another process or thread still holds the lock of this token")
 
 
 @contextmanager
 def _open_checked(path: Path, flags: int) -> Iterator[int]:
-    """A descriptor of `path`, which belongs to us and nobody else can access.
+    """Open `path`, which must belong to us and be inaccessible to other users.
 
     Raises:
-        PermissionError: it is not ours, or a symbolic link, or its rights cannot be taken away.
+        PermissionError: It belongs to another user, is a symbolic link, or its permissions cannot
+            be restricted.
     """
     try:
         fd = os.open(path, flags | _FLAGS)
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENOTDIR) and path.is_symlink():
-            raise _refused(path, "it is a symbolic link; name what it points to") from error
+            raise _refused(path, "it is a symbolic link; pass the path of its target") from error
         raise
     try:
         if _POSIX:
@@ -260,13 +308,17 @@ def _restrict_permissions(fd: int, path: Path) -> None:
     if stat.S_ISDIR(info.st_mode) and not all(
         _OUR_FILES.fullmatch(name) for name in os.listdir(fd)
     ):
-        # Somebody's home, say, or /tmp: taking rights away there would do harm.
-        raise _refused(path, "others may access it and it holds other things; name a new folder")
+        # Such as a home folder or /tmp: removing permissions there would do harm.
+        raise _refused(
+            path,
+            "the folder is accessible to other users and contains unrelated files; pass a folder "
+            "of its own",
+        )
     os.fchmod(fd, info.st_mode & 0o700)
     if os.fstat(fd).st_mode & _OTHERS:
-        raise _refused(path, "its file system lets others access it")
+        raise _refused(path, "its file system makes it accessible to other users")
     events.store_permissions_fixed(path, info.st_mode & 0o777)
 
 
 def _refused(path: Path, why: str) -> PermissionError:
-    return PermissionError(errno.EPERM, f"no place for tokens: {why}", os.fspath(path))
+    return PermissionError(errno.EPERM, f"refusing to store tokens here: {why}", os.fspath(path))

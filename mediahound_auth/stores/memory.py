@@ -15,34 +15,43 @@ if TYPE_CHECKING:
 __all__ = ["MemoryStore"]
 
 
-class MemoryStore:
-    """Tokens in this process's memory.
+# Tokens up to which expired ones are not looked for. Beyond, whenever their number has doubled.
+FEW_TOKENS = 64
 
-    Unless told otherwise, all auth objects of a process share one of these. A pickled or copied
-    MemoryStore comes back empty: tokens do not travel in pickles.
+
+class MemoryStore:
+    """Tokens in the memory of this process.
+
+    By default, all auth objects of a process share one MemoryStore. A pickled or copied MemoryStore
+    is empty: tokens are not pickled. Expired tokens are dropped now and then when one is saved.
     """
 
     def __init__(self) -> None:
         self._tokens: dict[str, Token] = {}
-        self._locks: dict[str, threading.Lock] = {}
+        self._drop_expired_at = FEW_TOKENS
+        self._saving = runtime.new_lock()
+        self._locks: dict[str, threading.Lock] = {}  # those that are held or waited for
         self._pid = runtime.process_id()
 
     def __reduce__(self) -> tuple[type[MemoryStore], tuple[()]]:
         return MemoryStore, ()
 
     def load(self, key: str) -> Token | None:
-        """The token saved under `key`, or None."""
+        """Return the token saved under `key`, or None."""
         return self._tokens.get(key)
 
     def save(self, key: str, token: Token) -> None:
-        """Keep `token` under `key`, unless what is there was requested later."""
-        with self._lock_named("save"):
+        """Keep `token` under `key`, unless one that was requested later is there."""
+        self._free_locks_after_fork()
+        with self._saving:
             known = self._tokens.get(key)
             if known is None or known.requested_at <= token.requested_at:
                 self._tokens[key] = token
+            if len(self._tokens) > self._drop_expired_at:
+                self._drop_expired()
 
     def discard(self, key: str) -> None:
-        """Forget what is saved under `key`, if anything is."""
+        """Delete the token saved under `key`, if there is one."""
         self._tokens.pop(key, None)
 
     @contextmanager
@@ -50,18 +59,33 @@ class MemoryStore:
         """Mutual exclusion for renewing `key`, within this process.
 
         Raises:
-            TimeoutError: another thread held it for `timeout` seconds.
+            TimeoutError: Another thread held it for `timeout` seconds.
         """
-        lock = self._lock_named(f"renew {key}")
-        if not lock.acquire(timeout=max(0.0, timeout)):
-            raise TimeoutError("another thread is still renewing this token")
+        self._free_locks_after_fork()
+        until = runtime.monotonic() + timeout
+        while True:
+            lock = self._locks.get(key) or self._locks.setdefault(key, runtime.new_lock())
+            if not lock.acquire(timeout=max(0.0, until - runtime.monotonic())):
+                raise TimeoutError("another thread is still renewing this token")
+            if self._locks.get(key) is lock:
+                break
+            lock.release()  # its last holder has dropped it, and there may be another by now
         try:
             yield
         finally:
+            if self._locks.get(key) is lock:  # not in a forked child
+                del self._locks[key]
             lock.release()
 
-    def _lock_named(self, name: str) -> threading.Lock:
+    def _drop_expired(self) -> None:
+        now = runtime.now()
+        for key, token in list(self._tokens.items()):
+            if token.expires_at <= now:
+                self._tokens.pop(key, None)
+        self._drop_expired_at = max(FEW_TOKENS, 2 * len(self._tokens))
+
+    def _free_locks_after_fork(self) -> None:
         if self._pid != runtime.process_id():
             # In a forked child, the thread that held a lock has stayed behind in the parent.
-            self._locks, self._pid = {}, runtime.process_id()
-        return self._locks.setdefault(name, runtime.new_lock())
+            self._locks, self._saving = {}, runtime.new_lock()
+            self._pid = runtime.process_id()

@@ -1,7 +1,8 @@
 """Records: what a store that outlives the process writes down of a token, and how it reads it back.
 
-A record is a JSON object that names its format, sealed with Fernet where the user has given a key.
-Whatever is read is data from outside and parsed as such. No error quotes it: it may be a token.
+A record is a JSON object that names its format and the key it was saved under, encrypted with
+Fernet if there is an encryption key. What is read is checked field by field. No error quotes it,
+and no frame of an error holds it: it may be a token.
 """
 
 from __future__ import annotations
@@ -10,71 +11,112 @@ import json
 import math
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from mediahound_auth._extras import missing_extra
 from mediahound_auth.errors import ConfigurationError
 from mediahound_auth.token import Token
 
 if TYPE_CHECKING:
-    from cryptography.fernet import Fernet, MultiFernet
+    from cryptography.fernet import MultiFernet
 
-__all__ = ["EncryptionKey", "Records"]
+__all__ = ["MAX_RECORD_SIZE", "EncryptionKey", "Private", "Records"]
 
-# As `cryptography.fernet.Fernet.generate_key()` makes them: 32 octets in URL-safe base64.
+# As `cryptography.fernet.Fernet.generate_key()` makes them: 32 bytes in URL-safe base64.
 EncryptionKey = str | bytes | Sequence[str | bytes]
 
-# Goes up with each change that an earlier version of this package would misread.
-FORMAT = 1
+# Bytes of a record that are read at most: more than the longest token makes, encrypted.
+MAX_RECORD_SIZE = 1 << 22
 
-_FIELDS = {"format", "access_token", "expires_at", "requested_at", "scope", "returned_again"}
+# Goes up with each change that an earlier version of this package would misread.
+FORMAT = 2
+
+_FIELDS = {
+    *("format", "key"),
+    *("access_token", "expires_at", "requested_at", "scope", "returned_again"),
+}
+
+T = TypeVar("T")
+
+
+class Private(Generic[T]):
+    """Holds a value that tracebacks must not show: tools print the repr of a frame's variables."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: T) -> None:
+        self.value = value
+
+    def __repr__(self) -> str:
+        return "'********'"
 
 
 class Records:
-    """Turns tokens into octets and back.
+    """Turns tokens into bytes and back.
 
     Args:
-        encryption_key: seals what is written; of several, the first one does, and each is tried on
-            what is read. None: records are plain JSON.
+        encryption_key: Encrypts records. The first of several keys encrypts, and each is tried to
+            decrypt. None: records are plain JSON.
 
     Raises:
-        ConfigurationError: a key is malformed.
-        ModuleNotFoundError: there is a key, but no cryptography.
+        ConfigurationError: A key is malformed.
+        ModuleNotFoundError: There is a key, but cryptography is not installed.
     """
 
-    def __init__(self, encryption_key: EncryptionKey | None = None) -> None:
-        self._keys = _keys(encryption_key)
-        self._box = _box(self._keys) if self._keys else None
+    def __init__(
+        self, encryption_key: EncryptionKey | Private[EncryptionKey | None] | None = None
+    ) -> None:
+        given = encryption_key if isinstance(encryption_key, Private) else Private(encryption_key)
+        del encryption_key
+        self._keys = _keys(given)
+        self._fernet = _fernet(Private(self._keys)) if self._keys else None
 
     @property
     def encrypted(self) -> bool:
         """Whether records are encrypted."""
-        return self._box is not None
+        return self._fernet is not None
 
-    def pack(self, token: Token) -> bytes:
-        """The record of `token`: printable ASCII in one line.
-
-        Raises:
-            ValueError: one of its times is not a finite number.
-        """
-        fields = {"format": FORMAT, **token._asdict()}
-        record = json.dumps(fields, allow_nan=False).encode("ascii")
-        return record if self._box is None else self._box.encrypt(record)
-
-    def unpack(self, record: bytes) -> Token | None:
-        """The token of `record`; None if no key opens it.
+    def pack(self, key: str, token: Token) -> bytes:
+        """Return the record of `token` for `key`: printable ASCII in one line.
 
         Raises:
-            ValueError: it is damaged, or of another format.
+            ValueError: One of its times is not a finite number.
         """
-        if self._box is not None:
+        if not (math.isfinite(token.expires_at) and math.isfinite(token.requested_at)):
+            raise ValueError("a token with a time that is not finite cannot be stored")
+        fields = {"format": FORMAT, "key": key, **token._asdict()}
+        record = json.dumps(fields).encode("ascii")
+        return record if self._fernet is None else self._fernet.encrypt(record)
+
+    def unpack(self, key: str, record: bytes) -> Token | None:
+        """Return the token of `record`.
+
+        None: it was saved under another key, or no encryption key decrypts it.
+
+        Raises:
+            ValueError: The record is damaged, or has another format.
+        """
+        fault = ""
+        try:
+            return self._token(key, record)
+        except ValueError as error:
+            fault = str(error)
+        # The frames of that error hold the record, and so does this one until now.
+        del record
+        raise ValueError(fault)
+
+    def _token(self, key: str, record: bytes) -> Token | None:
+        if len(record) > MAX_RECORD_SIZE:
+            raise ValueError("the stored record is too long")
+        if self._fernet is not None:
             from cryptography.fernet import InvalidToken
 
             try:
-                record = self._box.decrypt(record)
+                record = self._fernet.decrypt(record)
             except InvalidToken:
                 return None
-        return _token(_json_object(record))
+        fields = _json_object(record)
+        return _token(fields) if fields["key"] == key else None
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Records) and self._keys == other._keys
@@ -83,7 +125,8 @@ class Records:
         return hash(self._keys)
 
     def __repr__(self) -> str:
-        return "Records(encryption_key=...)" if self.encrypted else "Records()"
+        # Tracebacks also show an object whose constructor raised.
+        return f"Records({'encryption_key=...' if vars(self).get('_fernet') else ''})"
 
     def __reduce__(self) -> tuple[type[Records], tuple[EncryptionKey | None]]:
         return Records, (self._keys or None,)
@@ -91,11 +134,14 @@ class Records:
 
 def _json_object(record: bytes) -> dict[str, object]:
     fields = None
-    # What json raises holds what it could not read, so it must not even be the context of ours.
     with suppress(ValueError, RecursionError):
         fields = json.loads(record.decode("ascii"), parse_constant=_no_number)
     if not isinstance(fields, dict):
         raise ValueError("the stored record is not a JSON object")
+    if type(fields.get("format")) is not int or fields["format"] != FORMAT:
+        raise ValueError("the stored record has another format, perhaps of another version")
+    if fields.keys() != _FIELDS:
+        raise ValueError("the stored record does not have the fields of its format")
     return fields
 
 
@@ -104,10 +150,6 @@ def _no_number(constant: str) -> None:
 
 
 def _token(fields: dict[str, object]) -> Token:
-    if type(fields.get("format")) is not int or fields["format"] != FORMAT:
-        raise ValueError("the stored record is of another format, perhaps from another version")
-    if fields.keys() != _FIELDS:
-        raise ValueError("the stored record does not have the fields of its format")
     access_token, scope, returned_again = (
         fields[f] for f in ("access_token", "scope", "returned_again")
     )
@@ -131,41 +173,39 @@ def _seconds(value: object) -> float:
         raise ValueError("the stored record has a field of the wrong type")
     # The bound keeps whole numbers that no float can hold from overflowing below.
     if not math.isfinite(value) if isinstance(value, float) else abs(value) > 1 << 53:
-        raise ValueError("the stored record has a time that is none")
+        raise ValueError("the stored record contains an invalid timestamp")
     return float(value)
 
 
-def _keys(encryption_key: object) -> tuple[bytes, ...]:
-    if encryption_key is None:
+def _keys(given: Private[EncryptionKey | None]) -> tuple[bytes, ...]:
+    if given.value is None:
         return ()
-    one = isinstance(encryption_key, str | bytes)
-    keys = (encryption_key,) if one else encryption_key
+    fault = ""
+    keys = (given.value,) if isinstance(given.value, str | bytes) else given.value
     if not isinstance(keys, Sequence) or not all(isinstance(key, str | bytes) for key in keys):
-        raise ConfigurationError(
-            "encryption_key must be a str or bytes, or a sequence of them, "
-            f"not {type(encryption_key).__name__}"
+        kind = type(given.value).__name__
+        fault = f"encryption_key must be a str or bytes, or a sequence of them, not {kind}"
+    elif not keys:
+        fault = "encryption_key is an empty sequence; to turn encryption off, pass None"
+    else:
+        # A key that is not ASCII is malformed, which Fernet finds out.
+        return tuple(
+            key.encode("utf-8", "replace") if isinstance(key, str) else key for key in keys
         )
-    if not keys:
-        raise ConfigurationError("encryption_key holds no key; None is what turns encryption off")
-    # A key that is not ASCII is malformed, and found to be so below.
-    return tuple(key.encode("utf-8", "replace") if isinstance(key, str) else key for key in keys)
+    del keys
+    raise ConfigurationError(fault)
 
 
-def _box(keys: tuple[bytes, ...]) -> MultiFernet:
+def _fernet(keys: Private[tuple[bytes, ...]]) -> MultiFernet:
     try:
         from cryptography.fernet import Fernet, MultiFernet
     except ModuleNotFoundError as error:
         names = ("cryptography", "cryptography.fernet")
         raise missing_extra(error, "encryption_key", "encryption", *names) from None
-    boxes: list[Fernet] = []
-    for key in keys:
-        try:
-            boxes.append(Fernet(key))
-        except ValueError:
-            break
-    if len(boxes) < len(keys):
-        raise ConfigurationError(
-            "encryption_key must be as cryptography.fernet.Fernet.generate_key() makes it: "
-            "32 octets in URL-safe base64"
-        )
-    return MultiFernet(boxes)
+    # Not as the cause: the frames of Fernet's error hold the key.
+    with suppress(ValueError):
+        return MultiFernet([Fernet(key) for key in keys.value])
+    raise ConfigurationError(
+        "encryption_key is not a Fernet key; create one with "
+        "cryptography.fernet.Fernet.generate_key(): 32 bytes in URL-safe base64"
+    )

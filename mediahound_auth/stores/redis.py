@@ -19,7 +19,7 @@ from redis.retry import Retry
 
 from mediahound_auth._core import runtime
 from mediahound_auth.errors import ConfigurationError
-from mediahound_auth.stores.records import EncryptionKey, Records
+from mediahound_auth.stores.records import MAX_RECORD_SIZE, EncryptionKey, Private, Records
 from mediahound_auth.token import Token
 
 if TYPE_CHECKING:
@@ -27,120 +27,141 @@ if TYPE_CHECKING:
 
 __all__ = ["RedisStore"]
 
-# Seconds that connecting and each answer may take when the client is ours: less than the source
-# grants an operation, so that the reason is told and not just the time.
+# Seconds that connecting and each response may take, if the client is made here: less than a
+# renewal allows for an operation, so that the log tells the reason and not just the time.
 SOCKET_TIMEOUT = 1.5
 
-# A value is the moment its token was requested at, a blank, and the record. So a token that was
-# requested later stays, in one atomic step; whatever is no such value is replaced.
-_SAVE = """
-local known = redis.pcall('GET', KEYS[1])
-if type(known) == 'string' then
-    local requested_at = tonumber(string.match(known, '^(%d+%.?%d*) '))
-    if requested_at and requested_at > tonumber(ARGV[1]) then
+# Seconds after which `save` gives up: other writers get ahead of it each time.
+SAVE_TIMEOUT = 1.5
+
+# Bytes of one response that are read at most: the largest record and what surrounds it.
+MAX_RESPONSE_SIZE = MAX_RECORD_SIZE + (1 << 16)
+
+# Replaces the value that was read (ARGV[1]), in one atomic step. What another writer has saved
+# meanwhile is kept. What cannot be a record is replaced in any case: another type, too long a value
+# (ARGV[4]), or one with other characters than printable ASCII, which a client may decode to a text
+# that is not equal to it.
+_REPLACE = """
+local length = redis.pcall('STRLEN', KEYS[1])
+if type(length) == 'number' and length <= tonumber(ARGV[4]) then
+    local stored = redis.call('GET', KEYS[1])
+    if stored and stored ~= ARGV[1] and not string.find(stored, '[^ -~]') then
         return 0
     end
 end
-redis.call('SET', KEYS[1], ARGV[1] .. ' ' .. ARGV[2], 'PX', ARGV[3])
+redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 return 1
 """
 
 
 class RedisStore:
-    """Tokens in Redis, shared by all who reach it.
+    """Tokens in Redis, shared by all processes that can reach it.
 
-    A token is gone from Redis when it has expired. Renewals exclude each other by redis-py's own
-    lock, which is a lease: should its holder crash, it ends by itself. Should it end too early, two
-    may ask for a token at the same time, and the one that was requested later stays.
+    Redis deletes a token when it expires. Renewals exclude each other with redis-py's lock, which
+    expires by itself if its holder crashes. If it expires too early, two processes may request a
+    token at the same time; the one that was requested later is kept.
 
     Args:
-        client_or_url: a URL as `redis.Redis.from_url` takes it (redis://, rediss://, unix://), or
-            a client: redis.Redis, redis.RedisCluster, or what a Sentinel's `master_for` returns.
-            A client is used as it is: give it a socket_timeout.
-        prefix: what all keys in Redis begin with.
-        encryption_key: seals the tokens with Fernet; of several keys, the first one does, and each
-            is tried on what is read. What none of them opens is as good as absent.
-        lock_timeout: seconds after which the lock of a renewal that crashed is free again. Longer
+        url: A URL as `redis.Redis.from_url` takes it (redis://, rediss://, unix://). Connecting and
+            each response may take 1.5 s and 4 MiB.
+        prefix: The beginning of all keys in Redis.
+        client: Instead of a URL, a client: redis.Redis, redis.RedisCluster, or what a Sentinel's
+            `master_for` returns. It is used as it is: give it a socket_timeout.
+        encryption_key: Encrypts the tokens with Fernet. The first of several keys encrypts, and
+            each is tried to decrypt. A token that no key decrypts counts as absent.
+        lock_timeout: Seconds after which the lock of a renewal that crashed is free again. Longer
             than the `timeout` of the auth objects that use this store.
 
     Raises:
-        ConfigurationError: an option is wrong.
-        ModuleNotFoundError: there is an encryption key, but no cryptography.
+        ConfigurationError: An option is wrong.
+        ModuleNotFoundError: There is an encryption key, but cryptography is not installed.
     """
 
     def __init__(
         self,
-        client_or_url: str | Client,
+        url: str | None = None,
         prefix: str = "mediahound-auth:",
         *,
+        client: Client | None = None,
         encryption_key: EncryptionKey | None = None,
         lock_timeout: float = 60.0,
     ) -> None:
+        private_url, private_key = Private(url), Private(encryption_key)
+        private_client = Private(client)  # some versions of redis-py show passwords in its repr
+        del url, encryption_key, client
         if not isinstance(prefix, str):
             raise ConfigurationError(f"prefix must be a str, not {type(prefix).__name__}")
-        self._given = client_or_url
+        self._url = private_url
         self._prefix = prefix
         self._lock_timeout = _seconds(lock_timeout)
-        self._records = Records(encryption_key)
-        self._client = _client(client_or_url)
+        self._records = Records(private_key)
+        self._client = _client(private_url, private_client)
 
     def load(self, key: str) -> Token | None:
-        """The token saved under `key`, or None.
+        """Return the token saved under `key`, or None.
 
         Raises:
-            ValueError: what is there is damaged, or of another version.
-            redis.RedisError: Redis cannot be asked.
+            ValueError: The value is damaged, or has the format of another version.
+            redis.RedisError: Redis cannot be reached, or returned an error.
         """
-        try:
-            value = self._client.get(self._prefix + key)
-        except UnicodeDecodeError:
-            value = ""  # no value of ours; a client with decode_responses found out first
-        if value is None:
-            return None
-        octets = value.encode("utf-8", "replace") if isinstance(value, str) else value
-        return self._records.unpack(octets.partition(b" ")[2])
+        # Never in a variable, which the traceback of an error could show.
+        return self._unpacked(key, Private(self._read(key)))
 
     def save(self, key: str, token: Token) -> None:
-        """Keep `token` under `key`, unless what is there was requested later.
+        """Keep `token` under `key`, unless a valid token that was requested later is there.
 
         Raises:
-            redis.RedisError: Redis cannot be told.
+            redis.RedisError: Redis cannot be reached, or returned an error.
+            TimeoutError: Other writers replaced the value again and again.
         """
-        record = self._records.pack(token)
-        life = max(1000, int((token.expires_at - runtime.now()) * 1000))
-        self._client.eval(
-            _SAVE, 1, self._prefix + key, f"{token.requested_at:.6f}", record, str(life)
-        )
+        until = runtime.monotonic() + SAVE_TIMEOUT
+        while True:
+            try:
+                stored = Private(self._read(key))
+            except redis.ResponseError:  # a value of another type
+                stored = Private(b"")
+            known = None
+            with suppress(ValueError):
+                known = self._unpacked(key, stored)
+            now = runtime.now()
+            if known and known.requested_at > token.requested_at and known.expires_at > now:
+                return
+            lifetime = max(1000, int((token.expires_at - now) * 1000))
+            record = Private(self._records.pack(key, token))
+            name = self._prefix + key
+            if self._call("eval", _REPLACE, 1, name, stored, record, lifetime, MAX_RECORD_SIZE):
+                return
+            if runtime.monotonic() > until:
+                raise TimeoutError("other writers replaced the token in Redis again and again")
 
     def discard(self, key: str) -> None:
-        """Forget what is saved under `key`, if anything is.
+        """Delete the token saved under `key`, if there is one.
 
         Raises:
-            redis.RedisError: Redis cannot be told.
+            redis.RedisError: Redis cannot be reached, or returned an error.
         """
-        self._client.delete(self._prefix + key)
+        self._call("delete", self._prefix + key)
 
     @contextmanager
     def lock(self, key: str, timeout: float) -> Iterator[None]:
-        """Mutual exclusion for renewing `key`, among all who use this Redis.
+        """Mutual exclusion for renewing `key`, among all processes that use this Redis.
 
         Raises:
-            TimeoutError: somebody else held it for `timeout` seconds.
-            redis.RedisError: Redis cannot be asked.
+            TimeoutError: Another process or thread held it for `timeout` seconds.
+            redis.RedisError: Redis cannot be reached, or returned an error.
         """
-        wait = max(0.0, timeout)
         lock = self._client.lock(
             f"{self._prefix}{key}:lock",
             timeout=self._lock_timeout,
-            blocking_timeout=wait,
+            blocking_timeout=max(0.0, timeout),
             thread_local=False,
         )
-        if not lock.acquire():
-            raise TimeoutError("somebody else still holds the lock of this token")
+        if not _without_frames(Private(lock.acquire)):
+            raise TimeoutError("another process or thread still holds the lock of this token")
         try:
             yield
         finally:
-            # Whatever keeps it from being released (a lost lease, a lost Redis), the lease ends it.
+            # If it cannot be released (it has expired, or Redis is gone), it expires by itself.
             with suppress(Exception):
                 lock.release()
 
@@ -151,54 +172,140 @@ class RedisStore:
         return hash(self._identity)
 
     def __repr__(self) -> str:
-        given = self._given
-        what = repr(_bare(given)) if isinstance(given, str) else f"<{type(given).__name__}>"
-        key = ", encryption_key=..." if self._records.encrypted else ""
-        return f"RedisStore({what}, prefix={self._prefix!r}{key})"
+        try:
+            url = self._url.value
+            what = f"client=<{type(self._client).__name__}>" if url is None else repr(_bare(url))
+            key = ", encryption_key=..." if self._records.encrypted else ""
+            return f"RedisStore({what}, prefix={self._prefix!r}{key})"
+        except AttributeError:  # the constructor raised, and a traceback shows the object
+            return object.__repr__(self)
 
     def __getstate__(self) -> dict[str, object]:
-        if not isinstance(self._given, str):
-            raise TypeError("a RedisStore can be pickled and copied if it was made from a URL")
+        if self._url.value is None:
+            raise TypeError("a RedisStore can be pickled and copied only if it was given a URL")
         return {name: value for name, value in vars(self).items() if name != "_client"}
 
     def __setstate__(self, state: dict[str, object]) -> None:
         vars(self).update(state)
-        self._client = _client(self._given)
+        self._client = _client(self._url, Private(None))
 
     @property
     def _identity(self) -> tuple[object, ...]:
-        given = self._given if isinstance(self._given, str) else id(self._given)
-        return given, self._prefix, self._lock_timeout, self._records
+        place = self._url.value or id(self._client)
+        return place, self._prefix, self._lock_timeout, self._records
 
-
-def _client(client_or_url: object) -> Any:
-    if isinstance(client_or_url, str):
-        # No second attempts: whoever did not answer will not do so in the little time that is left.
-        # (An idle connection that the server has closed is replaced without one.)
-        retry = Retry(NoBackoff(), 0)
+    def _read(self, key: str) -> bytes:
+        """The value under `key`, or its beginning if it is too long; empty if there is none."""
         try:
-            return redis.Redis.from_url(
-                client_or_url,
-                socket_timeout=SOCKET_TIMEOUT,
-                socket_connect_timeout=SOCKET_TIMEOUT,
-                retry=retry,
-            )
-        except ValueError:
-            pass  # its text may quote the URL, and so a password
+            value = self._call("getrange", self._prefix + key, 0, MAX_RECORD_SIZE)
+        except UnicodeDecodeError:
+            return b"\xff"  # not a record, as a client with decode_responses found out first
+        return value if isinstance(value, bytes) else str(value).encode("utf-8", "replace")
+
+    def _unpacked(self, key: str, stored: Private[bytes]) -> Token | None:
+        return self._records.unpack(key, stored.value) if stored.value else None
+
+    def _call(self, command: str, *args: object) -> Any:
+        return _without_frames(Private(getattr(self._client, command)), *args)
+
+
+def _without_frames(function: Private[Any], *args: object) -> Any:
+    """Call `function` with `args`; its error has no traceback and no cause.
+
+    Their frames hold the password of Redis and the token.
+    """
+    try:
+        return function.value(*(arg.value if isinstance(arg, Private) else arg for arg in args))
+    except Exception as error:
+        failure = error.with_traceback(None)
+    failure.__cause__ = failure.__context__ = None
+    try:
+        raise failure
+    finally:
+        del failure  # or it and this frame would keep each other alive
+
+
+class _LimitedSocket:
+    """A socket that limits each response: its size, and the time for all of it."""
+
+    # redis-py limits the time for each piece of a response only, and its size not at all.
+
+    def __init__(self, connected: Any) -> None:
+        self._socket = connected
+        self._left = MAX_RESPONSE_SIZE
+        self._until = runtime.monotonic() + SOCKET_TIMEOUT
+
+    def sendall(self, data: Any) -> None:
+        self._left = MAX_RESPONSE_SIZE
+        self._until = runtime.monotonic() + (self._socket.gettimeout() or SOCKET_TIMEOUT)
+        self._socket.sendall(data)
+
+    def recv(self, *args: Any) -> bytes:
+        data: bytes = self._socket.recv(*args)
+        self._received(len(data))
+        return data
+
+    def recv_into(self, *args: Any) -> int:
+        size: int = self._socket.recv_into(*args)
+        self._received(size)
+        return size
+
+    def _received(self, size: int) -> None:
+        self._left -= size
+        if self._left < 0:
+            raise OSError("the response is too long")
+        if size and runtime.monotonic() > self._until:
+            raise OSError("the response took too long")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._socket, name)
+
+
+class _LimitedConnection:
+    """The part of a redis-py connection that makes its socket a limited one."""
+
+    def _connect(self) -> Any:
+        # Not public, but there is no public way. If redis-py renames it, the limits are gone.
+        return _LimitedSocket(super()._connect())  # type: ignore[misc]
+
+
+def _client(url: Private[str | None], client: Private[Any]) -> Any:
+    if (url.value is None) is (client.value is None):
+        raise ConfigurationError("RedisStore takes either url or client")
+    if client.value is None:
+        return _client_of(url)
+    kind, needed = type(client.value), ("getrange", "eval", "delete", "lock")
+    has_all = all(callable(getattr(client.value, name, None)) for name in needed)
+    if isinstance(client.value, type) or not has_all:
+        raise ConfigurationError(f"client must be a redis client, not {kind.__name__}")
+    if inspect.iscoroutinefunction(getattr(client.value, "execute_command", None)):
         raise ConfigurationError(
-            "client_or_url must be a URL that begins with redis://, rediss:// or unix://"
-        )
-    methods = [getattr(client_or_url, name, None) for name in ("get", "eval", "delete", "lock")]
-    if isinstance(client_or_url, type) or not all(map(callable, methods)):
-        raise ConfigurationError(
-            f"client_or_url must be a URL or a redis client, not {type(client_or_url).__name__}"
-        )
-    if inspect.iscoroutinefunction(getattr(client_or_url, "execute_command", None)):
-        raise ConfigurationError(
-            "client_or_url must be a synchronous client, also for use with httpx.AsyncClient: the "
+            "client must be a synchronous redis client, also for use with httpx.AsyncClient: the "
             "store is never used on the event loop"
         )
-    return client_or_url
+    return client.value
+
+
+def _client_of(url: Private[Any]) -> Any:
+    kind = type(url.value)
+    if not issubclass(kind, str):
+        raise ConfigurationError(f"url must be a str, not {kind.__name__}; client= takes a client")
+    # No retries: a Redis that did not respond will not do so in the little time that is left.
+    # (An idle connection that the server has closed is replaced without one.)
+    retry = Retry(NoBackoff(), 0)
+    # Not as the cause: the text and the frames of this error hold the URL, with its password.
+    with suppress(ValueError):
+        client = redis.Redis.from_url(
+            url.value,
+            socket_timeout=SOCKET_TIMEOUT,
+            socket_connect_timeout=SOCKET_TIMEOUT,
+            retry=retry,
+        )
+        pool = client.connection_pool
+        bases = (_LimitedConnection, pool.connection_class)
+        pool.connection_class = type("LimitedConnection", bases, {})
+        return client
+    raise ConfigurationError("url must be a valid URL: redis://…, rediss://… or unix://…")
 
 
 def _seconds(value: object) -> float:
@@ -209,6 +316,6 @@ def _seconds(value: object) -> float:
 
 
 def _bare(url: str) -> str:
-    """The URL without what may be a password: user and query."""
+    """The URL without user and query, which may hold passwords."""
     parts = urlsplit(url)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()

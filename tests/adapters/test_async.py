@@ -7,55 +7,60 @@ import math
 import threading
 import time
 from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any
 
 import anyio
-import httpx
 import pytest
 from anyio import to_thread
 from anyio.lowlevel import checkpoint
 
 import mediahound_auth as mh
-from mediahound_auth.httpx import MediaHoundAuth
 from mediahound_auth.testing import MediaHoundServer
+
+if TYPE_CHECKING:  # at run time, the fixtures: httpx and httpx2
+    import httpx
+
+    from mediahound_auth.httpx import MediaHoundAuth
 
 pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-def auth(server: MediaHoundServer) -> MediaHoundAuth:
+def auth(MediaHoundAuth: Any, server: MediaHoundServer) -> Any:
     return MediaHoundAuth(**server.credentials)
 
 
-class Queue(httpx.AsyncHTTPTransport):
-    """Lets 20 requests at a time go on: httpx takes its time with 1,000 in its pool."""
+def queue(httpx: Any) -> Any:
+    """A transport with 20 requests at a time: httpx takes its time with 1,000 in its pool."""
+    places = anyio.Semaphore(20)
 
-    def __init__(self) -> None:
-        super().__init__(limits=httpx.Limits(keepalive_expiry=None))
-        self._places = anyio.Semaphore(20)
+    class Queue(httpx.AsyncHTTPTransport):  # type: ignore[misc]
+        async def handle_async_request(self, request: Any) -> Any:
+            async with places:
+                response = await super().handle_async_request(request)
+                await response.aread()
+                return response
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        async with self._places:
-            response = await super().handle_async_request(request)
-            await response.aread()
-            return response
+    return Queue(limits=httpx.Limits(keepalive_expiry=None))
 
 
 @pytest.fixture
-async def client(auth: MediaHoundAuth) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(auth=auth, timeout=None, transport=Queue()) as client:
+async def client(httpx: Any, auth: MediaHoundAuth) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(auth=auth, timeout=None, transport=queue(httpx)) as client:
         yield client
 
 
 async def test_1000_tasks_on_a_cold_start_cause_one_token_request(
     client: httpx.AsyncClient, server: MediaHoundServer
 ) -> None:
+    tasks = 1_000
     with server.hold_token_requests() as hold:
         async with anyio.create_task_group() as group:
-            for _ in range(1_000):
+            for _ in range(tasks):
                 group.start_soon(client.get, f"{server.url}/status/200")
             await to_thread.run_sync(hold.wait_for, 1)
             hold.release()
-    assert [call.status for call in server.api_requests] == [200] * 1_000
+    assert [call.status for call in server.api_requests] == [200] * tasks
     assert len(server.token_requests) == 1
 
 
@@ -176,7 +181,9 @@ async def test_a_deadline_of_the_callers_own_is_kept(
     assert len(server.token_requests) == 1
 
 
-async def test_a_task_waits_no_longer_than_the_time_budget(server: MediaHoundServer) -> None:
+async def test_a_task_waits_no_longer_than_the_time_budget(
+    MediaHoundAuth: Any, httpx: Any, server: MediaHoundServer
+) -> None:
     auth = MediaHoundAuth(**server.credentials, timeout=0.3)
     asked_at = time.monotonic()
     with server.hold_token_requests():
@@ -188,7 +195,7 @@ async def test_a_task_waits_no_longer_than_the_time_budget(server: MediaHoundSer
 
 
 async def test_a_failure_is_shared_by_all_tasks_that_waited_and_each_gets_its_own_exception(
-    client: httpx.AsyncClient, server: MediaHoundServer
+    httpx: Any, client: httpx.AsyncClient, server: MediaHoundServer
 ) -> None:
     server.respond_to_token_requests(math.inf, status=400, body={"error": "bad_day"})
     errors = []
@@ -225,24 +232,25 @@ async def test_a_call_with_a_live_token_needs_no_thread(
 LOOPS = list(itertools.product(["asyncio", "trio"], repeat=2))
 
 
-async def get(auth: MediaHoundAuth, server: MediaHoundServer) -> int:
+async def get(httpx: Any, auth: MediaHoundAuth, server: MediaHoundServer) -> Any:
     async with httpx.AsyncClient(auth=auth) as client:
         return (await client.get(f"{server.url}/status/200")).status_code
 
 
 @pytest.mark.parametrize(("first", "second"), LOOPS)
 def test_a_second_loop_works_after_the_first_has_closed(
-    first: str, second: str, auth: MediaHoundAuth, server: MediaHoundServer
+    httpx: Any, first: str, second: str, auth: MediaHoundAuth, server: MediaHoundServer
 ) -> None:
     for backend in (first, second):
-        assert anyio.run(get, auth, server, backend=backend) == 200
+        assert anyio.run(get, httpx, auth, server, backend=backend) == 200
         server.revoke_tokens()
-    assert anyio.run(get, auth, server, backend=first) == 200
+    assert anyio.run(get, httpx, auth, server, backend=first) == 200
     assert len(server.token_requests) == 3
 
 
 @pytest.mark.parametrize(("first", "second"), LOOPS)
 def test_a_second_loop_takes_over_when_the_first_closes_in_the_middle_of_a_token_request(
+    httpx: Any,
     first: str,
     second: str,
     auth: MediaHoundAuth,
@@ -253,22 +261,23 @@ def test_a_second_loop_takes_over_when_the_first_closes_in_the_middle_of_a_token
 
         async def give_up() -> None:
             async with anyio.create_task_group() as group:
-                group.start_soon(get, auth, server)
+                group.start_soon(get, httpx, auth, server)
                 await to_thread.run_sync(hold.wait_for, 1)
                 group.cancel_scope.cancel()
 
         async def go_on() -> int:
             statuses = []
 
-            async def call() -> None:
-                statuses.append(await get(auth, server))
+            async def call() -> Any:
+                statuses.append(await get(httpx, auth, server))
 
             async with anyio.create_task_group() as group:
                 group.start_soon(call)
                 for _ in range(100):
                     await checkpoint()
                 hold.release()
-            return statuses[0]
+            [status] = statuses
+            return int(status)
 
         anyio.run(give_up, backend=first)
         assert anyio.run(go_on, backend=second) == 200

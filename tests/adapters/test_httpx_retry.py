@@ -1,4 +1,4 @@
-"""A request of httpx whose token was rejected is sent again, whole and once, if it can be."""
+"""A request of httpx or httpx2 whose token was rejected is sent again, whole and once."""
 
 from __future__ import annotations
 
@@ -7,14 +7,17 @@ import math
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
-import httpx
 import pytest
 
-from mediahound_auth.httpx import MediaHoundAuth
 from mediahound_auth.testing import MediaHoundServer
+
+if TYPE_CHECKING:  # at run time, the fixtures: httpx and httpx2
+    import httpx
+
+    from mediahound_auth.httpx import MediaHoundAuth
 
 pytestmark = pytest.mark.anyio
 
@@ -92,7 +95,7 @@ ONCE_ONLY_ASYNC: dict[str, Body] = {
 
 
 @pytest.fixture
-def auth(server: MediaHoundServer) -> MediaHoundAuth:
+def auth(MediaHoundAuth: Any, server: MediaHoundServer) -> Any:
     """Has a token that looks live and was revoked."""
     auth = MediaHoundAuth(**server.credentials)
     auth.token()
@@ -101,7 +104,7 @@ def auth(server: MediaHoundServer) -> MediaHoundAuth:
 
 
 @pytest.fixture
-def client(auth: MediaHoundAuth) -> Iterator[httpx.Client]:
+def client(httpx: Any, auth: MediaHoundAuth) -> Iterator[httpx.Client]:
     with httpx.Client(auth=auth) as client:
         yield client
 
@@ -127,7 +130,7 @@ def test_a_rejected_call_is_repeated_with_another_token_and_the_same_body(
     ("body", "sent"), REPLAYABLE_BY_BOTH.values(), ids=REPLAYABLE_BY_BOTH.keys()
 )
 async def test_a_rejected_async_call_is_repeated_with_the_same_body(
-    body: Body, sent: bytes, auth: MediaHoundAuth, server: MediaHoundServer
+    httpx: Any, body: Body, sent: bytes, auth: MediaHoundAuth, server: MediaHoundServer
 ) -> None:
     async with httpx.AsyncClient(auth=auth) as client:
         assert (await client.post(f"{server.url}/echo", **body())).status_code == 200
@@ -150,7 +153,7 @@ def test_a_body_that_cannot_be_sent_again_is_not_and_the_next_call_has_the_new_t
 
 @pytest.mark.parametrize("body", ONCE_ONLY_ASYNC.values(), ids=ONCE_ONLY_ASYNC.keys())
 async def test_an_async_body_that_cannot_be_sent_again_is_not(
-    body: Body, auth: MediaHoundAuth, server: MediaHoundServer
+    httpx: Any, body: Body, auth: MediaHoundAuth, server: MediaHoundServer
 ) -> None:
     async with httpx.AsyncClient(auth=auth) as client:
         assert (await client.post(f"{server.url}/echo", **body())).status_code == 401
@@ -170,7 +173,7 @@ def test_a_file_on_disk_is_sent_again(
 
 
 async def test_an_async_file_is_sent_once_and_left_alone(
-    auth: MediaHoundAuth, server: MediaHoundServer, tmp_path: Path
+    httpx: Any, auth: MediaHoundAuth, server: MediaHoundServer, tmp_path: Path
 ) -> None:
     path = tmp_path / "poster"
     path.write_bytes(b"two\nlines\n")
@@ -183,7 +186,7 @@ async def test_an_async_file_is_sent_once_and_left_alone(
 
 
 def test_the_replay_is_the_same_request_and_goes_through_the_clients_hooks(
-    client: httpx.Client, server: MediaHoundServer
+    httpx: Any, client: httpx.Client, server: MediaHoundServer
 ) -> None:
     seen: list[tuple[str, str, object]] = []
 
@@ -222,7 +225,7 @@ def test_a_stream_is_replayed_and_still_a_stream(
 
 
 async def test_an_async_stream_is_replayed_and_still_a_stream(
-    auth: MediaHoundAuth, server: MediaHoundServer
+    httpx: Any, auth: MediaHoundAuth, server: MediaHoundServer
 ) -> None:
     async with (
         httpx.AsyncClient(auth=auth) as client,
@@ -244,7 +247,9 @@ def test_what_is_replayed_after_a_redirect_is_the_request_that_was_rejected(
     assert {call.body for call in server.api_requests} == {LARGE}
 
 
-def test_a_call_is_replayed_once_and_a_second_401_comes_as_it_is(client_id: str) -> None:
+def test_a_call_is_replayed_once_and_a_second_401_comes_as_it_is(
+    httpx: Any, MediaHoundAuth: Any, client_id: str
+) -> None:
     with MediaHoundServer(client_id=client_id, return_same_token=False) as server:
         server.reject_api_requests = True
         with httpx.Client(auth=MediaHoundAuth(**server.credentials)) as client:
@@ -255,7 +260,9 @@ def test_a_call_is_replayed_once_and_a_second_401_comes_as_it_is(client_id: str)
         assert len(server.token_requests) == 2
 
 
-def test_a_call_is_not_replayed_with_the_token_that_was_rejected(server: MediaHoundServer) -> None:
+def test_a_call_is_not_replayed_with_the_token_that_was_rejected(
+    httpx: Any, MediaHoundAuth: Any, server: MediaHoundServer
+) -> None:
     server.reject_api_requests = True
     with httpx.Client(auth=MediaHoundAuth(**server.credentials)) as client:
         assert client.get(f"{server.url}/status/200").status_code == 401

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import requests
+from oauth2sessions import search
 from oauthlib.oauth2 import BackendApplicationClient
 from requests_oauthlib import OAuth2Session
 
@@ -23,11 +24,6 @@ from mediahound_auth.oauth2session import MediaHoundSession
 from mediahound_auth.requests import MediaHoundAuth
 from mediahound_auth.stores import FileStore
 from mediahound_auth.testing import MediaHoundServer
-
-
-def search(session: MediaHoundSession, server: MediaHoundServer, **options: Any) -> int:
-    url = f"{server.url}/1.3/search/all/Gladiator"
-    return int(session.get(url, timeout=10, **options).status_code)
 
 
 def sent(server: MediaHoundServer) -> str | None:

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-import test_ageing
-from test_ageing import AGEING, LIFETIME, Clock, eventually
-from test_oauth2session import search
+from oauth2sessions import search
+from timing import AGEING, LIFETIME, Clock, eventually, server_of_new_tokens
 
 from mediahound_auth.oauth2session import MediaHoundSession
 from mediahound_auth.requests import MediaHoundAuth
 from mediahound_auth.testing import MediaHoundServer
 
-clock = test_ageing.clock
-server = test_ageing.server
 
-needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork() here")
+@pytest.fixture
+def server(client_id: str, clock: Clock) -> Iterator[MediaHoundServer]:
+    with server_of_new_tokens(client_id, clock) as server:
+        yield server
 
 
 def test_an_ageing_token_is_renewed_in_the_background_and_told_with_the_next_request(
@@ -86,7 +87,6 @@ def test_a_token_that_comes_while_another_is_told_is_told_after_it(
     assert told == [old, session.access_token]
 
 
-@needs_fork
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_child_is_told_although_the_parent_was_being_told_at_the_fork(
     server: MediaHoundServer,

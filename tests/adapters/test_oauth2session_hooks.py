@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 import pytest
 import requests
-from test_oauth2session import search
+from oauth2sessions import search
 
 from mediahound_auth import ConfigurationError
 from mediahound_auth.oauth2session import MediaHoundSession

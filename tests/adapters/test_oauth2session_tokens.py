@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from test_oauth2session import search
+from oauth2sessions import search
 
 from mediahound_auth import ConfigurationError
 from mediahound_auth._adapters.bearer_auth import source_of

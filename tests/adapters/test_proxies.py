@@ -2,46 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import os
-import ssl
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
-import requests
-import trustme
+from libraries import SYNC, Library
 from proxy import Proxy
 
 from mediahound_auth import TokenEndpointUnavailable, TokenRequestError
-from mediahound_auth.httpx import MediaHoundAuth as HttpxAuth
-from mediahound_auth.requests import MediaHoundAuth as RequestsAuth
 from mediahound_auth.testing import MediaHoundServer, static_auth
 
 PLENTY = 20.0  # seconds
 ANYWHERE = pytest.mark.parametrize("given_by", ["argument", "environment"])
-
-
-@pytest.fixture(scope="module")
-def ca() -> trustme.CA:
-    return trustme.CA()
-
-
-@pytest.fixture
-def ca_file(ca: trustme.CA, tmp_path: Path) -> str:
-    ca.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
-    return str(tmp_path / "ca.pem")
-
-
-@pytest.fixture
-def tls_server(client_id: str, ca: trustme.CA) -> Iterator[MediaHoundServer]:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    ca.issue_cert("localhost").configure_cert(context)
-    with MediaHoundServer(client_id=client_id, ssl_context=context) as server:
-        yield server
 
 
 @pytest.fixture
@@ -50,43 +24,28 @@ def proxy() -> Iterator[Proxy]:
         yield proxy
 
 
-@pytest.fixture(params=["requests", "httpx", "async httpx"])
-def library(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
 def call(
-    library: str, server: MediaHoundServer, ca_file: str, proxy: str | None, auth: Any = None
+    library: Library,
+    server: MediaHoundServer,
+    ca_file: str,
+    proxy: str | None,
+    auth: Any = None,
 ) -> int:
     """The status of a call to the API, the token request going the same way as the call.
 
     With `auth`, nothing of ours takes part.
     """
     url = f"{server.url}/1.3/search/all/Gladiator"
-    if library == "requests":
-        with requests.Session() as session:
-            session.verify = ca_file
-            session.proxies = {"http": proxy, "https": proxy} if proxy else {}
-            options: dict[str, Any] = {**server.credentials, "timeout": PLENTY}
-            session.auth = auth or RequestsAuth(**options, session=session)
-            return session.get(url, timeout=PLENTY).status_code
-    context = ssl.create_default_context(cafile=ca_file)
-    with httpx.Client(verify=context, proxy=proxy) as client:
-        auth = auth or HttpxAuth(**server.credentials, timeout=PLENTY, client=client)
-        if library == "httpx":
-            return client.get(url, auth=auth).status_code
-
-        async def main() -> int:
-            async with httpx.AsyncClient(verify=context, proxy=proxy, auth=auth) as client:
-                return (await client.get(url)).status_code
-
-        return asyncio.run(main())
+    settings: dict[str, Any] = {"verify": ca_file, "proxy": proxy}
+    with library.own(**settings) as own:
+        auth = auth or library.auth(server, timeout=PLENTY, **own)
+        return int(library.get(url, auth, **settings).status_code)
 
 
 @ANYWHERE
 def test_token_requests_and_calls_go_through_a_tunnel_that_shows_the_proxy_nothing(
     given_by: str,
-    library: str,
+    library: Library,
     tls_server: MediaHoundServer,
     proxy: Proxy,
     ca_file: str,
@@ -111,7 +70,7 @@ def test_token_requests_and_calls_go_through_a_tunnel_that_shows_the_proxy_nothi
 @ANYWHERE
 def test_over_http_token_requests_and_calls_are_forwarded(
     given_by: str,
-    library: str,
+    library: Library,
     server: MediaHoundServer,
     proxy: Proxy,
     ca_file: str,
@@ -130,7 +89,7 @@ def test_over_http_token_requests_and_calls_are_forwarded(
 
 @pytest.mark.parametrize("status", [b"407 Who are you", b"403 Not you, pa55word"])
 def test_a_tunnel_that_is_refused_for_good_is_told_by_its_status_after_one_attempt(
-    library: str, tls_server: MediaHoundServer, proxy: Proxy, ca_file: str, status: bytes
+    library: Library, tls_server: MediaHoundServer, proxy: Proxy, ca_file: str, status: bytes
 ) -> None:
     proxy.refusals = [status] * 20
     url = f"http://user:pa55word@{proxy.address}"
@@ -138,15 +97,15 @@ def test_a_tunnel_that_is_refused_for_good_is_told_by_its_status_after_one_attem
         call(library, tls_server, ca_file, url)
     assert len(proxy.heads) == 1
     assert "pa55word" not in f"{caught.value} {caught.value.__cause__!r}"
-    base = requests.RequestException if library == "requests" else httpx.RequestError
-    assert isinstance(caught.value, base)
-    assert isinstance(caught.value.__cause__, requests.exceptions.ProxyError | httpx.ProxyError)
+    assert isinstance(caught.value, library.error)
+    assert type(caught.value.__cause__).__name__ == "ProxyError"
+    assert isinstance(caught.value.__cause__, library.error)
     assert tls_server.token_requests == []
 
 
 @pytest.mark.parametrize("status", [b"502 Bad Gateway", b"503 Busy", b"429 Slowly"])
 def test_a_tunnel_that_is_refused_for_a_moment_costs_another_attempt_and_no_call(
-    library: str, tls_server: MediaHoundServer, proxy: Proxy, ca_file: str, status: bytes
+    library: Library, tls_server: MediaHoundServer, proxy: Proxy, ca_file: str, status: bytes
 ) -> None:
     proxy.refusals = [status]
     assert call(library, tls_server, ca_file, f"http://{proxy.address}") == 200
@@ -154,7 +113,7 @@ def test_a_tunnel_that_is_refused_for_a_moment_costs_another_attempt_and_no_call
 
 
 def test_over_http_a_407_for_the_token_request_is_told(
-    library: str, server: MediaHoundServer, proxy: Proxy, ca_file: str
+    library: Library, server: MediaHoundServer, proxy: Proxy, ca_file: str
 ) -> None:
     proxy.password = "user:word"
     with pytest.raises(TokenRequestError, match="407") as caught:
@@ -167,18 +126,12 @@ def test_over_http_a_407_for_the_token_request_is_told(
 
 @pytest.mark.parametrize("tls", [True, False], ids=["https", "http"])
 def test_a_call_that_a_proxy_refuses_ends_as_it_would_without_us(
-    library: str, tls: bool, tls_server: MediaHoundServer, proxy: Proxy, ca_file: str
+    library: Library, tls: bool, tls_server: MediaHoundServer, proxy: Proxy, ca_file: str
 ) -> None:
     with MediaHoundServer(client_id=tls_server.client_id) as plain:
         server = tls_server if tls else plain
-        kind = RequestsAuth if library == "requests" else HttpxAuth
-        with (
-            requests.Session() as session,
-            httpx.Client(verify=ssl.create_default_context(cafile=ca_file)) as client,
-        ):
-            session.verify = ca_file
-            own: Any = {"session": session} if kind is RequestsAuth else {"client": client}
-            auth = kind(**server.credentials, **own, timeout=PLENTY)
+        with library.own(verify=ca_file) as own:
+            auth = library.auth(server, timeout=PLENTY, **own)
             token = auth.token()
             url = f"http://{proxy.address}"
             outcomes = []
@@ -192,47 +145,32 @@ def test_a_call_that_a_proxy_refuses_ends_as_it_would_without_us(
 
 
 def outcome(
-    library: str, server: MediaHoundServer, ca_file: str, proxy: str, auth: Any
+    library: Library, server: MediaHoundServer, ca_file: str, proxy: str, auth: Any
 ) -> int | type[Exception]:
     try:
         return call(library, server, ca_file, proxy, auth)
-    except (requests.RequestException, httpx.RequestError) as error:
+    except library.error as error:
         return type(error)
 
 
-class CutOff(requests.adapters.HTTPAdapter, httpx.HTTPTransport):
-    """The way of a machine whose network is down the first time; one for either library."""
-
-    def __init__(self) -> None:
-        requests.adapters.HTTPAdapter.__init__(self)
-        httpx.HTTPTransport.__init__(self)
-        self.attempts = 0
-
-    def _first_time(self, kind: type[Exception]) -> None:
-        self.attempts += 1
-        if self.attempts == 1:
-            try:
-                raise OSError(errno.ENETUNREACH, os.strerror(errno.ENETUNREACH))
-            except OSError as error:
-                raise kind(str(error)) from error
-
-    def send(self, *args: Any, **kwargs: Any) -> requests.Response:
-        self._first_time(requests.ConnectionError)
-        return super().send(*args, **kwargs)
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        self._first_time(httpx.ConnectError)
-        return super().handle_request(request)
-
-
-@pytest.mark.parametrize("kind", [RequestsAuth, HttpxAuth])
+@pytest.mark.parametrize("library", SYNC, indirect=True, ids=str)
 def test_a_network_that_is_down_for_a_moment_costs_another_attempt_and_no_call(
-    kind: type[RequestsAuth | HttpxAuth], server: MediaHoundServer
+    library: Library, server: MediaHoundServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    way = CutOff()
-    with requests.Session() as session, httpx.Client(transport=way) as client:
-        session.mount("http://", way)
-        own: Any = {"session": session} if kind is RequestsAuth else {"client": client}
-        assert kind(**server.credentials, **own, timeout=PLENTY).token().access_token
-    assert way.attempts == 2
+    owner, name = library.sending
+    send, attempts = getattr(owner, name), []
+
+    def down_at_first(*args: Any, **options: Any) -> Any:
+        attempts.append(1)
+        if len(attempts) > 1:
+            return send(*args, **options)
+        try:
+            raise OSError(errno.ENETUNREACH, os.strerror(errno.ENETUNREACH))
+        except OSError as error:
+            raise library.connection_error(str(error)) from error
+
+    monkeypatch.setattr(owner, name, down_at_first)
+    with library.own() as own:
+        assert library.auth(server, timeout=PLENTY, **own).token().access_token
+    assert len(attempts) == 2
     assert len(server.token_requests) == 1

@@ -1,77 +1,34 @@
-"""Redirects, as requests and httpx follow them: where the token goes along and where not."""
+"""Redirects, as each library follows them: where the token goes along and where not."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Iterator
 from typing import Any
 
-import httpx
 import pytest
-import requests
+from libraries import Library
 
-import mediahound_auth.httpx
-import mediahound_auth.requests
 from mediahound_auth.testing import MediaHoundServer
-
-# Sends a request, follows redirects, and returns the status of the last answer.
-Fetch = Callable[[MediaHoundServer, str, str, bytes | None, dict[str, Any]], int]
-
-
-def fetch_with_requests(
-    server: MediaHoundServer, method: str, url: str, body: bytes | None, options: dict[str, Any]
-) -> int:
-    auth = mediahound_auth.requests.MediaHoundAuth(**{**server.credentials, **options})
-    return requests.request(method, url, data=body, auth=auth, timeout=10).status_code
-
-
-def fetch_with_httpx(
-    server: MediaHoundServer, method: str, url: str, body: bytes | None, options: dict[str, Any]
-) -> int:
-    auth = mediahound_auth.httpx.MediaHoundAuth(**{**server.credentials, **options})
-    with httpx.Client(auth=auth, follow_redirects=True) as client:
-        return client.request(method, url, content=body).status_code
-
-
-def fetch_with_async_httpx(
-    server: MediaHoundServer, method: str, url: str, body: bytes | None, options: dict[str, Any]
-) -> int:
-    auth = mediahound_auth.httpx.MediaHoundAuth(**{**server.credentials, **options})
-
-    async def fetch() -> int:
-        async with httpx.AsyncClient(auth=auth, follow_redirects=True) as client:
-            return (await client.request(method, url, content=body)).status_code
-
-    return asyncio.run(fetch())
 
 
 class Client:
     """A client of `server`, made of one of the libraries. Its objects share one token."""
 
-    def __init__(self, fetch: Fetch, server: MediaHoundServer) -> None:
-        self._fetch = fetch
+    def __init__(self, library: Library, server: MediaHoundServer) -> None:
+        self._library = library
         self._server = server
 
     def get(self, url: str, **options: Any) -> int:
-        return self._fetch(self._server, "GET", url, None, options)
+        auth = self._library.auth(self._server, **options)
+        return int(self._library.get(url, auth).status_code)
 
-    def post(self, url: str, body: bytes, **options: Any) -> int:
-        return self._fetch(self._server, "POST", url, body, options)
-
-
-@pytest.fixture(
-    params=[fetch_with_requests, fetch_with_httpx, fetch_with_async_httpx],
-    ids=["requests", "httpx", "async httpx"],
-)
-def client(request: pytest.FixtureRequest, server: MediaHoundServer) -> Client:
-    return Client(request.param, server)
+    def post(self, url: str, body: bytes) -> int:
+        auth = self._library.auth(self._server)
+        return int(self._library.post(url, body, auth).status_code)
 
 
 @pytest.fixture
-def elsewhere() -> Iterator[MediaHoundServer]:
-    """Another origin. It answers 401 to whatever comes without a token of its own."""
-    with MediaHoundServer(client_id="somebody else") as elsewhere:
-        yield elsewhere
+def client(library: Library, server: MediaHoundServer) -> Client:
+    return Client(library, server)
 
 
 def authorizations(server: MediaHoundServer) -> list[str | None]:

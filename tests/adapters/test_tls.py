@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import datetime
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 import requests
 import trustme
+from libraries import Library
 
 from mediahound_auth import MediaHoundAuthError, TokenEndpointUnavailable
-from mediahound_auth.httpx import MediaHoundAuth as HttpxAuth
-from mediahound_auth.requests import MediaHoundAuth as RequestsAuth
 from mediahound_auth.testing import MediaHoundServer
 
 Start = Callable[..., MediaHoundServer]
-LIBRARIES = ["requests", "httpx", "async httpx"]
 NOW, DAY = datetime.datetime.now(datetime.UTC), datetime.timedelta(1)
 CERTIFICATES: dict[str, dict[str, Any]] = {
     "wrong host": {"name": "elsewhere.example"},
@@ -32,17 +27,6 @@ CERTIFICATES: dict[str, dict[str, Any]] = {
     "unknown CA": {},
 }
 WHY = {"wrong host": "localhost", "expired": "expired", "unknown CA": "certificate"}
-
-
-@pytest.fixture(scope="module")
-def ca() -> trustme.CA:
-    return trustme.CA()
-
-
-@pytest.fixture
-def ca_file(ca: trustme.CA, tmp_path: Path) -> str:
-    ca.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
-    return str(tmp_path / "ca.pem")
 
 
 @pytest.fixture
@@ -62,7 +46,7 @@ def start(client_id: str) -> Iterator[Start]:
 
 
 def call(
-    library: str,
+    library: Library,
     ca_file: str,
     endpoint: MediaHoundServer,
     api: MediaHoundServer,
@@ -73,25 +57,10 @@ def call(
     `client_file` is the client's own certificate, for both.
     """
     url = f"{api.url}/1.3/search/all/Gladiator"
-    options: dict[str, Any] = {**endpoint.credentials, "origins": [api.url], "timeout": 5}
-    if library == "requests":
-        with requests.Session() as session:
-            session.verify, session.cert = ca_file, client_file
-            session.auth = RequestsAuth(**options, session=session)
-            return session.get(url, timeout=20).status_code
-    context = ssl.create_default_context(cafile=ca_file)
-    if client_file:
-        context.load_cert_chain(client_file)
-    with httpx.Client(verify=context) as client:
-        auth = HttpxAuth(**options, client=client)
-        if library == "httpx":
-            return client.get(url, auth=auth).status_code
-
-        async def main() -> int:
-            async with httpx.AsyncClient(verify=context, auth=auth) as client:
-                return (await client.get(url)).status_code
-
-        return asyncio.run(main())
+    settings: dict[str, Any] = {"verify": ca_file, "cert": client_file}
+    with library.own(**settings) as own:
+        auth = library.auth(endpoint, origins=[api.url], timeout=5, **own)
+        return int(library.get(url, auth, **settings).status_code)
 
 
 def is_live(endpoint: MediaHoundServer, ca_file: str, authorization: str) -> bool:
@@ -100,10 +69,9 @@ def is_live(endpoint: MediaHoundServer, ca_file: str, authorization: str) -> boo
     return requests.get(url, headers=headers, verify=ca_file, timeout=20).status_code == 200
 
 
-@pytest.mark.parametrize("library", LIBRARIES)
 @pytest.mark.parametrize("where", ["both", "token endpoint", "API"])
 def test_tls_at_both_or_at_one_of_them(
-    library: str, start: Start, ca: trustme.CA, ca_file: str, where: str
+    library: Library, start: Start, ca: trustme.CA, ca_file: str, where: str
 ) -> None:
     endpoint = start(ca if where != "API" else None)
     api = endpoint if where == "both" else start(ca if where == "API" else None)
@@ -115,52 +83,45 @@ def test_tls_at_both_or_at_one_of_them(
     assert is_live(endpoint, ca_file, arrived.headers["Authorization"])
 
 
-@pytest.mark.parametrize("library", LIBRARIES)
 @pytest.mark.parametrize("wrong", CERTIFICATES)
 def test_an_endpoint_that_cannot_prove_who_it_is_gets_no_secret_and_is_asked_once(
-    library: str, start: Start, ca: trustme.CA, ca_file: str, wrong: str
+    library: Library, start: Start, ca: trustme.CA, ca_file: str, wrong: str
 ) -> None:
     endpoint = start(trustme.CA() if wrong == "unknown CA" else ca, **CERTIFICATES[wrong])
     with pytest.raises(TokenEndpointUnavailable, match=WHY[wrong]) as caught:
         call(library, ca_file, endpoint, endpoint)
     assert caught.value.retryable is False
     assert endpoint.token_requests == []
-    base = requests.RequestException if library == "requests" else httpx.RequestError
-    assert isinstance(caught.value, base)
+    assert isinstance(caught.value, library.error)
 
 
-@pytest.mark.parametrize("library", LIBRARIES)
 @pytest.mark.parametrize("wrong", CERTIFICATES)
 def test_an_api_that_cannot_prove_who_it_is_gets_no_token_and_is_the_library_s_error(
-    library: str, start: Start, ca: trustme.CA, ca_file: str, wrong: str
+    library: Library, start: Start, ca: trustme.CA, ca_file: str, wrong: str
 ) -> None:
     endpoint = start(ca)
     api = start(trustme.CA() if wrong == "unknown CA" else ca, **CERTIFICATES[wrong])
-    error = requests.exceptions.SSLError if library == "requests" else httpx.ConnectError
+    error = requests.exceptions.SSLError if library.is_requests else library.connection_error
     with pytest.raises(error):
         call(library, ca_file, endpoint, api)
     assert api.api_requests == []
     assert len(endpoint.token_requests) == 1
 
 
-@pytest.mark.parametrize("library", LIBRARIES)
 def test_mutual_tls_at_both_needs_nothing_but_the_caller_s_own_session_or_client(
-    library: str, client_id: str, ca: trustme.CA, ca_file: str, tmp_path: Path
+    library: Library, client_id: str, ca: trustme.CA, ca_file: str, client_file: str
 ) -> None:
-    pem = str(tmp_path / "client.pem")
-    ca.issue_cert("client@example.org").private_key_and_cert_chain_pem.write_to_path(pem)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     ca.issue_cert("localhost").configure_cert(context)
     ca.configure_trust(context)
     context.verify_mode = ssl.CERT_REQUIRED
     with MediaHoundServer(client_id=client_id, ssl_context=context) as server:
-        assert call(library, ca_file, server, server, pem) == 200
+        assert call(library, ca_file, server, server, client_file) == 200
         assert (len(server.token_requests), len(server.api_requests)) == (1, 1)
 
 
-@pytest.mark.parametrize("library", LIBRARIES)
 def test_an_api_that_wants_a_certificate_and_gets_none_is_the_library_s_error(
-    library: str, start: Start, client_id: str, ca: trustme.CA, ca_file: str
+    library: Library, start: Start, client_id: str, ca: trustme.CA, ca_file: str
 ) -> None:
     endpoint = start(ca)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -169,7 +130,7 @@ def test_an_api_that_wants_a_certificate_and_gets_none_is_the_library_s_error(
     context.verify_mode = ssl.CERT_REQUIRED
     with MediaHoundServer(client_id=client_id, ssl_context=context) as api:
         # On asyncio, httpx lets this one of ssl's own errors through.
-        with pytest.raises((OSError, httpx.RequestError)) as caught:
+        with pytest.raises((OSError, library.error)) as caught:
             call(library, ca_file, endpoint, api)
         assert not isinstance(caught.value, MediaHoundAuthError)
         assert api.api_requests == []

@@ -2,45 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import datetime
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
-import requests
 import trustme
+from libraries import Library
 from proxy import Proxy
 
-import mediahound_auth.httpx
-import mediahound_auth.requests
 from mediahound_auth import MemoryStore, Token, TokenEndpointUnavailable
 from mediahound_auth.testing import MediaHoundServer
 
 NOBODY_THERE = "http://127.0.0.1:9"
-
-
-@pytest.fixture(scope="module")
-def ca() -> trustme.CA:
-    return trustme.CA()
-
-
-@pytest.fixture
-def ca_file(ca: trustme.CA, tmp_path: Path) -> str:
-    ca.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
-    return str(tmp_path / "ca.pem")
-
-
-@pytest.fixture
-def client_file(ca: trustme.CA, tmp_path: Path) -> str:
-    pem = ca.issue_cert("client@example.org").private_key_and_cert_chain_pem
-    pem.write_to_path(str(tmp_path / "client.pem"))
-    return str(tmp_path / "client.pem")
 
 
 class TLS(ssl.SSLContext):
@@ -73,49 +50,38 @@ def server(client_id: str, tls: TLS) -> Iterator[MediaHoundServer]:
         yield server
 
 
-class Library:
-    """Gets tokens with one of the libraries, and keeps its way of setting TLS and proxies up."""
-
-    def __init__(self, name: str, cleanup: ExitStack) -> None:
-        self.name = name
-        self._cleanup = cleanup
-
-    def token(
-        self,
-        server: MediaHoundServer,
-        *,
-        ca_file: str | None = None,
-        client_file: str | None = None,
-        proxy: str | None = None,
-        **options: Any,
-    ) -> Token:
-        options = {**server.credentials, **options}
-        if self.name == "requests":
-            if ca_file or proxy:
-                session = self._cleanup.enter_context(requests.Session())
-                session.verify, session.cert = ca_file or True, client_file
-                session.proxies = {"http": proxy, "https": proxy} if proxy else {}
-                options["session"] = session
-            return mediahound_auth.requests.MediaHoundAuth(**options).token()
-        if ca_file or proxy:
-            context = ssl.create_default_context(cafile=ca_file)
-            if client_file:
-                context.load_cert_chain(client_file)
-            client = self._cleanup.enter_context(httpx.Client(verify=context, proxy=proxy))
-            options["client"] = client
-        auth = mediahound_auth.httpx.MediaHoundAuth(**options)
-        return auth.token() if self.name == "httpx" else asyncio.run(auth.atoken())
+GetToken = Callable[..., Token]
 
 
-@pytest.fixture(params=["requests", "httpx", "async httpx"])
-def library(request: pytest.FixtureRequest) -> Iterator[Library]:
+@pytest.fixture
+def get_token(library: Library) -> Iterator[GetToken]:
+    """Gets a token from a server, with this library's way of setting TLS and proxies up."""
     with ExitStack() as cleanup:
-        yield Library(request.param, cleanup)
+
+        def get_token(
+            server: MediaHoundServer,
+            *,
+            ca_file: str | None = None,
+            client_file: str | None = None,
+            proxy: str | None = None,
+            **options: Any,
+        ) -> Token:
+            if ca_file or proxy:
+                own = library.own(verify=ca_file, cert=client_file, proxy=proxy)
+                options |= cleanup.enter_context(own)
+            return library.token(library.auth(server, **options))
+
+        yield get_token
 
 
 @pytest.mark.parametrize("untrusted", ["unknown CA", "another host's", "expired"])
 def test_a_certificate_that_is_not_trusted_is_told_after_one_attempt(
-    untrusted: str, library: Library, ca: trustme.CA, ca_file: str, client_id: str
+    untrusted: str,
+    library: Library,
+    get_token: GetToken,
+    ca: trustme.CA,
+    ca_file: str,
+    client_id: str,
 ) -> None:
     long_ago = datetime.datetime(2001, 1, 1, tzinfo=datetime.UTC)
     certificates: dict[str, Callable[[], trustme.LeafCert]] = {
@@ -126,38 +92,43 @@ def test_a_certificate_that_is_not_trusted_is_told_after_one_attempt(
     tls = TLS(certificates[untrusted]())
     with MediaHoundServer(client_id=client_id, ssl_context=tls) as server:
         with pytest.raises(TokenEndpointUnavailable, match="certificate") as caught:
-            library.token(server, ca_file=ca_file)
+            get_token(server, ca_file=ca_file)
         assert server.token_requests == []
-    assert isinstance(caught.value.__cause__, requests.RequestException | httpx.RequestError)
+    assert isinstance(caught.value.__cause__, library.error)
     assert tls.hellos == 1
 
 
 def test_without_a_ca_of_its_own_the_token_request_trusts_none_but_the_public_ones(
-    library: Library, server: MediaHoundServer, tls: TLS
+    get_token: GetToken, server: MediaHoundServer, tls: TLS, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv("SSL_CERT_FILE")
     with pytest.raises(TokenEndpointUnavailable, match="certificate"):
-        library.token(server)
+        get_token(server)
     assert tls.hellos == 1
 
 
 def test_session_and_client_bring_the_ca(
-    library: Library, server: MediaHoundServer, ca_file: str
+    get_token: GetToken, server: MediaHoundServer, ca_file: str
 ) -> None:
-    assert library.token(server, ca_file=ca_file).access_token
+    assert get_token(server, ca_file=ca_file).access_token
     assert len(server.token_requests) == 1
 
 
 def test_the_environment_brings_the_ca(
-    library: Library, server: MediaHoundServer, ca_file: str, monkeypatch: pytest.MonkeyPatch
+    library: Library,
+    get_token: GetToken,
+    server: MediaHoundServer,
+    ca_file: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    variable = "REQUESTS_CA_BUNDLE" if library.name == "requests" else "SSL_CERT_FILE"
+    variable = "REQUESTS_CA_BUNDLE" if library.is_requests else "SSL_CERT_FILE"
     monkeypatch.setenv(variable, ca_file)
-    assert library.token(server).access_token
+    assert get_token(server).access_token
     assert len(server.token_requests) == 1
 
 
 def test_session_and_client_bring_the_client_certificate(
-    library: Library,
+    get_token: GetToken,
     ca: trustme.CA,
     tls: TLS,
     server: MediaHoundServer,
@@ -167,9 +138,9 @@ def test_session_and_client_bring_the_client_certificate(
     ca.configure_trust(tls)
     tls.verify_mode = ssl.CERT_REQUIRED
     with pytest.raises(TokenEndpointUnavailable):
-        library.token(server, ca_file=ca_file, timeout=0.3, store=MemoryStore())
+        get_token(server, ca_file=ca_file, timeout=0.3, store=MemoryStore())
     assert server.token_requests == []
-    assert library.token(server, ca_file=ca_file, client_file=client_file).access_token
+    assert get_token(server, ca_file=ca_file, client_file=client_file).access_token
     assert len(server.token_requests) == 1
 
 
@@ -182,7 +153,7 @@ def proxy() -> Iterator[Proxy]:
 @pytest.mark.parametrize("given_by", ["argument", "environment"])
 def test_a_proxy_tunnels_the_token_request_and_reads_none_of_it(
     given_by: str,
-    library: Library,
+    get_token: GetToken,
     server: MediaHoundServer,
     proxy: Proxy,
     ca_file: str,
@@ -191,7 +162,7 @@ def test_a_proxy_tunnels_the_token_request_and_reads_none_of_it(
     url = f"http://user:word@{proxy.address}"
     if given_by == "environment":
         monkeypatch.setenv("https_proxy", url)
-    library.token(server, ca_file=ca_file, proxy=url if given_by == "argument" else None)
+    get_token(server, ca_file=ca_file, proxy=url if given_by == "argument" else None)
     [head] = proxy.heads
     assert head.startswith(f"CONNECT {server.url.removeprefix('https://')} HTTP".encode())
     for_proxy = b"Proxy-Authorization: Basic " + base64.b64encode(b"user:word")
@@ -202,13 +173,13 @@ def test_a_proxy_tunnels_the_token_request_and_reads_none_of_it(
 
 @pytest.mark.parametrize("given_by", ["argument", "environment"])
 def test_a_proxy_for_http_gets_the_token_request(
-    given_by: str, library: Library, client_id: str, monkeypatch: pytest.MonkeyPatch
+    given_by: str, get_token: GetToken, client_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The server is its own proxy: it answers paths, whatever host comes before them.
     with MediaHoundServer(client_id=client_id) as server:
         if given_by == "environment":
             monkeypatch.setenv("http_proxy", server.url)
-        library.token(
+        get_token(
             server,
             proxy=server.url if given_by == "argument" else None,
             token_url=server.token_url.replace(server.url, NOBODY_THERE),
@@ -218,18 +189,18 @@ def test_a_proxy_for_http_gets_the_token_request(
 
 
 def test_no_proxy_of_the_environment_is_heeded(
-    library: Library, server: MediaHoundServer, ca_file: str, monkeypatch: pytest.MonkeyPatch
+    get_token: GetToken, server: MediaHoundServer, ca_file: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("https_proxy", NOBODY_THERE)
     monkeypatch.setenv("no_proxy", "localhost")
-    assert library.token(server, ca_file=ca_file).access_token
+    assert get_token(server, ca_file=ca_file).access_token
 
 
 def test_a_proxy_that_is_down_is_not_gone_around_and_its_password_not_shown(
-    library: Library, server: MediaHoundServer, tls: TLS, ca_file: str
+    get_token: GetToken, server: MediaHoundServer, tls: TLS, ca_file: str
 ) -> None:
     proxy = NOBODY_THERE.replace("//", "//user:pa55word@")
     with pytest.raises(TokenEndpointUnavailable) as caught:
-        library.token(server, ca_file=ca_file, proxy=proxy, timeout=0.3)
+        get_token(server, ca_file=ca_file, proxy=proxy, timeout=0.3)
     assert tls.hellos == 0
     assert "pa55word" not in f"{caught.value} {caught.value.__cause__!r}"

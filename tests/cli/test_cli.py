@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from commands import BIN, Shell, Terminal, installed
+from commands import BIN, Shell, Terminal
 
 from mediahound_auth import __version__
 from mediahound_auth.testing import MediaHoundServer
@@ -53,6 +53,7 @@ def test_token_prints_all_fields_as_json(shell: Shell) -> None:
     assert fields["returned_again"] is False
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize(
     "call",
     [
@@ -62,7 +63,6 @@ def test_token_prints_all_fields_as_json(shell: Shell) -> None:
     ids=["as an argument", "through a pipe"],
 )
 def test_curl_calls_the_api_with_it(shell: Shell, server: MediaHoundServer, call: str) -> None:
-    installed("curl")
     url = f"{server.url}/1.3/search/all/Gladiator"
     for _ in range(2):
         code, out, err = shell.run("bash", "-euo", "pipefail", "-c", call.format(url=url))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from commands import Shell, Terminal, installed
+from commands import Shell, Terminal
 
 from mediahound_auth.testing import MediaHoundServer
 
@@ -32,8 +32,8 @@ def test_bash_completes_at_tab_once_it_is_installed(shell: Shell) -> None:
     assert terminal.end().code == 0
 
 
+@pytest.mark.programs
 def test_zsh_completes_at_tab_once_it_is_installed(shell: Shell) -> None:
-    installed("zsh")
     done = shell.run("zsh", "-c", "mediahound-auth --install-completion; true")
     assert "zsh completion installed" in done.out
     terminal = Terminal(shell, "zsh", "-i")
@@ -48,8 +48,8 @@ def test_zsh_completes_at_tab_once_it_is_installed(shell: Shell) -> None:
     assert terminal.end().code == 0
 
 
+@pytest.mark.programs
 def test_fish_completes_once_it_is_installed(shell: Shell) -> None:
-    installed("fish")
     done = shell.run("fish", "-c", "mediahound-auth --install-completion; true")
     assert "fish completion installed" in done.out
 

@@ -4,54 +4,24 @@ from __future__ import annotations
 
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import Any
 
-import anyio
-import httpx
 import pytest
 import requests
+from libraries import Library, call
+from timing import AGEING, FRESH, LIFETIME, Clock, eventually, server_of_new_tokens
 
 from mediahound_auth._adapters.bearer_auth import source_of
-from mediahound_auth._core import runtime
-from mediahound_auth.httpx import MediaHoundAuth as HttpxAuth
 from mediahound_auth.requests import MediaHoundAuth as RequestsAuth
 from mediahound_auth.testing import MediaHoundServer
-
-# Seconds. With the default margin of 300 s, and its jitter, a token is AGEING from some moment in
-# the 150 s after FRESH on.
-LIFETIME = 10_000
-FRESH = LIFETIME - 301
-AGEING = LIFETIME - 100
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1_700_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-    def advance(self, seconds: float) -> None:
-        self.now += seconds
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """The clock of the package: it stands still until a test advances it."""
-    clock = Clock()
-    monkeypatch.setattr(runtime, "now", clock)
-    return clock
 
 
 @pytest.fixture
 def server(client_id: str, clock: Clock) -> Iterator[MediaHoundServer]:
-    """Issues another token each time."""
-    options: Any = {"client_id": client_id, "lifetime": LIFETIME, "clock": clock}
-    with MediaHoundServer(**options, return_same_token=False) as server:
+    with server_of_new_tokens(client_id, clock) as server:
         yield server
 
 
@@ -60,61 +30,31 @@ def auth(server: MediaHoundServer) -> RequestsAuth:
     return RequestsAuth(**server.credentials)
 
 
-def by_requests(server: MediaHoundServer, auth: Any) -> int:
-    return requests.get(f"{server.url}/status/200", auth=auth).status_code
-
-
-def by_httpx(server: MediaHoundServer, auth: Any) -> int:
-    return httpx.get(f"{server.url}/status/200", auth=auth).status_code
-
-
-def by_async_httpx(server: MediaHoundServer, auth: Any) -> int:
-    async def call() -> int:
-        async with httpx.AsyncClient(auth=auth) as client:
-            return (await client.get(f"{server.url}/status/200")).status_code
-
-    return anyio.run(call)
-
-
-call = by_requests
-
-WAYS = pytest.mark.parametrize(
-    ("kind", "way"),
-    [(RequestsAuth, by_requests), (HttpxAuth, by_httpx), (HttpxAuth, by_async_httpx)],
-    ids=["requests", "httpx", "async httpx"],
-)
-
-
-def eventually(condition: Callable[[], object]) -> None:
-    """Return once `condition()` is true, which something in the background brings about."""
-    give_up_at = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < give_up_at, "nothing has happened in the background"
-        threading.Event().wait(0.002)
-
-
-@WAYS
 @pytest.mark.parametrize("rotating", [False, True], ids=["secret", "callable"])
 def test_an_ageing_token_is_renewed_once_while_all_go_on_with_it(
-    rotating: bool, kind: type[Any], way: Callable[..., int], server: MediaHoundServer, clock: Clock
+    rotating: bool, library: Library, server: MediaHoundServer, clock: Clock
 ) -> None:
     secret = (lambda: server.client_secret) if rotating else server.client_secret
-    auth = kind(server.client_id, secret, token_url=server.token_url)
+    auth = library.auth(server, client_secret=secret)
+
+    def way() -> int:
+        return int(library.get(f"{server.url}/status/200", auth).status_code)
+
     token = auth.token()
     clock.advance(FRESH)
-    assert way(server, auth) == 200
+    assert way() == 200
     assert len(server.token_requests) == 1
     clock.advance(AGEING - FRESH)
     with server.hold_token_requests() as hold:
-        assert [way(server, auth) for _ in range(3)] == [200] * 3
+        assert [way() for _ in range(3)] == [200] * 3
         hold.wait_for(1)
-        assert way(server, auth) == 200
+        assert way() == 200
         assert {call.headers["Authorization"] for call in server.api_requests} == {
             token.authorization
         }
         hold.release()
         eventually(lambda: auth.token().authorization != token.authorization)
-    assert way(server, auth) == 200
+    assert way() == 200
     assert server.api_requests[-1].headers["Authorization"] == auth.token().authorization
     assert len(server.token_requests) == 2
 

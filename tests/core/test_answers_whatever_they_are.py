@@ -52,7 +52,7 @@ JSON = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=2 * settings().max_examples)
 @given(STATUSES, HEADERS, st.one_of(st.binary(), st.text().map(str.encode)))
 @example(200, {}, b"access_token=f00&token_type=bearer")
 @example(200, {}, b"\xef\xbb\xbf{}")
@@ -62,13 +62,12 @@ def test_any_octets(status: int, headers: dict[str, str], body: bytes) -> None:
     keep(status, headers, body)
 
 
-@settings(deadline=None, max_examples=500)
+@settings(max_examples=2 * settings().max_examples)
 @given(STATUSES, HEADERS, st.one_of(ALMOST, JSON))
 def test_any_json(status: int, headers: dict[str, str], answer: object) -> None:
     keep(status, headers, json.dumps(answer).encode())
 
 
-@settings(deadline=None)
 @given(st.from_regex(r"[!-~]{1,60}", fullmatch=True), st.integers(-10, 3_000_000))
 def test_what_is_a_token_answer_is_a_token(access_token: str, expires_in: int) -> None:
     answer = {"access_token": access_token, "token_type": "bearer", "expires_in": expires_in}
@@ -77,7 +76,6 @@ def test_what_is_a_token_answer_is_a_token(access_token: str, expires_in: int) -
     assert token.access_token == access_token
 
 
-@settings(deadline=None)
 @given(st.sampled_from([400, 401, 403]), st.text(max_size=30), st.text(max_size=2000))
 def test_what_is_an_oauth_error_is_told(status: int, error: str, description: str) -> None:
     answer = {"error": error, "error_description": f"{description}{SECRET}{KNOWN}"}

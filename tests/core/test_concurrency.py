@@ -8,13 +8,14 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
 import anyio
 import httpx
 import pytest
 import requests
+from libraries import SYNC, Library
 
 import mediahound_auth as mh
 from mediahound_auth.httpx import MediaHoundAuth as HttpxAuth
@@ -22,35 +23,7 @@ from mediahound_auth.requests import MediaHoundAuth as RequestsAuth
 from mediahound_auth.testing import MediaHoundServer
 
 THREADS = 64
-Auth = RequestsAuth | HttpxAuth
-Call = Callable[..., Any]
-
-
-@contextmanager
-def with_requests(server: MediaHoundServer, **options: Any) -> Iterator[tuple[Auth, Call]]:
-    auth = RequestsAuth(**server.credentials, **options)
-
-    def call(method: str, url: str, body: bytes = b"") -> requests.Response:
-        return requests.request(method, url, data=body, auth=auth)
-
-    yield auth, call
-
-
-@contextmanager
-def with_httpx(server: MediaHoundServer, **options: Any) -> Iterator[tuple[Auth, Call]]:
-    auth = HttpxAuth(**server.credentials, **options)
-    # httpcore now and then closes a connection in use when more are idle than it is to keep.
-    limits = httpx.Limits(max_keepalive_connections=None, keepalive_expiry=None)
-    with httpx.Client(auth=auth, timeout=None, limits=limits) as client:
-
-        def call(method: str, url: str, body: bytes = b"") -> httpx.Response:
-            return client.request(method, url, content=body)
-
-        yield auth, call
-
-
-Library = Callable[..., AbstractContextManager[tuple[Auth, Call]]]
-BOTH = pytest.mark.parametrize("library", [with_requests, with_httpx], ids=["requests", "httpx"])
+EACH = pytest.mark.parametrize("library", SYNC, indirect=True, ids=str)
 
 
 @contextmanager
@@ -73,7 +46,7 @@ def threads(n: int, work: Callable[[int], Any]) -> Iterator[list[Future[Any]]]:
     pool.shutdown()
 
 
-@BOTH
+@EACH
 def test_64_threads_on_a_cold_start_cause_one_token_request(
     library: Library, server: MediaHoundServer
 ) -> None:
@@ -91,7 +64,7 @@ def test_64_threads_on_a_cold_start_cause_one_token_request(
     assert len(server.token_requests) == 1
 
 
-@BOTH
+@EACH
 def test_a_token_revoked_under_64_calls_is_replaced_by_one_request_and_all_bodies_are_whole(
     library: Library, server: MediaHoundServer
 ) -> None:
@@ -173,7 +146,7 @@ def test_an_auth_object_made_anew_for_each_call_costs_one_token_request(
     assert len(server.token_requests) == 1
 
 
-@BOTH
+@EACH
 def test_a_failure_is_shared_by_all_who_waited_and_each_gets_an_exception_of_its_own(
     library: Library, server: MediaHoundServer
 ) -> None:
@@ -218,7 +191,7 @@ def test_interrupting_the_thread_that_asked_first_costs_nobody_else_anything(
     assert len(server.token_requests) == 1
 
 
-@BOTH
+@EACH
 def test_while_a_call_is_in_flight_others_get_tokens_and_answers(
     library: Library, server: MediaHoundServer
 ) -> None:
@@ -239,7 +212,7 @@ def test_while_a_call_is_in_flight_others_get_tokens_and_answers(
     assert len(server.token_requests) == 3
 
 
-@BOTH
+@EACH
 def test_nobody_waits_longer_than_its_own_budget_for_a_request_that_somebody_else_started(
     library: Library, server: MediaHoundServer
 ) -> None:

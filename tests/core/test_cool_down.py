@@ -6,17 +6,18 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-import requests
-import test_ageing
-from test_ageing import AGEING, LIFETIME, Clock, eventually
+from libraries import call
+from timing import AGEING, LIFETIME, Clock, eventually, server_of_new_tokens
 
 import mediahound_auth as mh
 from mediahound_auth.requests import MediaHoundAuth
 from mediahound_auth.testing import MediaHoundServer
 
-# Fixtures: a clock that stands still, and a server that goes by it and issues ever new tokens.
-clock = test_ageing.clock
-server = test_ageing.server
+
+@pytest.fixture
+def server(client_id: str, clock: Clock) -> Iterator[MediaHoundServer]:
+    with server_of_new_tokens(client_id, clock) as server:
+        yield server
 
 
 @pytest.fixture
@@ -29,10 +30,6 @@ def reissuing(client_id: str, clock: Clock) -> Iterator[MediaHoundServer]:
 @pytest.fixture
 def auth(server: MediaHoundServer) -> MediaHoundAuth:
     return MediaHoundAuth(**server.credentials)
-
-
-def call(server: MediaHoundServer, auth: Any, path: str = "/status/200") -> int:
-    return requests.get(server.url + path, auth=auth).status_code
 
 
 def wait_for_failures(caplog: pytest.LogCaptureFixture, n: int) -> None:

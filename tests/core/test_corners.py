@@ -18,9 +18,8 @@ from typing import Any
 import httpx
 import pytest
 import requests
-import test_ageing
 from cryptography.fernet import Fernet
-from test_ageing import eventually
+from timing import eventually
 
 import mediahound_auth.stores
 from mediahound_auth import (
@@ -37,8 +36,6 @@ from mediahound_auth.httpx import MediaHoundAuth as HttpxAuth
 from mediahound_auth.requests import MediaHoundAuth, _Hook
 from mediahound_auth.stores import FileStore, file
 from mediahound_auth.testing import MediaHoundServer
-
-clock = test_ageing.clock  # a fixture: it stands still
 
 
 def a_token() -> Token:
@@ -63,7 +60,7 @@ def test_rights_that_cannot_be_taken_away_are_a_refusal(
 ) -> None:
     tmp_path.chmod(0o755)
     monkeypatch.setattr(os, "fchmod", lambda *_: None)
-    with pytest.raises(PermissionError, match="lets others access it"):
+    with pytest.raises(PermissionError, match="accessible to other users"):
         FileStore(tmp_path).save("ab", a_token())
 
 

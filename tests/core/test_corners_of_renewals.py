@@ -10,9 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 
-from mediahound_auth import Token, TokenEndpointUnavailable
+from mediahound_auth import Token, TokenEndpointUnavailable, TokenRequestError
 from mediahound_auth._adapters.bearer_auth import source_of
 from mediahound_auth._core import runtime
 from mediahound_auth._core import shared_state as cell
@@ -120,3 +121,22 @@ def test_who_runs_out_of_time_is_told_what_went_wrong_last() -> None:
     error = timeout_error(grant, 4.0, last_error)
     assert str(error) == "no token within 4 s: api.example.com answered 503"
     assert error.__cause__ is cause
+
+
+def test_a_token_that_comes_late_for_a_renewal_that_was_replaced_is_not_used(
+    server: MediaHoundServer,
+) -> None:
+    source = source_of(MediaHoundAuth(**server.credentials))
+    replaced = source._join()
+    source.shared.renewal = None
+    source.shared.record_late(replaced, Token("late", 2e9, 1e9))
+    assert source.shared.state.token is None
+
+
+def test_a_version_of_httpx_that_hides_its_transports_is_told(
+    server: MediaHoundServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(httpx.Client, "_transport_for_url")
+    with pytest.raises(TokenRequestError, match="RuntimeError") as caught:
+        HttpxAuth(**server.credentials).token()
+    assert "hides its transports" in str(caught.value.__cause__)

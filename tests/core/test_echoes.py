@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import json
+import sys
 import traceback
 from collections.abc import Callable
 from typing import Any, get_args
@@ -21,7 +22,7 @@ NOW = 1_700_000_000.0
 # In two pieces, since hypothesis tries the constants that it finds in the source.
 CORE = "".join(["s3cr3t", "-c0re"])
 SECRET = f'{CORE} /+ü&"%>>>???{CORE}'
-KNOWN = "kn0wn-t0ken"
+KNOWN = "kn0wn-t0ken-of-the-client"
 FORMS: tuple[ClientAuth, ...] = get_args(ClientAuth)
 
 
@@ -43,6 +44,16 @@ ECHOES: dict[str, str] = {
     "basic, URL-safe": basic("MyClientId", SECRET).replace("+", "-").replace("/", "_"),
     "basic of RFC 6749": basic("MyClientId", quote(SECRET, safe="")),
     "a token known before": KNOWN,
+    "HTML-escaped with numbers": "".join(f"&#x{ord(char):X};" for char in SECRET),
+    "JSON-escaped slashes": json.dumps(SECRET).replace("/", "\\/"),
+    "percent-encoded twice": quote(quote(SECRET, safe=""), safe=""),
+    "percent-encoded, then HTML-escaped": quote(SECRET, safe="").replace("%", "&#37;"),
+    "the body in base64": base64.b64encode(f"client_secret={SECRET}".encode()).decode(),
+    "cut short": SECRET[:14],
+    "basic, cut short": basic("MyClientId", SECRET)[:32],
+    "a known token, cut short": KNOWN[-12:],
+    "in upper case": SECRET.upper(),
+    "broken into lines": SECRET.replace("c", "c\r\n "),
 }
 # What stays of them in any text where they have not been hidden.
 TRACES = [CORE, basic("MyClientId", SECRET)[:20], KNOWN]
@@ -79,9 +90,7 @@ def test_an_error_does_not_repeat_what_it_echoes(status: int, field: str, echo: 
         outcome = read(TokenResponse(status, {}, json.dumps(said).encode()), form)
         assert isinstance(outcome, TokenRequestError)
         told = outcome.error if field == "error" else outcome.error_description
-        assert told is not None
-        assert told.startswith("before ")
-        assert told.endswith(" after")
+        assert told is None
         assert_shows_no_trace(outcome)
 
 
@@ -97,7 +106,7 @@ def test_a_token_does_not_show_itself_in_its_scope() -> None:
     fields = {"access_token": "n3w-t0ken", "scope": "public n3w-t0ken", "expires_in": 60}
     token = read(TokenResponse(200, {}, json.dumps(fields).encode()))
     assert isinstance(token, Token)
-    assert token.scope == "public ***"
+    assert token.scope is None
 
 
 @pytest.mark.parametrize("status", [200, 400, 500])
@@ -120,6 +129,23 @@ def test_what_is_repeated_is_one_short_printable_line(field: str) -> None:
     assert len(told) == 300
     assert str(outcome).isprintable()
     assert len(str(outcome)) < 1000
+
+
+@pytest.mark.parametrize("length", [36, 2_000, 1 << 20], ids=["UUID", "JWT", "1 MB"])
+def test_hiding_takes_no_time_that_grows_with_the_token(length: int) -> None:
+    """No pattern is made of a token, and no more than a few thousand characters are looked at."""
+    fields = {"access_token": "t0k3n-" * (length // 6), "scope": "x" * length, "error": "odd"}
+    calls = 0
+
+    def count(*_: object) -> None:
+        nonlocal calls
+        calls += 1
+
+    sys.setprofile(count)
+    outcome = read(TokenResponse(400, {}, json.dumps(fields).encode()))
+    sys.setprofile(None)
+    assert isinstance(outcome, TokenRequestError)
+    assert calls < 20_000
 
 
 def test_a_secret_at_the_cut_is_hidden_whole() -> None:

@@ -12,25 +12,17 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import httpx
 import pytest
 import requests
-import test_ageing
-from test_ageing import Clock
+from libraries import SYNC, Library, assert_no_secret, call
+from timing import Clock
 
 import mediahound_auth as mh
 from mediahound_auth.httpx import MediaHoundAuth as HttpxAuth
 from mediahound_auth.requests import MediaHoundAuth as RequestsAuth
 from mediahound_auth.testing import MediaHoundServer
 
-clock = test_ageing.clock  # a fixture
-Kind = type[RequestsAuth] | type[HttpxAuth]
-BOTH = pytest.mark.parametrize("kind", [RequestsAuth, HttpxAuth], ids=["requests", "httpx"])
-OWN_ERROR = {RequestsAuth: requests.RequestException, HttpxAuth: httpx.RequestError}
-
-
-def call(server: MediaHoundServer, auth: Any) -> int:
-    return requests.get(f"{server.url}/status/200", auth=auth).status_code
+EACH = pytest.mark.parametrize("library", SYNC, indirect=True, ids=str)
 
 
 def wrong(server: MediaHoundServer) -> RequestsAuth:
@@ -40,32 +32,32 @@ def wrong(server: MediaHoundServer) -> RequestsAuth:
 # Transient failures
 
 
-@BOTH
+@EACH
 @pytest.mark.parametrize("status", [429, 500, 503])
 def test_callers_notice_nothing_of_an_endpoint_that_has_no_time_once(
-    kind: Kind, status: int, server: MediaHoundServer
+    library: Library, status: int, server: MediaHoundServer
 ) -> None:
     server.respond_to_token_requests(1, status=status)
-    assert kind(**server.credentials).token().expires_at > time.time()
+    assert library.auth(server).token().expires_at > time.time()
     assert [request.status for request in server.token_requests] == [status, 200]
 
 
-@BOTH
+@EACH
 def test_callers_notice_nothing_of_a_connection_that_breaks_once(
-    kind: Kind, server: MediaHoundServer
+    library: Library, server: MediaHoundServer
 ) -> None:
     server.drop_token_requests(1)
-    assert kind(**server.credentials).token().expires_at > time.time()
+    assert library.auth(server).token().expires_at > time.time()
     assert [request.status for request in server.token_requests] == [None, 200]
 
 
-@BOTH
+@EACH
 @pytest.mark.usefixtures("clock")  # stands still, so that the failure is recent for all
 def test_an_endpoint_that_is_down_is_asked_by_one_for_all_within_one_budget(
-    kind: Kind, server: MediaHoundServer
+    library: Library, server: MediaHoundServer
 ) -> None:
     server.respond_to_token_requests(math.inf, status=503)
-    auth = kind(**server.credentials, timeout=2)
+    auth = library.auth(server, timeout=2)
     begun = threading.Barrier(64)
 
     def ask(_: int) -> BaseException:
@@ -76,7 +68,7 @@ def test_an_endpoint_that_is_down_is_asked_by_one_for_all_within_one_budget(
 
     with ThreadPoolExecutor(64) as pool:
         errors = list(pool.map(ask, range(64)))
-    assert all(isinstance(error, OWN_ERROR[kind]) for error in errors)
+    assert all(isinstance(error, library.error) for error in errors)
     # At once, and 0.1 s, 0.3 s, 0.7 s and 1.5 s after that, or later.
     assert 1 <= len(server.token_requests) <= 5
     with pytest.raises(mh.TokenEndpointUnavailable):
@@ -129,13 +121,13 @@ def dripping(request: pytest.FixtureRequest) -> Iterator[str]:
         dripped.result(10)
 
 
-@BOTH
+@EACH
 def test_an_endpoint_that_drips_does_not_exceed_the_budget(
-    kind: Kind, dripping: str, client_id: str
+    library: Library, dripping: str, client_id: str
 ) -> None:
     asked_at = time.monotonic()
     with pytest.raises(mh.TokenEndpointUnavailable):
-        kind(client_id, "MyClientSecret", token_url=dripping, timeout=0.3).token()
+        library.MediaHoundAuth(client_id, "MyClientSecret", token_url=dripping, timeout=0.3).token()
     assert time.monotonic() - asked_at < 10
 
 
@@ -213,45 +205,32 @@ def fail() -> Any:
     raise KeyError("vault")
 
 
-@BOTH
+@EACH
 @pytest.mark.parametrize(
     ("secret", "named"),
     [(fail, "KeyError"), (lambda: None, "NoneType"), (lambda: "", "empty")],
     ids=["raises", "None", "empty"],
 )
 def test_a_client_secret_callable_that_gives_none_fails_the_call(
-    kind: Kind, secret: Callable[[], Any], named: str, server: MediaHoundServer
+    library: Library, secret: Callable[[], Any], named: str, server: MediaHoundServer
 ) -> None:
     with pytest.raises(mh.ConfigurationError, match=f"client_secret callable.*{named}") as caught:
-        kind(server.client_id, secret, token_url=server.token_url).token()
-    assert isinstance(caught.value, OWN_ERROR[kind])
+        library.auth(server, client_secret=secret).token()
+    assert isinstance(caught.value, library.error)
     assert server.token_requests == []
 
 
-class BrokenAdapter(requests.adapters.HTTPAdapter):
-    def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> Any:
-        raise LookupError(f"cannot send {request.headers} {request.body!r}")
+def fail_to_send(_: object, request: Any, *__: Any, **___: Any) -> Any:
+    body = request.body if isinstance(request, requests.PreparedRequest) else request.read()
+    raise LookupError(f"cannot send {request.headers} {request.headers['Authorization']} {body!r}")
 
 
-class BrokenTransport(httpx.BaseTransport):
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        raise LookupError(f"cannot send {request.headers['Authorization']} {request.read()!r}")
-
-
-@BOTH
+@EACH
 def test_whatever_the_given_session_or_client_raises_is_a_typed_error_without_the_secret(
-    kind: Kind, server: MediaHoundServer
+    library: Library, server: MediaHoundServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with requests.Session() as session, httpx.Client(transport=BrokenTransport()) as client:
-        session.mount("http://", BrokenAdapter())
-        options: Any = {"session": session} if kind is RequestsAuth else {"client": client}
-        with pytest.raises(mh.TokenRequestError, match="LookupError") as caught:
-            kind(**server.credentials, **options).token()
-    assert isinstance(caught.value, OWN_ERROR[kind])
+    monkeypatch.setattr(*library.sending, fail_to_send)
+    with library.own() as own, pytest.raises(mh.TokenRequestError, match="LookupError") as caught:
+        library.auth(server, **own).token()
+    assert isinstance(caught.value, library.error)
     assert_no_secret("".join(traceback.format_exception(caught.value)), server)
-
-
-def assert_no_secret(text: str, server: MediaHoundServer) -> None:
-    assert server.client_secret not in text
-    for request in server.token_requests:
-        assert request.headers["Authorization"].removeprefix("Basic ") not in text

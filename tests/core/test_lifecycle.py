@@ -94,8 +94,11 @@ def test_a_token_that_was_found_while_ageing_is_renewed_soon() -> None:
 
 def test_a_token_is_used_in_the_header_that_carries_it() -> None:
     state = obtained(a_token("one"))
-    assert state.authorization == "Bearer one"
-    assert obtained(a_token("two"), state).authorization == "Bearer two"
+    assert state.token
+    assert state.token.authorization == "Bearer one"
+    state = obtained(a_token("two"), state)
+    assert state.token
+    assert state.token.authorization == "Bearer two"
 
 
 def test_while_one_renews_the_others_are_on_the_fast_path_again() -> None:
@@ -132,7 +135,8 @@ def test_background_renewals_that_fail_back_off_and_the_token_stays_in_use() -> 
         assert state.next_action(now + wait - A_WHILE) is USE
         now += wait
         assert state.next_action(now) is USE_AND_RENEW
-        assert state.authorization == "Bearer one"
+        assert state.token
+        assert state.token.authorization == "Bearer one"
 
 
 def test_a_background_failure_keeps_nobody_from_asking_at_the_expiry() -> None:
@@ -224,7 +228,8 @@ def test_a_token_that_is_dead_on_arrival_does_not_displace_a_live_one() -> None:
     # A new token with expires_in 0, after a slow answer: it lived from 850 to 851.
     state = obtained(a_token("two", at=850, life=1), obtained(a_token()), now=855)
     assert state.next_action(855) is not RENEW
-    assert state.authorization == "Bearer one"
+    assert state.token
+    assert state.token.authorization == "Bearer one"
 
 
 def test_a_token_that_is_dead_on_arrival_is_better_than_a_rejected_one() -> None:

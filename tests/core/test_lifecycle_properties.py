@@ -251,7 +251,8 @@ class Life(RuleBasedStateMachine):
             self.assert_asks_unless_held_back(step)
             return
         assert step in (Action.USE, Action.USE_AND_RENEW), "a live token is thrown away"
-        assert self.state.authorization == self.token.authorization
+        assert self.state.token
+        assert self.state.token.authorization == self.token.authorization
         if step is Action.USE_AND_RENEW:
             assert not self.returned_again, "this endpoint hands it out until it has expired"
             assert self.now >= self.token.expires_at - self.margin() - NEARLY

@@ -14,7 +14,7 @@ import httpx2
 import pytest
 import requests
 from hypothesis import HealthCheck, example, given, settings
-from test_origins import TRICKY, URLS, as_httpx_reads_it, as_urllib3_reads_it, prepared
+from urls import TRICKY, URLS, as_httpx_reads_it, as_urllib3_reads_it, prepared
 
 import mediahound_auth.httpx
 import mediahound_auth.httpx2
@@ -73,7 +73,7 @@ def origin_in(url: str) -> str:
     return f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
 
 
-WITHOUT_LIMITS = settings(deadline=None, suppress_health_check=list(HealthCheck))
+WITHOUT_LIMITS = settings(suppress_health_check=list(HealthCheck))
 
 
 @WITHOUT_LIMITS

@@ -14,6 +14,7 @@ import httpx
 import pytest
 import requests
 from requests.adapters import HTTPAdapter
+from timing import wait_for_renewals
 
 from mediahound_auth import (
     MemoryStore,
@@ -42,14 +43,6 @@ class Apart(MemoryStore):
 
 
 # Who holds what
-
-
-def wait_for_its_thread(auth: RequestsAuth | HttpxAuth) -> None:
-    """It has woken who waited, and may still be on its way back from there."""
-    del auth
-    for thread in threading.enumerate():
-        if thread.name == "mediahound-auth renewal":
-            thread.join(20)
 
 
 @BOTH
@@ -87,7 +80,7 @@ def test_what_a_process_knows_goes_with_the_store_that_it_was_kept_for(
     known = weakref.ref(store)
     auth = RequestsAuth(**server.credentials, store=store)
     assert auth.token()
-    wait_for_its_thread(auth)
+    wait_for_renewals()
     del store, auth
     gc.collect()
     assert known() is None
@@ -101,7 +94,7 @@ def test_an_event_loop_is_not_kept_beyond_its_end(server: MediaHoundServer) -> N
         return weakref.ref(asyncio.get_running_loop())
 
     loop = asyncio.run(main())
-    wait_for_its_thread(auth)
+    wait_for_renewals()
     gc.collect()
     assert loop() is None
 

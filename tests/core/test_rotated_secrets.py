@@ -7,15 +7,12 @@ from pathlib import Path
 
 import pytest
 import requests
-import test_ageing
-from test_ageing import Clock
+from timing import Clock
 
 from mediahound_auth import InvalidClientError, TokenEndpointUnavailable
 from mediahound_auth._core.lifecycle import State
 from mediahound_auth.requests import MediaHoundAuth
 from mediahound_auth.testing import MediaHoundServer
-
-clock = test_ageing.clock
 
 
 @pytest.fixture

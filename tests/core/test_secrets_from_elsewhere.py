@@ -9,8 +9,8 @@ from pathlib import Path
 import keyring
 import keyring.backend
 import pytest
-import requests
 from dotenv import load_dotenv
+from libraries import search
 
 from mediahound_auth import InvalidClientError
 from mediahound_auth.requests import MediaHoundAuth
@@ -39,10 +39,6 @@ def _keyring() -> Iterator[None]:
     keyring.set_keyring(InMemory())
     yield
     keyring.set_keyring(before)
-
-
-def search(server: MediaHoundServer, auth: MediaHoundAuth) -> int:
-    return requests.get(f"{server.url}/1.3/search/all/Alien", auth=auth, timeout=10).status_code
 
 
 @pytest.mark.usefixtures("_keyring")

@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mediahound_auth import Token
@@ -67,13 +67,11 @@ def test_what_cannot_be_sent_in_a_header_is_no_access_token(access_token: object
         a_token(access_token=access_token)
 
 
-@settings(deadline=None)
 @given(st.text(SENDABLE, min_size=1))
 def test_all_printable_ascii_without_blanks_is_taken_as_it_is(access_token: str) -> None:
     assert a_token(access_token=access_token).authorization == f"Bearer {access_token}"
 
 
-@settings(deadline=None)
 @given(st.text(SENDABLE), st.text(min_size=1), st.text(SENDABLE))
 def test_one_character_beyond_that_and_it_is_refused_unquoted(a: str, b: str, c: str) -> None:
     text = f"kn0wn{a}{b}{c}"

@@ -67,3 +67,20 @@ def test_where_threads_do_not_run_the_store_is_used_all_the_same(
     assert store.load("key") == token
     with store.lock("key", 0):
         assert caplog.records == []
+
+
+def test_a_store_in_memory_that_fails_costs_a_warning_as_well(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = MemoryStore()
+
+    def fail(key: str) -> Token | None:
+        raise OSError(key)
+
+    monkeypatch.setattr(store, "load", fail)
+    health = StoreHealth(Grant("id", "secret", "https://localhost/token"))
+    with StoreSession(store, "key", health, 30) as session:
+        assert session.load() is None
+        assert session.lock(0), "nothing more is tried"
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert health.failing

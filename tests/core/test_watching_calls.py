@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
+from libraries import Library, search
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
-from watched import ALWAYS, WHO, Records, counted, metric_reader, recording, search
+from watched import ALWAYS, WHO, Records, counted, metric_reader, recording
 
 from mediahound_auth import MemoryStore, Token
-from mediahound_auth.httpx import MediaHoundAuth as HttpxAuth
 from mediahound_auth.requests import MediaHoundAuth
 from mediahound_auth.stores import FileStore
 from mediahound_auth.testing import MediaHoundServer
@@ -29,7 +27,6 @@ def reader() -> InMemoryMetricReader:
     return metric_reader()
 
 
-@pytest.mark.parametrize("library", ["requests", "httpx", "httpx async"])
 @pytest.mark.parametrize(
     ("status", "outcome"), [(None, "accepted"), (401, "rejected"), (500, "server_error")]
 )
@@ -37,26 +34,17 @@ def test_a_replay_is_told_and_counted(
     server: MediaHoundServer,
     records: Records,
     reader: InMemoryMetricReader,
-    library: str,
+    library: Library,
     status: int | None,
     outcome: str,
 ) -> None:
-    auth, same = MediaHoundAuth(**server.credentials), HttpxAuth(**server.credentials)
+    auth = library.auth(server)
     auth.token()
     server.revoke_tokens()
     server.respond_to_api_requests(1, status=401)
     if status:
         server.respond_to_api_requests(1, status=status)
-    url = f"{server.url}/1.3/search/all/Alien"
-
-    async def call() -> int:
-        async with httpx.AsyncClient(auth=same) as client:
-            return (await client.get(url)).status_code
-
-    if library == "requests":
-        got = search(server, auth)
-    else:
-        got = asyncio.run(call()) if "async" in library else httpx.get(url, auth=same).status_code
+    got = library.get(f"{server.url}/1.3/search/all/Alien", auth).status_code
     assert got == (status or 200)
     [retry] = records.of("retry")
     assert retry.keys() == ALWAYS | WHO

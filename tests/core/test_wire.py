@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
 import socket
@@ -13,12 +12,9 @@ from contextlib import closing
 from typing import Any
 from urllib.parse import parse_qsl, quote
 
-import httpx
 import pytest
-import requests
+from libraries import Library
 
-import mediahound_auth.httpx
-import mediahound_auth.requests
 from mediahound_auth import MemoryStore
 from mediahound_auth.testing import ClientAuth, MediaHoundServer
 
@@ -33,33 +29,13 @@ HTTP_NEEDS = {"host", "user-agent", "accept-encoding", "connection", "content-le
 Call = Callable[[str, dict[str, Any]], int]
 
 
-def call_with_requests(url: str, options: dict[str, Any]) -> int:
-    auth = mediahound_auth.requests.MediaHoundAuth(**options, store=MemoryStore())
-    return requests.get(url, auth=auth, timeout=10).status_code
+@pytest.fixture
+def call(library: Library) -> Call:
+    def call(url: str, options: dict[str, Any]) -> int:
+        auth = library.MediaHoundAuth(**options, store=MemoryStore())
+        return int(library.get(url, auth).status_code)
 
-
-def call_with_httpx(url: str, options: dict[str, Any]) -> int:
-    auth = mediahound_auth.httpx.MediaHoundAuth(**options, store=MemoryStore())
-    return httpx.get(url, auth=auth).status_code
-
-
-def call_with_async_httpx(url: str, options: dict[str, Any]) -> int:
-    auth = mediahound_auth.httpx.MediaHoundAuth(**options, store=MemoryStore())
-
-    async def call() -> int:
-        async with httpx.AsyncClient(auth=auth) as client:
-            return (await client.get(url)).status_code
-
-    return asyncio.run(call())
-
-
-@pytest.fixture(
-    params=[call_with_requests, call_with_httpx, call_with_async_httpx],
-    ids=["requests", "httpx", "async httpx"],
-)
-def call(request: pytest.FixtureRequest) -> Call:
-    chosen: Call = request.param
-    return chosen
+    return call
 
 
 def lines_and_body(raw: bytes) -> tuple[list[bytes], bytes]:

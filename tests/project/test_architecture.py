@@ -12,7 +12,7 @@ import pytest
 from docs import architecture
 from docs.svg import Point
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.documentation]
 
 PACKAGE = architecture.ROOT / architecture.PACKAGE
 NUMBER = r"(-?[\d.]+)"

@@ -15,7 +15,7 @@ from benchmarks.scale import SMALLEST
 from benchmarks.sessions import in_words
 from benchmarks.table import KINDS, Column, Row, Table, at_most, summary
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.documentation]
 
 REQUESTS, HTTPX, HTTPX_ASYNC = ours()
 

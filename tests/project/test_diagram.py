@@ -13,7 +13,7 @@ from mediahound_auth._core import lifecycle
 from mediahound_auth._core.lifecycle import State
 from mediahound_auth.token import Token
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.documentation]
 
 ABSENT, FRESH, DUE, RENEWING, RETURNED_AGAIN, UNCONFIRMED, FAILING = Phase
 ARROWS = {

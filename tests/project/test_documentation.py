@@ -12,7 +12,7 @@ from benchmarks import fleet
 from benchmarks.table import label
 from docs import fleets, links, results
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.documentation]
 
 ROOT = Path(__file__).parents[2]
 MEASURED = json.loads(results.RESULTS.read_text(encoding="utf-8"))

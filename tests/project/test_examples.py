@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from commands import installed
+from redis_server import executable
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SCRIPTS = sorted(path.name for path in EXAMPLES.glob("*.py") if path.name != "where.py")
 
-# What an example needs that pip does not bring.
-PROGRAMS = {"hosts_sharing_redis.py": "redis-server", "from_the_shell.py": "curl"}
+pytestmark = [pytest.mark.once, pytest.mark.documentation]
+
+# What needs a program that pip does not bring.
+CURL = pytest.param("from_the_shell.py", marks=pytest.mark.programs)
+OTHERS = [name for name in SCRIPTS if name not in ("quickstart.py", "from_the_shell.py")]
+
+
+@pytest.fixture(autouse=True)
+def _with_redis_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The program that tests use, under the name that the example looks for."""
+    (tmp_path / "redis-server").symlink_to(shutil.which(executable()) or "missing")
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
 
 
 def run(script: str) -> str:
@@ -35,10 +46,8 @@ def test_there_is_one_example_for_each_way_of_use() -> None:
     assert len(SCRIPTS) >= 7
 
 
-@pytest.mark.parametrize("script", [name for name in SCRIPTS if name != "quickstart.py"])
+@pytest.mark.parametrize("script", [*OTHERS, CURL])
 def test_the_example_gets_its_answers(script: str) -> None:
-    if program := PROGRAMS.get(script):
-        installed(program)
     printed = run(script)
     assert "Gladiator" in printed or "200" in printed
 

@@ -13,7 +13,7 @@ from benchmarks.simulation import BUDGET, Tally
 from mediahound_auth._core.lifecycle import State
 from mediahound_auth.token import Token
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.documentation]
 
 WORKERS = 320
 STORES = {ALONE: 320, HOSTS: 10, FLEET: 1}
@@ -125,7 +125,6 @@ def test_the_command_prints_what_each_way_costs(capsys: pytest.CaptureFixture[st
 
 
 def test_the_command_draws_a_picture(tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
     picture = tmp_path / "fleet.png"
     fleet.main(["--workers", "40", "--plot", str(picture)])
     assert picture.read_bytes().startswith(b"\x89PNG")

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from commands import unavailable
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.fuzz]
 
 TARGET = Path(__file__).parents[1] / "support" / "fuzz_answer.py"
 INPUTS = 20_000
 
 
 def test_no_octets_break_a_promise_of_the_parser(tmp_path: Path) -> None:
-    if importlib.util.find_spec("atheris") is None:
-        unavailable("atheris is missing; it is made for Linux on x86-64")
     done = subprocess.run(
         [sys.executable, TARGET, f"-runs={INPUTS}", "-max_len=400", "-print_final_stats=1"],
         cwd=tmp_path,  # where libFuzzer leaves what it has found

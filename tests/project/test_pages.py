@@ -6,14 +6,21 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pages import PAGES, ROOT, blocks
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.documentation]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def as_parameter(page: Path) -> Any:
+    calls_curl = any(language == "bash" and "curl" in code for language, _, code in blocks(page))
+    marks = [pytest.mark.programs] if calls_curl else []
+    return pytest.param(page, id=str(page.relative_to(ROOT)), marks=marks)
+
+
+@pytest.mark.parametrize("page", [as_parameter(page) for page in PAGES])
 def test_the_code_on_the_page_runs(page: Path, tmp_path: Path) -> None:
     if not blocks(page):
         return

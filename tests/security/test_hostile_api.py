@@ -6,18 +6,14 @@ and the token is neither lost nor doubled.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import httpx
 import pytest
-import requests
-import trio
 from hostile import ALL, HostileNetwork
+from libraries import HTTPX, HTTPX_ASYNC, HTTPX_TRIO, REQUESTS, Library
 
-from mediahound_auth.httpx import MediaHoundAuth as HttpxAuth
-from mediahound_auth.requests import MediaHoundAuth as RequestsAuth
 from mediahound_auth.testing import MediaHoundServer, static_auth
 
 # Beyond all time-outs, for busy machines: who is not back by then hangs.
@@ -27,7 +23,7 @@ pytestmark = pytest.mark.timeout(60)
 PATIENCE = 20.0
 TIMEOUT = 2.0
 BUDGET = 0.6
-LIBRARIES = ["requests", "httpx", "asyncio", "trio"]
+LIBRARIES = [REQUESTS, HTTPX, HTTPX_ASYNC, HTTPX_TRIO]
 
 
 @pytest.fixture
@@ -36,13 +32,14 @@ def network(server: MediaHoundServer) -> Iterator[HostileNetwork]:
         yield network
 
 
-@pytest.fixture(params=LIBRARIES)
-def library(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
+@pytest.fixture(params=LIBRARIES, ids=str)
+def library(request: pytest.FixtureRequest) -> Library:
+    chosen: Library = request.param
+    return chosen
 
 
 def outcomes(
-    library: str,
+    library: Library,
     url: str,
     auth: Any,
     n: int = 1,
@@ -52,44 +49,23 @@ def outcomes(
 ) -> list[Any]:
     """How `n` calls of one session or client end: in a status and a body, or in which error."""
     found: list[Any] = []
-    # To read an answer; whatever comes before that takes the time it takes.
-    limits = httpx.Timeout(PATIENCE, read=timeout)
-    if library == "requests":
-        with requests.Session() as session:
-            session.auth = auth
-            for _ in range(n):
-                try:
-                    reply = session.post(url, data=b"Gladiator", timeout=(PATIENCE, timeout))
-                    found.append((reply.status_code, reply.content))
-                except requests.RequestException as error:
-                    found.append(type(error))
-                between()
-        return found
-    if library == "httpx":
-        with httpx.Client(auth=auth, timeout=limits) as client:
-            for _ in range(n):
-                try:
-                    answer = client.post(url, content=b"Gladiator")
-                    found.append((answer.status_code, answer.content))
-                except httpx.RequestError as error:
-                    found.append(type(error))
-                between()
-        return found
+    # To read a response; whatever comes before that takes the time it takes.
+    limits: Any = (PATIENCE, timeout)
+    if not library.is_requests:
+        limits = library.module.Timeout(PATIENCE, read=timeout)
+    with library.client(auth, timeout=limits) as call:
+        for _ in range(n):
+            try:
+                response = call("POST", url, b"Gladiator")
+                found.append((response.status_code, response.content))
+            except library.error as error:
+                found.append(type(error))
+            between()
+    return found
 
-    async def main() -> None:
-        async with httpx.AsyncClient(auth=auth, timeout=limits) as client:
-            for _ in range(n):
-                try:
-                    answer = await client.post(url, content=b"Gladiator")
-                    found.append((answer.status_code, answer.content))
-                except httpx.RequestError as error:
-                    found.append(type(error))
-                between()
 
-    if library == "asyncio":
-        asyncio.run(main())
-    else:
-        trio.run(main)
+def transport_error(library: Library) -> type[Exception]:
+    found: type[Exception] = OSError if library.is_requests else library.module.TransportError
     return found
 
 
@@ -97,27 +73,33 @@ def timeout_for(fault: str) -> float:
     return TIMEOUT if fault.startswith("stops") else PATIENCE
 
 
-def auth_for(library: str, server: MediaHoundServer, *origins: str) -> RequestsAuth | HttpxAuth:
-    kind = RequestsAuth if library == "requests" else HttpxAuth
-    return kind(**server.credentials, origins=origins)
+def auth_for(library: Library, server: MediaHoundServer, *origins: str) -> Any:
+    return library.auth(server, origins=origins)
 
 
 # On trio, httpx leaves the body of a request that was reset to the garbage collector.
 @pytest.mark.filterwarnings("ignore:Exception ignored in. <async_gen:pytest.PytestWarning")
+@pytest.mark.filterwarnings(  # the same from Python 3.14 on
+    "ignore:Exception ignored while finalizing generator <async_gen:pytest.PytestWarning"
+)
 @pytest.mark.parametrize("fault", ALL)
 def test_a_call_ends_as_it_would_without_us_and_the_next_one_succeeds(
-    server: MediaHoundServer, network: HostileNetwork, library: str, fault: str
+    server: MediaHoundServer, network: HostileNetwork, library: Library, fault: str
 ) -> None:
     auth = auth_for(library, server, network.url)
     token = auth.token()
     url = f"{network.url}/status/200"
     network.break_down(fault)
     timeout = timeout_for(fault)
-    by_hand = outcomes(library, url, static_auth(token.access_token), timeout=timeout)
-    with_us = outcomes(library, url, auth, timeout=timeout)
+    with ThreadPoolExecutor(2) as pool:
+        ends = pool.map(
+            lambda auth: outcomes(library, url, auth, timeout=timeout),
+            [static_auth(token.access_token), auth],
+        )
+        by_hand, with_us = ends
     if fault.startswith("reset") and fault.endswith("request"):
         # In which error a reset ends depends on how far the client has come when it arrives.
-        assert [issubclass(outcome, OSError | httpx.TransportError) for outcome in with_us] == [
+        assert [issubclass(outcome, OSError | transport_error(library)) for outcome in with_us] == [
             True
         ]
     else:
@@ -132,7 +114,7 @@ def test_a_call_ends_as_it_would_without_us_and_the_next_one_succeeds(
     "fault", ["reset during the answer", "stops in the middle", "Content-Length too long"]
 )
 def test_a_fault_in_a_replay_is_the_caller_s_as_any_other(
-    server: MediaHoundServer, network: HostileNetwork, library: str, fault: str
+    server: MediaHoundServer, network: HostileNetwork, library: Library, fault: str
 ) -> None:
     auth = auth_for(library, server, network.url)
     first = auth.token()
@@ -147,7 +129,7 @@ def test_a_fault_in_a_replay_is_the_caller_s_as_any_other(
 
 
 def test_a_connection_that_is_closed_between_calls_costs_nothing(
-    server: MediaHoundServer, network: HostileNetwork, library: str
+    server: MediaHoundServer, network: HostileNetwork, library: Library
 ) -> None:
     network.break_down("closed after the answer")
     auth = auth_for(library, server, network.url)
@@ -158,7 +140,7 @@ def test_a_connection_that_is_closed_between_calls_costs_nothing(
 
 
 def test_a_name_that_cannot_be_resolved_ends_as_it_would_without_us(
-    server: MediaHoundServer, library: str
+    server: MediaHoundServer, library: Library
 ) -> None:
     url = "https://api.mediahound.invalid"
     auth = auth_for(library, server, url)
@@ -173,15 +155,14 @@ def test_a_name_that_cannot_be_resolved_ends_as_it_would_without_us(
 
 @pytest.mark.parametrize("fault", ["refused", "reset during the answer", "stops in the middle"])
 def test_a_401_is_the_caller_s_while_the_token_endpoint_cannot_be_reached(
-    server: MediaHoundServer, network: HostileNetwork, library: str, fault: str
+    server: MediaHoundServer, network: HostileNetwork, library: Library, fault: str
 ) -> None:
-    kind = RequestsAuth if library == "requests" else HttpxAuth
     options: dict[str, Any] = {
-        **server.credentials,
         "token_url": server.token_url.replace(server.url, network.url),
         "origins": [server.url],
     }
-    auth, patient = kind(**options, timeout=BUDGET), kind(**options, timeout=20)
+    auth = library.auth(server, **options, timeout=BUDGET)
+    patient = library.auth(server, **options, timeout=20)
     url = f"{server.url}/status/200"
     first = patient.token()
     server.revoke_tokens()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import logging
 import math
@@ -13,13 +12,10 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote, quote_plus
 
-import httpx
 import pytest
-import requests
+from libraries import SYNC, Library
 
 import mediahound_auth
-import mediahound_auth.httpx
-import mediahound_auth.requests
 from mediahound_auth import MediaHoundAuthError, MemoryStore, Token
 from mediahound_auth.testing import MediaHoundServer
 
@@ -97,10 +93,9 @@ class BrokenStore(MemoryStore):
 class Program:
     """Makes calls with one of the libraries, and keeps what it saw."""
 
-    def __init__(self, library: str, server: MediaHoundServer, **options: Any) -> None:
+    def __init__(self, library: Library, server: MediaHoundServer, **options: Any) -> None:
         self._library = library
-        adapter: Any = mediahound_auth.requests if library == "requests" else mediahound_auth.httpx
-        self.auth = adapter.MediaHoundAuth(**{"timeout": 10.0, **server.credentials, **options})
+        self.auth = library.auth(server, **{"timeout": 10.0, **options})
         self.errors: list[MediaHoundAuthError] = []
         self.shown: list[str] = []
 
@@ -117,28 +112,12 @@ class Program:
         self.shown += [repr(self.auth), str(self.auth)]
 
     def _get(self, url: str) -> None:
-        if self._library == "requests":
-            requests.get(url, auth=self.auth, timeout=10)
-        elif self._library == "httpx":
-            with httpx.Client(auth=self.auth, follow_redirects=True) as client:
-                client.get(url)
-        else:
-
-            async def get() -> None:
-                async with httpx.AsyncClient(auth=self.auth, follow_redirects=True) as client:
-                    await client.get(url)
-                await self.auth.atoken()
-
-            asyncio.run(get())
+        self._library.get(url, self.auth)
+        self._library.token(self.auth)
 
     def renew(self) -> None:
         with self.noted():
             self.auth.renew()
-
-
-@pytest.fixture(params=["requests", "httpx", "async httpx"])
-def library(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
 
 
 @pytest.fixture
@@ -199,7 +178,7 @@ def live_through_everything(program: Program, server: MediaHoundServer, refused:
 
 
 def test_nothing_private_is_shown_in_the_whole_life_of_a_token(
-    library: str, server: MediaHoundServer, capfd: pytest.CaptureFixture[str]
+    library: Library, server: MediaHoundServer, capfd: pytest.CaptureFixture[str]
 ) -> None:
     program = Program(library, server)
     refused = Program(library, server, client_secret=WRONG_SECRET)
@@ -215,7 +194,7 @@ def test_nothing_private_is_shown_in_the_whole_life_of_a_token(
     # httpcore and urllib3 have put their word in, so the lowest level is on.
     assert loggers >= {
         "mediahound_auth",
-        "urllib3" if library == "requests" else "httpcore",
+        "urllib3" if library.is_requests else library.module.__name__.replace("httpx", "httpcore"),
     }
 
     tokens = {call.headers["Authorization"] or "" for call in server.api_requests} - {""}
@@ -245,7 +224,7 @@ def test_nothing_private_is_shown_in_the_whole_life_of_a_token(
     ids=["client refused", "OAuth error", "endpoint down", "garbage"],
 )
 def test_an_error_survives_a_pickle_and_takes_nothing_private_along(
-    answer: dict[str, Any], library: str, server: MediaHoundServer
+    answer: dict[str, Any], library: Library, server: MediaHoundServer
 ) -> None:
     server.respond_to_token_requests(1, **answer)
     program = Program(library, server)
@@ -263,37 +242,30 @@ def test_an_error_survives_a_pickle_and_takes_nothing_private_along(
         assert value.encode() not in pickled
 
 
-@pytest.mark.parametrize("adapter", [mediahound_auth.requests, mediahound_auth.httpx])
-def test_a_configuration_error_survives_a_pickle_and_shows_nothing_private(adapter: Any) -> None:
+@pytest.mark.parametrize("library", SYNC, indirect=True, ids=str)
+def test_a_configuration_error_survives_a_pickle_and_shows_nothing_private(
+    library: Library,
+) -> None:
     with pytest.raises(mediahound_auth.ConfigurationError) as caught:
-        adapter.MediaHoundAuth("id", SECRET, token_url=f"http://{WRONG_SECRET}.example/")
+        library.MediaHoundAuth("id", SECRET, token_url=f"http://{WRONG_SECRET}.example/")
     again = pickle.loads(pickle.dumps(caught.value))
     assert type(again) is type(caught.value)
     assert str(again) == str(caught.value)
     assert [text for text in shown_of(caught.value) if SECRET in text] == []
 
 
-class TransportWithBugs(requests.adapters.BaseAdapter, httpx.BaseTransport):
-    """Fails in a way that is not the library's own."""
-
-    def send(self, *_: Any, **__: Any) -> requests.Response:
-        raise LookupError("a bug")
-
-    def handle_request(self, _: httpx.Request) -> httpx.Response:
-        raise LookupError("a bug")
-
-    def close(self) -> None:
-        pass
+def fail(*_: Any, **__: Any) -> Any:
+    """In a way that is not the library's own."""
+    raise LookupError("a bug")
 
 
-@pytest.mark.parametrize("adapter", ["requests", "httpx"])
+@pytest.mark.parametrize("library", SYNC, indirect=True, ids=str)
 def test_an_unforeseen_error_is_the_cause_and_shows_nothing_private(
-    adapter: str, server: MediaHoundServer
+    library: Library, server: MediaHoundServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with requests.Session() as session, httpx.Client(transport=TransportWithBugs()) as client:
-        session.mount("http://", TransportWithBugs())
-        transport = {"session": session} if adapter == "requests" else {"client": client}
-        program = Program(adapter, server, **transport)
+    monkeypatch.setattr(*library.sending, fail)
+    with library.own() as own:
+        program = Program(library, server, **own)
         program.get(f"{server.url}/echo")
     [error] = program.errors
     assert isinstance(error.__cause__, LookupError)

@@ -2,72 +2,37 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Callable, Iterator
 from typing import Any
 
-import httpx
 import pytest
-import requests
+from libraries import SYNC, Library
 
-import mediahound_auth.httpx
-import mediahound_auth.requests
 from mediahound_auth import ConfigurationError, MemoryStore
 from mediahound_auth.testing import MediaHoundServer
 
-ADAPTERS = [mediahound_auth.requests, mediahound_auth.httpx]
-ADAPTER_IDS = ["requests", "httpx"]
+EACH = pytest.mark.parametrize("library", SYNC, indirect=True, ids=str)
 
 Headers = dict[str, str] | None
-
-
-def get_with_requests(options: dict[str, Any], urls: list[str], headers: Headers) -> list[int]:
-    auth = mediahound_auth.requests.MediaHoundAuth(**options)
-    return [requests.get(u, auth=auth, headers=headers, timeout=10).status_code for u in urls]
-
-
-def get_with_httpx(options: dict[str, Any], urls: list[str], headers: Headers) -> list[int]:
-    auth = mediahound_auth.httpx.MediaHoundAuth(**options)
-    with httpx.Client(auth=auth) as client:
-        return [client.get(url, headers=headers).status_code for url in urls]
-
-
-def get_with_async_httpx(options: dict[str, Any], urls: list[str], headers: Headers) -> list[int]:
-    auth = mediahound_auth.httpx.MediaHoundAuth(**options)
-
-    async def get() -> list[int]:
-        async with httpx.AsyncClient(auth=auth) as client:
-            return [(await client.get(url, headers=headers)).status_code for url in urls]
-
-    return asyncio.run(get())
 
 
 class Client:
     """Makes calls with one auth object for `server`."""
 
-    def __init__(self, get: Callable[..., list[int]], server: MediaHoundServer) -> None:
-        self._get = get
+    def __init__(self, library: Library, server: MediaHoundServer) -> None:
+        self._library = library
         self._server = server
 
     def get(self, *urls: str, headers: Headers = None, **options: Any) -> list[int]:
-        """The statuses of the answers."""
-        return self._get({**self._server.credentials, **options}, list(urls), headers)
-
-
-@pytest.fixture(
-    params=[get_with_requests, get_with_httpx, get_with_async_httpx],
-    ids=["requests", "httpx", "async httpx"],
-)
-def client(request: pytest.FixtureRequest, server: MediaHoundServer) -> Client:
-    return Client(request.param, server)
+        """The statuses of the responses."""
+        auth = self._library.auth(self._server, **options)
+        with self._library.client(auth) as call:
+            return [call("GET", url, headers=headers).status_code for url in urls]
 
 
 @pytest.fixture
-def elsewhere() -> Iterator[MediaHoundServer]:
-    """A foreign origin. It answers 401 to whatever comes without a token of its own."""
-    with MediaHoundServer(client_id="somebody else") as elsewhere:
-        yield elsewhere
+def client(library: Library, server: MediaHoundServer) -> Client:
+    return Client(library, server)
 
 
 def authorizations(server: MediaHoundServer) -> list[str | None]:
@@ -103,23 +68,17 @@ def test_the_first_call_to_each_foreign_origin_logs_a_warning_that_names_the_opt
         assert f"origins=['{url}']" in line
 
 
-def prepare_with_requests(urls: list[str]) -> None:
-    auth = mediahound_auth.requests.MediaHoundAuth("id", "secret", store=MemoryStore())
-    for url in urls:
-        requests.Request("GET", url, auth=auth).prepare()
-
-
-def prepare_with_httpx(urls: list[str]) -> None:
-    auth = mediahound_auth.httpx.MediaHoundAuth("id", "secret", store=MemoryStore())
-    for url in urls:
-        next(auth.sync_auth_flow(httpx.Request("GET", url)))
-
-
-@pytest.mark.parametrize("prepare", [prepare_with_requests, prepare_with_httpx], ids=ADAPTER_IDS)
+@EACH
 def test_warnings_about_foreign_origins_are_bounded(
-    prepare: Callable[[list[str]], None], caplog: pytest.LogCaptureFixture
+    library: Library, caplog: pytest.LogCaptureFixture
 ) -> None:
-    prepare([f"https://host-{number}.example/" for number in range(500)])
+    auth = library.MediaHoundAuth("id", "secret", store=MemoryStore())
+    for number in range(500):
+        request = library.module.Request("GET", f"https://host-{number}.example/")
+        if library.is_requests:
+            auth(request.prepare())
+        else:
+            next(auth.sync_auth_flow(request))
     assert {record.levelno for record in caplog.records} == {logging.WARNING}
     assert 10 <= len(caplog.records) <= 100
 
@@ -130,6 +89,11 @@ def test_an_origin_that_the_option_names_gets_the_token(
     url = f"{by_name(server)}/echo"
     assert client.get(url) == [401]
     assert client.get(url, origins=[by_name(server).upper()]) == [200]
+
+
+def invalid_url(library: Library) -> list[type[Exception]]:
+    """What httpx raises for a URL that it does not understand, which is none of its errors."""
+    return [] if library.is_requests else [library.module.InvalidURL]
 
 
 LURES = {
@@ -145,13 +109,17 @@ LURES = {
 
 @pytest.mark.parametrize("lure", LURES.values(), ids=LURES)
 def test_no_spelling_of_a_url_lures_the_token_to_a_foreign_origin(
-    lure: str, client: Client, server: MediaHoundServer, elsewhere: MediaHoundServer
+    lure: str,
+    library: Library,
+    client: Client,
+    server: MediaHoundServer,
+    elsewhere: MediaHoundServer,
 ) -> None:
     here, there = (origin.url.rpartition(":")[2] for origin in (server, elsewhere))
     url = lure.format(here=here, there=there)
     try:
         client.get(url)
-    except (httpx.InvalidURL, requests.RequestException):
+    except (library.error, *invalid_url(library)):
         assert elsewhere.api_requests == []
     # Whichever of the two the library takes it for: a token is for the one that knows it.
     sent = [value or "" for value in authorizations(elsewhere)]
@@ -159,7 +127,7 @@ def test_no_spelling_of_a_url_lures_the_token_to_a_foreign_origin(
     assert sent or all(call.status == 200 for call in server.api_requests)
 
 
-@pytest.mark.parametrize("adapter", ADAPTERS, ids=ADAPTER_IDS)
+@EACH
 @pytest.mark.parametrize(
     "options",
     [
@@ -170,15 +138,15 @@ def test_no_spelling_of_a_url_lures_the_token_to_a_foreign_origin(
     ],
     ids=str,
 )
-def test_http_is_refused_beyond_loopback(adapter: Any, options: dict[str, Any]) -> None:
+def test_http_is_refused_beyond_loopback(library: Library, options: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match="https"):
-        adapter.MediaHoundAuth("id", "secret", **options)
+        library.MediaHoundAuth("id", "secret", **options)
 
 
 @pytest.mark.parametrize("url", ["ftp://example.com/", "example.com/no-scheme", "/relative"])
 def test_a_url_that_the_library_cannot_send_is_left_to_the_library(
-    url: str, client: Client, server: MediaHoundServer
+    url: str, library: Library, client: Client, server: MediaHoundServer
 ) -> None:
-    with pytest.raises((httpx.UnsupportedProtocol, requests.RequestException)):
+    with pytest.raises(library.error):
         client.get(url)
     assert server.token_requests == []

@@ -13,9 +13,8 @@ from contextlib import closing, contextmanager, suppress
 from typing import Any
 
 import pytest
+from libraries import SYNC, Library
 
-import mediahound_auth.httpx
-import mediahound_auth.requests
 from mediahound_auth import (
     InvalidTokenResponse,
     MediaHoundAuthError,
@@ -32,18 +31,19 @@ ENOUGH = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\
 Ask = Callable[..., Token]
 
 
-def ask_with_requests(**options: Any) -> Token:
-    return mediahound_auth.requests.MediaHoundAuth(**options).renew()
-
-
-def ask_with_httpx(**options: Any) -> Token:
-    return mediahound_auth.httpx.MediaHoundAuth(**options).renew()
-
-
-@pytest.fixture(params=[ask_with_requests, ask_with_httpx], ids=["requests", "httpx"])
-def ask(request: pytest.FixtureRequest) -> Ask:
-    chosen: Ask = request.param
+@pytest.fixture(params=SYNC, ids=str)
+def library(request: pytest.FixtureRequest) -> Library:
+    chosen: Library = request.param
     return chosen
+
+
+@pytest.fixture
+def ask(library: Library) -> Ask:
+    def ask(**options: Any) -> Token:
+        token: Token = library.MediaHoundAuth(**options).renew()
+        return token
+
+    return ask
 
 
 class Flood:

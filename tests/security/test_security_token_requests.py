@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 import requests
+from libraries import HTTPX, HTTPX2, SYNC, Library
 
-import mediahound_auth.httpx
 import mediahound_auth.requests
 from mediahound_auth import InvalidClientError, InvalidTokenResponse, Token
 from mediahound_auth.testing import MediaHoundServer
@@ -20,54 +20,39 @@ from mediahound_auth.testing import MediaHoundServer
 GetToken = Callable[[MediaHoundServer], Token]
 
 
-def get_with_requests(server: MediaHoundServer) -> Token:
-    options: dict[str, Any] = {**server.credentials}
-    return mediahound_auth.requests.MediaHoundAuth(**options).renew()
-
-
-def get_with_httpx(server: MediaHoundServer) -> Token:
-    options: dict[str, Any] = {**server.credentials}
-    return mediahound_auth.httpx.MediaHoundAuth(**options).renew()
-
-
-def get_with_a_busy_session(server: MediaHoundServer) -> Token:
-    """The session has settings of its own that are not meant for token requests."""
-    with requests.Session() as session:
-        session.auth = ("stranger", "unknown")
-        session.headers.update({"Authorization": "Basic c3RyYW5nZXI=", "X-Own": "1"})
-        session.params = {"own": "1"}
-        session.cookies.set("own", "1")
-        options: dict[str, Any] = {**server.credentials, "session": session}
-        return mediahound_auth.requests.MediaHoundAuth(**options).renew()
-
-
-def get_with_a_busy_client(server: MediaHoundServer) -> Token:
-    """The client has settings of its own that are not meant for token requests."""
-    with httpx.Client(
-        auth=("stranger", "unknown"),
-        headers={"Authorization": "Basic c3RyYW5nZXI=", "X-Own": "1"},
-        params={"own": "1"},
-        cookies={"own": "1"},
-        base_url="https://elsewhere.example/",
-        follow_redirects=True,
-    ) as client:
-        options: dict[str, Any] = {**server.credentials, "client": client}
-        return mediahound_auth.httpx.MediaHoundAuth(**options).renew()
-
-
-@pytest.fixture(
-    params=[get_with_requests, get_with_httpx, get_with_a_busy_session, get_with_a_busy_client],
-    ids=["requests", "httpx", "requests with session=", "httpx with client="],
-)
-def get_token(request: pytest.FixtureRequest) -> GetToken:
-    chosen: GetToken = request.param
+@pytest.fixture(params=SYNC, ids=str)
+def library(request: pytest.FixtureRequest) -> Library:
+    """Those without an event loop: a token request is made by a thread, whoever waits for it."""
+    chosen: Library = request.param
     return chosen
 
 
-@pytest.fixture
-def elsewhere() -> Iterator[MediaHoundServer]:
-    with MediaHoundServer(client_id="somebody else") as elsewhere:
-        yield elsewhere
+def plain(library: Library, server: MediaHoundServer) -> Token:
+    token: Token = library.auth(server).renew()
+    return token
+
+
+def with_a_busy_client(library: Library, server: MediaHoundServer) -> Token:
+    """The session or client has settings of its own that are not meant for token requests."""
+    headers = {"Authorization": "Basic c3RyYW5nZXI=", "X-Own": "1"}
+    with library.own() as own:
+        [busy] = own.values()
+        if library.is_requests:
+            busy.auth = ("stranger", "unknown")
+        else:
+            busy.auth = library.module.BasicAuth("stranger", "unknown")
+            busy.base_url = "https://elsewhere.example/"
+            busy.follow_redirects = True
+        busy.headers.update(headers)
+        busy.params = {"own": "1"}
+        busy.cookies.set("own", "1")
+        token: Token = library.auth(server, **own).renew()
+        return token
+
+
+@pytest.fixture(params=[plain, with_a_busy_client])
+def get_token(request: pytest.FixtureRequest, library: Library) -> GetToken:
+    return partial(request.param, library)
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -141,49 +126,27 @@ def test_a_netrc_does_not_replace_the_client_s_credentials(
     assert_as_documented(server)
 
 
-def call_with_requests(server: MediaHoundServer) -> int:
-    options: dict[str, Any] = {**server.credentials}
-    auth = mediahound_auth.requests.MediaHoundAuth(**options)
-    return requests.get(f"{server.url}/echo", auth=auth, timeout=10).status_code
+def call(library: Library, server: MediaHoundServer) -> int:
+    return int(library.get(f"{server.url}/echo", library.auth(server)).status_code)
 
 
-def call_with_httpx(server: MediaHoundServer) -> int:
-    options: dict[str, Any] = {**server.credentials}
-    auth = mediahound_auth.httpx.MediaHoundAuth(**options)
-    return httpx.get(f"{server.url}/echo", auth=auth).status_code
-
-
-CALLS = pytest.mark.parametrize(
-    "call", [call_with_requests, call_with_httpx], ids=["requests", "httpx"]
-)
-Call = Callable[[MediaHoundServer], int]
-
-
-@CALLS
 @pytest.mark.usefixtures("stranger_in_netrc")
-def test_a_netrc_does_not_replace_the_token(call: Call, server: MediaHoundServer) -> None:
-    assert call(server) == 200
+def test_a_netrc_does_not_replace_the_token(library: Library, server: MediaHoundServer) -> None:
+    assert call(library, server) == 200
     assert_as_documented(server)
 
 
-@pytest.mark.parametrize("adapter", ["requests", "httpx"])
 def test_a_cookie_of_the_token_endpoint_does_not_come_back_to_it(
-    adapter: str, server: MediaHoundServer
+    library: Library, server: MediaHoundServer
 ) -> None:
     token = {"access_token": "t", "token_type": "bearer", "expires_in": 60}
     server.respond_to_token_requests(
         2, status=200, body=token, headers={"Set-Cookie": "a=1; Path=/"}
     )
-    with requests.Session() as session, httpx.Client() as client:
-        options: dict[str, Any] = {**server.credentials}
-        if adapter == "requests":
-            auth = mediahound_auth.requests.MediaHoundAuth(**options, session=session)
-            auth.renew()
-            auth.renew()
-        else:
-            flow = mediahound_auth.httpx.MediaHoundAuth(**options, client=client)
-            flow.renew()
-            flow.renew()
+    with library.own() as own:
+        auth = library.auth(server, **own)
+        auth.renew()
+        auth.renew()
     assert len(server.token_requests) == 2
     assert_as_documented(server)
 
@@ -197,25 +160,29 @@ def test_hooks_of_a_session_see_no_token_request(server: MediaHoundServer) -> No
     assert seen == []
 
 
-def test_hooks_of_a_client_see_no_token_request(server: MediaHoundServer) -> None:
+ONLY_HTTPX = pytest.mark.parametrize("library", [HTTPX, HTTPX2], indirect=True, ids=str)
+
+
+@ONLY_HTTPX
+def test_hooks_of_a_client_see_no_token_request(library: Library, server: MediaHoundServer) -> None:
     seen: list[object] = []
-    hooks = {"request": [seen.append], "response": [seen.append]}
-    with httpx.Client(event_hooks=hooks) as client:
-        options: dict[str, Any] = {**server.credentials, "client": client}
-        mediahound_auth.httpx.MediaHoundAuth(**options).token()
+    with library.module.Client() as client:
+        client.event_hooks = {"request": [seen.append], "response": [seen.append]}
+        library.auth(server, client=client).token()
     assert seen == []
 
 
+@ONLY_HTTPX
 def test_a_client_that_raises_for_status_by_itself_changes_no_error(
-    server: MediaHoundServer,
+    library: Library, server: MediaHoundServer
 ) -> None:
-    def raise_for_status(response: httpx.Response) -> None:
+    def raise_for_status(response: Any) -> None:
         response.raise_for_status()
 
-    with httpx.Client(event_hooks={"response": [raise_for_status]}) as client:
-        options: dict[str, Any] = {**server.credentials, "client_secret": "wrong", "client": client}
+    with library.module.Client(event_hooks={"response": [raise_for_status]}) as client:
+        auth = library.auth(server, client_secret="wrong", client=client)
         with pytest.raises(InvalidClientError, match="Bad client credentials"):
-            mediahound_auth.httpx.MediaHoundAuth(**options).token()
+            auth.token()
 
 
 @pytest.mark.parametrize(
@@ -223,13 +190,12 @@ def test_a_client_that_raises_for_status_by_itself_changes_no_error(
     ["t\r\nX-Evil: 1", "t\nX-Evil: 1", "t\r", "t X-Evil", "t\x00", "t\u2028X-Evil: 1", "t\x85"],
     ids=repr,
 )
-@CALLS
 def test_an_access_token_cannot_bring_headers_of_its_own(
-    access_token: str, call: Call, server: MediaHoundServer
+    access_token: str, library: Library, server: MediaHoundServer
 ) -> None:
     body = {"access_token": access_token, "token_type": "bearer", "expires_in": 60}
     server.respond_to_token_requests(1, status=200, body=body)
     with pytest.raises(InvalidTokenResponse) as caught:
-        call(server)
+        call(library, server)
     assert "X-Evil" not in str(caught.value)
     assert server.api_requests == []

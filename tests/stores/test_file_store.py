@@ -53,7 +53,11 @@ def test_there_is_one_file_for_each_key(store: FileStore, folder: Path) -> None:
 def test_a_file_holds_the_token_and_no_secret(store: FileStore, folder: Path) -> None:
     token = a_token()
     store.save(KEY, token)
-    assert json.loads((folder / f"{KEY}.json").read_bytes()) == {"format": 1, **token._asdict()}
+    assert json.loads((folder / f"{KEY}.json").read_bytes()) == {
+        "format": 2,
+        "key": KEY,
+        **token._asdict(),
+    }
 
 
 def test_another_store_on_the_same_folder_finds_it(store: FileStore, folder: Path) -> None:
@@ -73,6 +77,31 @@ def test_the_default_folder_is_in_the_users_cache(
     assert not store.path.exists()
     store.save(KEY, a_token())
     assert files(store.path, "*.json") == [f"{KEY}.json"]
+
+
+@pytest.mark.parametrize("variables", [{}, {"XDG_CACHE_HOME": "cache"}], ids=["none", "relative"])
+@pytest.mark.parametrize("version", ["raises", "returns a relative path"])
+def test_a_user_without_a_home_folder_is_told_to_pass_a_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], version: str
+) -> None:
+    import platformdirs
+
+    def no_entry(_: int) -> None:
+        raise KeyError("no such user")
+
+    monkeypatch.chdir(tmp_path)
+    for name in ("HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("pwd.getpwuid", no_entry)
+    if version != "raises":  # as platformdirs before 4.4 does
+        relative = Path("~/.cache/mediahound-auth")
+        monkeypatch.setattr(platformdirs, "user_cache_path", lambda *_, **__: relative)
+    with pytest.raises(ConfigurationError, match="pass path="):
+        FileStore()
+    FileStore(tmp_path / "tokens").save(KEY, a_token())
+    assert [path.name for path in tmp_path.iterdir()] == ["tokens"]
 
 
 def test_a_relative_path_stays_where_it_was_when_the_process_moves(
@@ -125,12 +154,12 @@ def test_its_repr_shows_the_folder_and_no_key(folder: Path) -> None:
     )
 
 
-# What is there is damaged, sealed, or dead.
+# The file is damaged, encrypted, or expired.
 
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"\xff garbage", b'{"format": 2}', b"x" * (1 << 22) + b"x"],
+    [b"", b"\xff garbage", b'{"format": 3}', b"x" * (1 << 22) + b"x"],
     ids=["empty", "garbage", "another version", "endless"],
 )
 def test_a_file_that_is_no_record_is_an_error_until_it_is_replaced(
@@ -153,7 +182,22 @@ def test_a_token_that_has_expired_gives_way_to_one_requested_earlier(store: File
     assert found.access_token == "alive"
 
 
-def test_a_sealed_file_shows_nothing_and_is_a_miss_without_its_key(folder: Path) -> None:
+@pytest.mark.parametrize(
+    "encryption_key", [None, Fernet.generate_key()], ids=["plain", "encrypted"]
+)
+def test_a_record_moved_under_another_key_is_a_miss_and_is_replaced(
+    folder: Path, encryption_key: bytes | None
+) -> None:
+    store = FileStore(folder, encryption_key=encryption_key)
+    store.save("cd" * 32, a_token("another"))
+    (folder / f"{'cd' * 32}.json").rename(folder / f"{KEY}.json")
+    assert store.load(KEY) is None
+    token = a_token("mine", age=7)
+    store.save(KEY, token)
+    assert store.load(KEY) == token
+
+
+def test_an_encrypted_file_shows_nothing_and_is_a_miss_without_its_key(folder: Path) -> None:
     store = FileStore(folder, encryption_key=Fernet.generate_key())
     store.save(KEY, a_token("f00-ba7"))
     assert b"f00-ba7" not in (folder / f"{KEY}.json").read_bytes()

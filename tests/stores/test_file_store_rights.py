@@ -14,8 +14,6 @@ import pytest
 from mediahound_auth import Token
 from mediahound_auth.stores.file import FileStore
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="rights are checked on POSIX only")
-
 KEY = "ab" * 32
 
 
@@ -54,6 +52,21 @@ def test_whatever_the_umask_only_the_owner_has_access(
         ".json": 0o600,
         ".lock": 0o600,
     }
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
+def test_parents_that_are_created_are_for_the_owner_only(tmp_path: Path, umask: int) -> None:
+    there = tmp_path / "there"
+    there.mkdir()
+    there.chmod(0o755)
+    before = os.umask(umask)
+    try:
+        FileStore(there / "one" / "two" / "three").save(KEY, a_token())
+    finally:
+        os.umask(before)
+    created = [there / "one", there / "one" / "two", there / "one" / "two" / "three"]
+    assert [mode(folder) for folder in created] == [0o700] * 3
+    assert mode(there) == 0o755, "it was there before"
 
 
 @pytest.mark.parametrize("rights", [0o755, 0o777, 0o710, 0o701, 0o2775])
@@ -102,7 +115,7 @@ def test_a_shared_folder_that_holds_other_things_is_refused_and_left_alone(
     folder.mkdir(mode=0o755)
     folder.chmod(0o755)
     (folder / "letters").write_text("private")
-    with pytest.raises(PermissionError, match="name a new folder"):
+    with pytest.raises(PermissionError, match="pass a folder of its own"):
         store.save(KEY, a_token())
     assert mode(folder) == 0o755
     assert [path.name for path in folder.iterdir()] == ["letters"]
@@ -120,10 +133,22 @@ def test_a_folder_that_belongs_to_somebody_else_is_refused(
         pass
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="only root can give files away")
-def test_a_file_that_belongs_to_somebody_else_is_refused(store: FileStore, folder: Path) -> None:
+def test_a_file_that_belongs_to_somebody_else_is_refused(
+    store: FileStore, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store.save(KEY, a_token())
-    os.chown(folder / f"{KEY}.json", 12345, -1)
+    if os.getuid() == 0:
+        os.chown(folder / f"{KEY}.json", 12345, -1)
+    else:  # who cannot give files away
+        really = os.fstat
+
+        def fstat(fd: int) -> os.stat_result:
+            info = really(fd)
+            strangers = list(info)
+            strangers[stat.ST_UID] += 1
+            return os.stat_result(strangers) if stat.S_ISREG(info.st_mode) else info
+
+        monkeypatch.setattr(os, "fstat", fstat)
     with pytest.raises(PermissionError, match="belongs to another user"):
         store.load(KEY)
 
@@ -137,6 +162,43 @@ def test_a_folder_that_is_a_symbolic_link_is_refused(
     with pytest.raises(PermissionError, match="symbolic link"):
         store.save(KEY, a_token())
     assert not list(elsewhere.iterdir())
+
+
+# Symbolic links on the way to the folder.
+
+
+def test_a_symbolic_link_of_ours_on_the_way_is_followed(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "relative").symlink_to("real")
+    (tmp_path / "link").symlink_to(tmp_path / "relative")
+    FileStore(tmp_path / "link" / "tokens").save(KEY, a_token())
+    assert FileStore(tmp_path / "real" / "tokens").load(KEY) is not None
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give links away")
+@pytest.mark.parametrize("behind", [False, True], ids=["on the way", "behind a link of ours"])
+def test_a_symbolic_link_of_another_user_on_the_way_is_refused(
+    tmp_path: Path, behind: bool
+) -> None:
+    real, planted, ours = tmp_path / "real", tmp_path / "planted", tmp_path / "ours"
+    real.mkdir(mode=0o700)
+    planted.symlink_to(real)
+    os.lchown(planted, 12345, -1)
+    ours.symlink_to(planted)
+    store = FileStore((ours if behind else planted) / "cache" / "tokens")
+    for use in (store.load, store.discard, lambda key: store.save(key, a_token())):
+        with pytest.raises(PermissionError, match="symbolic link belongs to another user"):
+            use(KEY)
+    with pytest.raises(PermissionError, match=str(planted)), store.lock(KEY, 1):
+        pass
+    assert not list(real.iterdir())
+
+
+@pytest.mark.parametrize("target", ["link", "nowhere"], ids=["circle", "dangling"])
+def test_a_symbolic_link_that_leads_nowhere_is_an_os_error(tmp_path: Path, target: str) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / target)
+    with pytest.raises(OSError, match=str(tmp_path)):
+        FileStore(tmp_path / "link" / "tokens").save(KEY, a_token())
 
 
 def test_a_file_that_is_a_symbolic_link_is_not_read_and_its_target_not_written(

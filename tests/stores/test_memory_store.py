@@ -7,16 +7,20 @@ import pickle
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from mediahound_auth import MemoryStore, Store, Token
+from mediahound_auth._core import runtime
+
+NOW = time.time()
 
 
-def a_token(name: str = "one", *, at: float = 0.0) -> Token:
-    return Token(name, at + 1000, at)
+def a_token(name: str = "one", *, at: float = 0.0, lifetime: float = 1000.0) -> Token:
+    return Token(name, NOW + at + lifetime, NOW + at)
 
 
 def test_it_is_a_store() -> None:
@@ -171,8 +175,46 @@ raise SystemExit(status)
 """
 
 
+def test_a_lock_that_a_forked_child_leaves_is_not_that_of_another_thread(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The child leaves a lock that was taken before the fork, while it holds one of its own."""
+    store = MemoryStore()
+    before, after = store.lock("a", 0.0), store.lock("a", 0.0)
+    before.__enter__()
+    monkeypatch.setattr(runtime, "process_id", lambda: -1)
+    with after:
+        before.__exit__(None, None, None)
+        with pytest.raises(TimeoutError), store.lock("a", 0.0):
+            pytest.fail("two hold it")
+
+
 def test_a_forked_child_has_the_tokens_and_all_locks_free() -> None:
     subprocess.run([sys.executable, "-c", FORK], check=True, timeout=60)
+
+
+def test_10_000_clients_that_are_gone_leave_next_to_nothing() -> None:
+    store = MemoryStore()
+    store.save("valid", a_token("valid"))
+    for number in range(10_000):
+        with store.lock(str(number), 0.0):
+            store.save(str(number), a_token(str(number), at=-60, lifetime=30))
+    assert store.load("valid") == a_token("valid")
+    assert len(pickled(store)) < 10_000
+
+
+def test_valid_tokens_are_all_kept() -> None:
+    store = MemoryStore()
+    for number in range(1000):
+        store.save(str(number), a_token(str(number)))
+    assert all(store.load(str(number)) for number in range(1000))
+
+
+def pickled(store: MemoryStore) -> bytes:
+    """All that is in it but its locks, which cannot be pickled."""
+    contents = vars(store)
+    assert not contents["_locks"]
+    return pickle.dumps(contents["_tokens"])
 
 
 def test_no_token_is_shown() -> None:

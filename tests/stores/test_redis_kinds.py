@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import socket
+import socketserver
+import ssl
+import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +16,6 @@ import ports
 import pytest
 import redis
 import redis.sentinel
-import trustme
 from redis_server import PATIENCE, RedisServer
 
 from mediahound_auth import Token
@@ -19,9 +24,9 @@ from mediahound_auth.stores.redis import RedisStore
 KEY = "ab" * 32
 
 
-def check(client_or_url: Any) -> None:
-    """All that a store does, with this client."""
-    store, now = RedisStore(client_or_url), time.time()
+def check(url: str | None = None, client: Any = None) -> None:
+    """All that a store does, with this URL or client."""
+    store, now = RedisStore(url, client=client), time.time()
     with store.lock(KEY, 1):
         assert store.load(KEY) is None
         later = Token("later", expires_at=now + 3600, requested_at=now)
@@ -48,7 +53,7 @@ def test_it_works_with_a_cluster() -> None:
         url = f"redis://127.0.0.1:{server.port}"
         for decode_responses in (False, True):
             with redis.RedisCluster.from_url(url, decode_responses=decode_responses) as client:
-                check(client)
+                check(client=client)
 
 
 def takes_writes(node: redis.Redis) -> bool:
@@ -71,24 +76,51 @@ def test_it_works_with_a_master_that_a_sentinel_knows(
             kind: Any = redis.sentinel.Sentinel  # without types
             sentinel = kind([("127.0.0.1", watcher.port)], **options)
             with sentinel.master_for("mymaster") as client:
-                check(client)
+                check(client=client)
             for node in sentinel.sentinels:
                 node.close()
 
 
-def test_it_works_over_tls(tmp_path: Path) -> None:
-    authority = trustme.CA()
-    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
-    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
-    issued = authority.issue_cert("localhost")
-    issued.cert_chain_pems[0].write_to_path(str(cert))
-    issued.private_key_pem.write_to_path(str(key))
-    held = ports.held()
-    port = str(held.getsockname()[1])
-    options = ["--tls-port", port, "--tls-auth-clients", "no", "--tls-ca-cert-file"]
-    options += [str(tmp_path / "ca.pem"), "--tls-cert-file", str(cert), "--tls-key-file", str(key)]
-    with held, RedisServer(*options):
-        check(f"rediss://localhost:{port}?ssl_ca_certs={tmp_path / 'ca.pem'}&{PATIENCE}")
+@contextmanager
+def tls_in_front_of(port: int, context: ssl.SSLContext) -> Iterator[int]:
+    """A port on which clients speak TLS with the server at `port`, which knows none itself."""
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with (
+                suppress(OSError),
+                context.wrap_socket(self.request, server_side=True) as near,
+                socket.create_connection(("127.0.0.1", port)) as far,
+            ):
+                back = threading.Thread(target=carry, args=(far, near))
+                back.start()
+                carry(near, far)
+                back.join()
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as front:
+        front.daemon_threads = True
+        serving = threading.Thread(target=front.serve_forever, args=(0.01,))
+        serving.start()
+        try:
+            yield front.server_address[1]
+        finally:
+            front.shutdown()
+            serving.join()
+
+
+def carry(source: socket.socket, sink: socket.socket) -> None:
+    """Send on what comes, to the end."""
+    with suppress(OSError):
+        while data := source.recv(65536):
+            sink.sendall(data)
+        sink.shutdown(socket.SHUT_RDWR)
+
+
+def test_it_works_over_tls(
+    redis_server: RedisServer, tls_context: Callable[[], ssl.SSLContext], ca_file: str
+) -> None:
+    with tls_in_front_of(redis_server.port, tls_context()) as port:
+        check(f"rediss://localhost:{port}?ssl_ca_certs={ca_file}&{PATIENCE}")
         with pytest.raises(redis.ConnectionError, match="certificate"):
             RedisStore(f"rediss://localhost:{port}?{PATIENCE}").load(KEY)
 

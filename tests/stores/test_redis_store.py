@@ -56,12 +56,12 @@ def test_a_token_is_under_its_key_and_nothing_else_is(
     with store.lock("cd" * 32, 1):
         pass
     assert client.keys(f"{prefix}*") == [f"{prefix}{KEY}".encode()]
-    record = client.get(prefix + KEY).partition(b" ")[2]
-    assert json.loads(record) == {"format": 1, **token._asdict()}
+    record = json.loads(client.get(prefix + KEY))
+    assert record == {"format": 2, "key": KEY, **token._asdict()}
 
 
 def test_the_prefix_names_the_package_unless_told_otherwise(client: Any) -> None:
-    RedisStore(client).save("ef" * 32, a_token())
+    RedisStore(client=client).save("ef" * 32, a_token())
     assert client.delete(f"mediahound-auth:{'ef' * 32}") == 1
 
 
@@ -93,18 +93,23 @@ def test_a_token_that_is_not_kept_prolongs_nothing(
 @pytest.mark.parametrize("decode_responses", [False, True], ids=["bytes", "decoded"])
 @pytest.mark.parametrize(
     "junk",
-    [b"", b"garbage", b"\xff\xfe \xff", b'9999999999 {"format": 2}', b'inf {"format": 1}'],
-    ids=["empty", "garbage", "not UTF-8", "another version", "infinitely late"],
+    [
+        pytest.param(b"garbage", id="text"),
+        pytest.param(b"9999999999.5 garbage", id="begins with digits and a space"),
+        pytest.param(b"\xff\xfe \xff", id="not UTF-8"),
+        pytest.param(b'{"format": 3}', id="another version"),
+        pytest.param(b"9" * (1 << 22) + b"9", id="too long"),
+    ],
 )
-def test_what_is_no_record_is_an_error_until_it_is_replaced(
+def test_an_invalid_record_is_an_error_until_it_is_replaced(
     redis_server: RedisServer, prefix: str, junk: bytes, decode_responses: bool
 ) -> None:
     with redis_server.client(decode_responses=decode_responses) as client:
-        store = RedisStore(client, prefix)
+        store = RedisStore(client=client, prefix=prefix)
         client.set(prefix + KEY, junk)
         with pytest.raises(ValueError, match="stored record"):
             store.load(KEY)
-        token = a_token(life=10_000_000_000)._replace(requested_at=9_999_999_999.5)
+        token = a_token(age=7)
         store.save(KEY, token)
         assert store.load(KEY) == token
 
@@ -117,7 +122,7 @@ def test_a_value_of_another_type_is_replaced(store: RedisStore, client: Any, pre
     assert name_of(store.load(KEY)) == "new"
 
 
-def test_a_sealed_token_shows_nothing_and_is_a_miss_without_its_key(
+def test_an_encrypted_token_shows_nothing_and_is_a_miss_without_its_key(
     redis_server: RedisServer, client: Any, prefix: str
 ) -> None:
     store = RedisStore(redis_server.patient_url, prefix, encryption_key=Fernet.generate_key())
@@ -127,6 +132,69 @@ def test_a_sealed_token_shows_nothing_and_is_a_miss_without_its_key(
     assert other.load(KEY) is None
     other.save(KEY, a_token("mine"))
     assert name_of(other.load(KEY)) == "mine"
+
+
+@pytest.mark.parametrize(
+    "encryption_key", [None, Fernet.generate_key()], ids=["plain", "encrypted"]
+)
+def test_a_record_moved_under_another_key_is_a_miss_and_is_replaced(
+    redis_server: RedisServer, client: Any, prefix: str, encryption_key: bytes | None
+) -> None:
+    store = RedisStore(redis_server.patient_url, prefix, encryption_key=encryption_key)
+    store.save("cd" * 32, a_token("another"))
+    client.set(prefix + KEY, client.get(prefix + "cd" * 32))
+    assert store.load(KEY) is None
+    token = a_token("mine", age=7)
+    store.save(KEY, token)
+    assert store.load(KEY) == token
+
+
+def test_a_value_that_is_empty_is_a_miss_and_is_replaced(
+    store: RedisStore, client: Any, prefix: str
+) -> None:
+    client.set(prefix + KEY, b"")
+    assert store.load(KEY) is None
+    store.save(KEY, a_token("new"))
+    assert name_of(store.load(KEY)) == "new"
+
+
+def test_an_expired_token_that_redis_has_kept_gives_way_to_one_requested_earlier(
+    store: RedisStore, client: Any, prefix: str
+) -> None:
+    store.save(KEY, a_token("expired", age=10, life=9))
+    client.persist(prefix + KEY)
+    store.save(KEY, a_token("valid", age=20))
+    assert name_of(store.load(KEY)) == "valid"
+
+
+def test_a_token_that_was_saved_meanwhile_is_compared_too(
+    store: RedisStore, client: Any, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another writer saves between the reading and the replacing."""
+    monkeypatch.setattr("mediahound_auth.stores.redis.SAVE_TIMEOUT", 60.0)
+    writer, read = RedisStore(client=client, prefix=prefix), store._read
+
+    def read_and_be_overtaken(key: str) -> bytes:
+        value = read(key)
+        monkeypatch.setattr(store, "_read", read)
+        writer.save(key, a_token("later"))
+        return value
+
+    for stored in (b"", b"garbage", b"9999999999.5 garbage"):
+        client.set(prefix + KEY, stored)
+        monkeypatch.setattr(store, "_read", read_and_be_overtaken)
+        store.save(KEY, a_token("earlier", age=1))
+        assert name_of(store.load(KEY)) == "later"
+
+
+def test_a_writer_that_others_always_overtake_gives_up(
+    store: RedisStore, client: Any, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mediahound_auth.stores.redis.SAVE_TIMEOUT", 0.2)
+    monkeypatch.setattr(store, "_read", lambda _: b"another value than there is")
+    client.set(prefix + KEY, b"garbage")
+    with pytest.raises(TimeoutError, match="other writers"):
+        store.save(KEY, a_token())
 
 
 # The lock is a lease.
@@ -209,23 +277,35 @@ def test_a_redis_that_does_not_answer_is_asked_once_and_not_for_long() -> None:
         "redis://:s3cr3t@[::1",
     ],
 )
-def test_what_is_no_redis_url_is_a_configuration_error_that_does_not_quote_it(url: str) -> None:
-    with pytest.raises(ConfigurationError, match=r"client_or_url.*redis://") as caught:
+def test_an_invalid_url_is_a_configuration_error_that_does_not_quote_it(url: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"url.*redis://") as caught:
         RedisStore(url)
     assert caught.value.__context__ is None
     assert "s3cr3t" not in str(caught.value)
 
 
-@pytest.mark.parametrize("client", [None, 7, b"redis://localhost", redis.Redis, object()])
-def test_what_is_no_client_is_a_configuration_error(client: Any) -> None:
-    with pytest.raises(ConfigurationError, match="client_or_url"):
-        RedisStore(client)
+@pytest.mark.parametrize("client", [7, "redis://localhost", redis.Redis, object()])
+def test_an_invalid_client_is_a_configuration_error(client: Any) -> None:
+    with pytest.raises(ConfigurationError, match="client must be a redis client"):
+        RedisStore(client=client)
+
+
+@pytest.mark.parametrize("url", [7, b"redis://localhost", redis.Redis, redis.Redis()])
+def test_a_url_that_is_not_a_str_is_a_configuration_error(url: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"url must be a str.*client="):
+        RedisStore(url)
+
+
+def test_both_url_and_client_or_neither_is_a_configuration_error(client: Any) -> None:
+    for options in ({"url": "redis://localhost", "client": client}, {}, {"url": None}):
+        with pytest.raises(ConfigurationError, match="either url or client"):
+            RedisStore(**options)
 
 
 def test_an_asynchronous_client_is_a_configuration_error() -> None:
     client: Any = redis.asyncio.Redis()
     with pytest.raises(ConfigurationError, match="synchronous"):
-        RedisStore(client)
+        RedisStore(client=client)
 
 
 def test_a_prefix_that_is_no_text_is_a_configuration_error() -> None:
@@ -254,7 +334,10 @@ def test_its_repr_shows_no_password_and_no_key(url: str) -> None:
 
 
 def test_its_repr_names_the_kind_of_a_client(client: Any) -> None:
-    assert repr(RedisStore(client, "mine:")) == "RedisStore(<Redis>, prefix='mine:')"
+    assert (
+        repr(RedisStore(client=client, prefix="mine:"))
+        == "RedisStore(client=<Redis>, prefix='mine:')"
+    )
 
 
 def test_a_pickle_of_one_made_from_a_url_finds_the_same_tokens(
@@ -272,7 +355,7 @@ def test_a_pickle_of_one_made_from_a_url_finds_the_same_tokens(
 
 def test_one_made_from_a_client_says_why_it_cannot_be_pickled(client: Any) -> None:
     with pytest.raises(TypeError, match="URL"):
-        pickle.dumps(RedisStore(client))
+        pickle.dumps(RedisStore(client=client))
 
 
 def test_stores_on_the_same_keys_are_equal(client: Any) -> None:
@@ -280,10 +363,10 @@ def test_stores_on_the_same_keys_are_equal(client: Any) -> None:
     key = Fernet.generate_key()
     assert RedisStore(url) == RedisStore(url)
     assert hash(RedisStore(url)) == hash(RedisStore(url))
-    assert RedisStore(client) == RedisStore(client)
+    assert RedisStore(client=client) == RedisStore(client=client)
     assert RedisStore(url) != RedisStore(url, "mine:")
     assert RedisStore(url) != RedisStore(url, lock_timeout=30)
-    assert RedisStore(url) != RedisStore(client)
+    assert RedisStore(url) != RedisStore(client=client)
     assert RedisStore(url) != RedisStore(url, encryption_key=key)
 
 

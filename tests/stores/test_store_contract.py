@@ -37,7 +37,7 @@ class TestFileStore(contract.StoreContract):
         return FileStore(tmp_path / "tokens")
 
 
-class TestSealedFileStore(contract.StoreContract):
+class TestEncryptedFileStore(contract.StoreContract):
     @pytest.fixture
     def store(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
         monkeypatch.setattr(file, "SAVE_LOCK_TIMEOUT", contract.PATIENCE)
@@ -54,20 +54,20 @@ class TestRedisStoreWithDecodedResponses(contract.StoreContract):
     @pytest.fixture
     def store(self, redis_server: RedisServer) -> Iterator[Store]:
         with redis_server.client(decode_responses=True) as client:
-            yield RedisStore(client)
+            yield RedisStore(client=client)
 
 
-class TestSealedRedisStore(contract.StoreContract):
+class TestEncryptedRedisStore(contract.StoreContract):
     @pytest.fixture
     def store(self, redis_server: RedisServer) -> Store:
         return RedisStore(redis_server.patient_url, encryption_key=KEY)
 
 
-class TestSealedRedisStoreWithDecodedResponses(contract.StoreContract):
+class TestEncryptedRedisStoreWithDecodedResponses(contract.StoreContract):
     @pytest.fixture
     def store(self, redis_server: RedisServer) -> Iterator[Store]:
         with redis_server.client(decode_responses=True) as client:
-            yield RedisStore(client, encryption_key=KEY)
+            yield RedisStore(client=client, encryption_key=KEY)
 
 
 class Forgetful(MemoryStore):

@@ -90,13 +90,13 @@ class Pool:
             process.close()
 
 
-@pytest.fixture(params=["file", "sealed file", "redis"])
+@pytest.fixture(params=["file", "encrypted file", "redis"])
 def pool(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pool]:
     if request.param == "redis":
         server: RedisServer = request.getfixturevalue("redis_server")
         pool = Pool("redis", server.patient_url, "")
     else:
-        key = Fernet.generate_key().decode() if "sealed" in request.param else ""
+        key = Fernet.generate_key().decode() if "encrypted" in request.param else ""
         pool = Pool("file", str(tmp_path / "tokens"), key)
     yield pool
     pool.close()
@@ -206,7 +206,6 @@ def test_any_interleaving_is_as_the_model_says(pool: Pool) -> None:
         settings=settings(
             max_examples=30,
             stateful_step_count=20,
-            deadline=None,
             suppress_health_check=list(HealthCheck),
         ),
     )

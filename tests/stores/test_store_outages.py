@@ -10,14 +10,13 @@ from pathlib import Path
 from threading import Thread
 from typing import NamedTuple
 
-import httpx
 import pytest
 import requests
+from libraries import SYNC, Library
 from redis_server import RedisServer
-from test_renewals_in_a_tight_spot import wait_for_its_thread
+from timing import wait_for_renewals
 
 from mediahound_auth import Store, Token
-from mediahound_auth import httpx as for_httpx
 from mediahound_auth import requests as for_requests
 from mediahound_auth._core import store_session as visit
 from mediahound_auth.stores.file import FileStore
@@ -127,7 +126,7 @@ class Caller:
         requests.get(self._url, auth=self._auth).raise_for_status()
         # Its renewal goes on when all have the token: it gives the lock back, and takes note of
         # how the store did.
-        wait_for_its_thread(self._auth)
+        wait_for_renewals()
 
 
 def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -209,19 +208,16 @@ def test_no_warning_holds_a_token(
         assert not any(secret in text for secret in (*tokens, server.client_secret))
 
 
-@pytest.mark.parametrize("adapter", ["requests", "httpx"])
+@pytest.mark.parametrize("library", SYNC, indirect=True, ids=str)
 def test_with_a_live_token_in_hand_no_store_is_touched(
-    server: MediaHoundServer, tmp_path: Path, adapter: str
+    server: MediaHoundServer, tmp_path: Path, library: Library
 ) -> None:
     store = Watched(FileStore(tmp_path / "tokens"))
     url = f"{server.url}/1.3/search/all/Gladiator"
-    with requests.Session() as session, httpx.Client() as client:
-        session.auth = for_requests.MediaHoundAuth(**server.credentials, store=store)
-        client.auth = for_httpx.MediaHoundAuth(**server.credentials, store=store)
-        get = session.get if adapter == "requests" else client.get
-        assert get(url).status_code == 200
+    with library.client(library.auth(server, store=store)) as call:
+        assert call("GET", url).status_code == 200
         before = Counter(store.asked)
         for _ in range(100):
-            assert get(url).status_code == 200
+            assert call("GET", url).status_code == 200
     assert store.asked == before
     assert before["save"] == 1

@@ -1,4 +1,4 @@
-"""What a store holds tells nobody who the client is, nor its secret; sealed, nor its token."""
+"""What a store holds tells nobody who the client is, nor its secret; encrypted, nor its token."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def private(server: MediaHoundServer) -> list[bytes]:
     return [server.client_id.encode(), server.client_secret.encode(), base64.b64encode(pair)]
 
 
-@pytest.mark.parametrize("key", [None, Fernet.generate_key()], ids=["plain", "sealed"])
+@pytest.mark.parametrize("key", [None, Fernet.generate_key()], ids=["plain", "encrypted"])
 def test_a_folder_tells_neither_client_nor_secret(
     server: MediaHoundServer, tmp_path: Path, key: bytes | None
 ) -> None:
@@ -41,7 +41,7 @@ def test_a_folder_tells_neither_client_nor_secret(
     assert (token.encode() in held) is (key is None)
 
 
-@pytest.mark.parametrize("key", [None, Fernet.generate_key()], ids=["plain", "sealed"])
+@pytest.mark.parametrize("key", [None, Fernet.generate_key()], ids=["plain", "encrypted"])
 def test_a_redis_tells_neither_client_nor_secret(
     server: MediaHoundServer, key: bytes | None
 ) -> None:

@@ -64,8 +64,9 @@ FAULTS: dict[str, Fault] = {
         "close",
     ),
     "endless headers": lambda _: (_endless_headers(), "close"),
-    "100 Continue, 100 times": lambda answer: (
-        b"HTTP/1.1 100 Continue\r\n\r\n" * 100 + answer,
+    # From 100 on, http.client of newer Pythons raises an HTTPException.
+    "100 Continue, 50 times": lambda answer: (
+        b"HTTP/1.1 100 Continue\r\n\r\n" * 50 + answer,
         "",
     ),
 }

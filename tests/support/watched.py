@@ -8,14 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 
-import requests
 from opentelemetry.metrics import set_meter_provider
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader, NumberDataPoint
 
 from mediahound_auth import _events as events
-from mediahound_auth.requests import MediaHoundAuth
-from mediahound_auth.testing import MediaHoundServer
 
 ALWAYS = {"event", "outcome"}
 WHO = {"client_id", "server"}
@@ -91,7 +88,3 @@ def counted(reader: InMemoryMetricReader, client_id: str) -> dict[tuple[str, str
                     name = metric.name.removeprefix("mediahound_auth.")
                     counts[name, str(what)] = int(n)
     return counts
-
-
-def search(server: MediaHoundServer, auth: MediaHoundAuth) -> int:
-    return requests.get(f"{server.url}/1.3/search/all/Alien", auth=auth, timeout=10).status_code

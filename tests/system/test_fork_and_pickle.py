@@ -14,17 +14,14 @@ from typing import Any
 import httpx
 import pytest
 import requests
+from libraries import SYNC, Library
 
 import mediahound_auth as mh
 from mediahound_auth.httpx import MediaHoundAuth as HttpxAuth
 from mediahound_auth.requests import MediaHoundAuth as RequestsAuth
 from mediahound_auth.testing import MediaHoundServer
 
-Auth = RequestsAuth | HttpxAuth
-
-BOTH = pytest.mark.parametrize("kind", [RequestsAuth, HttpxAuth], ids=["requests", "httpx"])
-
-needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork() here")
+EACH = pytest.mark.parametrize("library", SYNC, indirect=True, ids=str)
 
 # What each script below begins with. A child that hangs is ended by its alarm.
 PRELUDE = """
@@ -113,14 +110,12 @@ def printed(script: str, server: MediaHoundServer) -> str:
             process.kill()
 
 
-@needs_fork
 def test_a_child_goes_on_with_the_token_of_its_parent(server: MediaHoundServer) -> None:
     assert printed(FORK_WITH_A_TOKEN, server) == "0"
     assert len(server.api_requests) == 2
     assert len(server.token_requests) == 1
 
 
-@needs_fork
 def test_a_child_forked_during_a_token_request_makes_its_own(
     server: MediaHoundServer,
 ) -> None:
@@ -141,12 +136,10 @@ def test_a_child_forked_during_a_token_request_makes_its_own(
     assert [call.status for call in server.api_requests] == [200, 200]
 
 
-@needs_fork
 def test_a_child_inherits_no_lock_that_somebody_held(server: MediaHoundServer) -> None:
     assert printed(FORK_UNDER_CONTENTION, server) == "0"
 
 
-@needs_fork
 def test_a_pool_of_forked_processes_goes_on_with_the_token_of_its_parent(
     server: MediaHoundServer,
 ) -> None:
@@ -165,49 +158,44 @@ COPIES = pytest.mark.parametrize("again", [copy.copy, copy.deepcopy], ids=["copy
 Again = Callable[[Any], Any]
 
 
-def call(auth: Auth, server: MediaHoundServer) -> int:
-    url = f"{server.url}/status/200"
-    if isinstance(auth, RequestsAuth):
-        return requests.get(url, auth=auth).status_code
-    with httpx.Client(auth=auth) as client:
-        return client.get(url).status_code
-
-
-@BOTH
+@EACH
 @WAYS
 def test_what_was_pickled_or_copied_works_and_shares_the_token(
-    kind: type[Auth], again: Again, server: MediaHoundServer
+    library: Library, again: Again, server: MediaHoundServer
 ) -> None:
-    original = kind(**server.credentials)
+    def status(auth: Any) -> int:
+        return int(library.get(f"{server.url}/status/200", auth).status_code)
+
+    original = library.auth(server)
     before = again(original)
-    assert call(before, server) == 200
+    assert status(before) == 200
     after = again(original)
-    assert call(after, server) == call(original, server) == 200
+    assert status(after) == status(original) == 200
     assert original.token() == before.token() == after.token()
     assert len(server.token_requests) == 1
 
 
-@BOTH
+@EACH
 @WAYS
 def test_it_has_all_the_settings_of_the_original(
-    kind: type[Auth], again: Again, client_id: str
+    library: Library, again: Again, client_id: str
 ) -> None:
     with MediaHoundServer(client_id=client_id, client_auth="client_secret_post") as server:
         options: Any = {"scope": "public_profile", "client_auth": "client_secret_post"}
-        assert again(kind(**server.credentials, **options)).token().scope == "public_profile"
-        twin = again(kind(**server.credentials, **options, timeout=0.3))
+        assert again(library.auth(server, **options)).token().scope == "public_profile"
+        twin = again(library.auth(server, **options, timeout=0.3))
         asked_at = time.monotonic()
         with server.hold_token_requests(), pytest.raises(mh.TokenEndpointUnavailable):
             twin.renew()
         assert time.monotonic() - asked_at < 10
 
 
-@BOTH
+@EACH
 @COPIES
 def test_a_copy_shares_the_store_of_its_own(
-    kind: type[Auth], again: Again, server: MediaHoundServer
+    library: Library, again: Again, server: MediaHoundServer
 ) -> None:
-    original = kind(**server.credentials, store=mh.MemoryStore())
+    original = library.auth(server, store=mh.MemoryStore())
     assert again(original).token() == original.token()
     assert len(server.token_requests) == 1
 
@@ -257,10 +245,10 @@ def test_a_session_that_holds_it_can_be_pickled_and_copied(
     assert len(server.token_requests) == 2
 
 
-@BOTH
-def test_a_pickle_works_in_another_process(kind: type[Auth], server: MediaHoundServer) -> None:
+@EACH
+def test_a_pickle_works_in_another_process(library: Library, server: MediaHoundServer) -> None:
     script = "import pickle, sys; print(pickle.load(sys.stdin.buffer).token())"
-    auth = kind(**server.credentials)
+    auth = library.auth(server)
     auth.token()
     done = subprocess.run(
         [sys.executable, "-c", script], input=pickle.dumps(auth), capture_output=True, timeout=60
@@ -269,10 +257,10 @@ def test_a_pickle_works_in_another_process(kind: type[Auth], server: MediaHoundS
     assert len(server.token_requests) == 2
 
 
-@BOTH
-def test_no_pickle_holds_a_token(kind: type[Auth], server: MediaHoundServer) -> None:
+@EACH
+def test_no_pickle_holds_a_token(library: Library, server: MediaHoundServer) -> None:
     store = mh.MemoryStore()
-    auth = kind(**server.credentials, store=store)
+    auth = library.auth(server, store=store)
     token = auth.token().access_token.encode()
     things: list[object] = [auth, store]
     if isinstance(auth, RequestsAuth):

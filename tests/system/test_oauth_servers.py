@@ -9,20 +9,16 @@ for what looks encoded, "%41", is nobody's to Authlib, which then looks no furth
 
 from __future__ import annotations
 
-import asyncio
 import uuid
 from collections.abc import Iterator
 from typing import Any, get_args
 
-import httpx
 import pytest
-import requests
+from libraries import REQUESTS, WITHOUT_HTTPX2, Library
 from oauth_servers import OAuthServer
 
 from mediahound_auth import InvalidClientError, Token, TokenRequestError
 from mediahound_auth._core.grant import ClientAuth
-from mediahound_auth.httpx import MediaHoundAuth as HttpxAuth
-from mediahound_auth.requests import MediaHoundAuth as RequestsAuth
 from mediahound_auth.testing import MediaHoundServer
 
 # These servers bring libraries of their own along, which those we can do with may be too old for.
@@ -31,8 +27,8 @@ pytestmark = pytest.mark.once
 FORMS = get_args(ClientAuth)
 SERVERS = ["django-oauth-toolkit", "authlib"]
 ODD = [
-    *(("requests", odd) for odd in [":", "%", "%41", "+", "&", "=", " ", "ü", "🎬"]),
-    *((library, ":%+&= ü🎬") for library in ["requests", "httpx", "async httpx"]),
+    *((REQUESTS, odd) for odd in [":", "%", "%41", "+", "&", "=", " ", "ü", "🎬"]),
+    *((library, ":%+&= ü🎬") for library in WITHOUT_HTTPX2),
 ]
 
 
@@ -49,38 +45,24 @@ def short_lived(request: pytest.FixtureRequest) -> Iterator[OAuthServer]:
         yield server
 
 
-@pytest.fixture(params=["requests", "httpx", "async httpx"])
-def library(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
+@pytest.fixture(params=WITHOUT_HTTPX2, ids=str)
+def library(request: pytest.FixtureRequest) -> Library:
+    chosen: Library = request.param
+    return chosen
 
 
-def auth_for(library: str, *arguments: Any, **options: Any) -> RequestsAuth | HttpxAuth:
-    kind = RequestsAuth if library == "requests" else HttpxAuth
-    return kind(*arguments, **options)
+def auth_for(library: Library, *arguments: Any, **options: Any) -> Any:
+    return library.MediaHoundAuth(*arguments, **options)
 
 
-def post(auth: RequestsAuth | HttpxAuth, url: str) -> int:
+def call(library: Library, auth: Any, url: str) -> int:
     """The status of a call with a body, which a retry has to send once more."""
-    if isinstance(auth, RequestsAuth):
-        return requests.post(url, data=b"Gladiator", auth=auth, timeout=20).status_code
-    return httpx.post(url, content=b"Gladiator", auth=auth, timeout=20).status_code
-
-
-async def post_async(auth: HttpxAuth, url: str) -> int:
-    async with httpx.AsyncClient(auth=auth, timeout=20) as client:
-        return (await client.post(url, content=b"Gladiator")).status_code
-
-
-def call(library: str, auth: RequestsAuth | HttpxAuth, url: str) -> int:
-    if library == "async httpx":
-        assert isinstance(auth, HttpxAuth)
-        return asyncio.run(post_async(auth, url))
-    return post(auth, url)
+    return int(library.post(url, b"Gladiator", auth).status_code)
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_a_call_gets_its_token_and_a_revoked_one_is_replaced(
-    oauth_server: OAuthServer, library: str, client_id: str, form: ClientAuth
+    oauth_server: OAuthServer, library: Library, client_id: str, form: ClientAuth
 ) -> None:
     oauth_server.add_client(client_id, "secret")
     auth = auth_for(
@@ -97,13 +79,14 @@ def test_a_call_gets_its_token_and_a_revoked_one_is_replaced(
 
 
 def test_a_scope_is_granted_and_another_one_is_refused(
-    oauth_server: OAuthServer, library: str, client_id: str
+    oauth_server: OAuthServer, library: Library, client_id: str
 ) -> None:
     oauth_server.add_client(client_id, "secret")
 
     def token(scope: str) -> Token:
         url = oauth_server.token_url
-        return auth_for(library, client_id, "secret", token_url=url, scope=scope).token()
+        auth = auth_for(library, client_id, "secret", token_url=url, scope=scope)
+        return library.token(auth)
 
     assert token("public_profile write").scope == "public_profile write"
     if oauth_server.name == "authlib":
@@ -118,7 +101,7 @@ def test_a_scope_is_granted_and_another_one_is_refused(
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("wrong", ["id", "secret"])
 def test_a_wrong_client_is_told_in_words(
-    oauth_server: OAuthServer, library: str, client_id: str, form: ClientAuth, wrong: str
+    oauth_server: OAuthServer, library: Library, client_id: str, form: ClientAuth, wrong: str
 ) -> None:
     oauth_server.add_client(client_id, "secret")
     name = client_id if wrong == "secret" else f"{uuid.uuid4()}"
@@ -131,9 +114,9 @@ def test_a_wrong_client_is_told_in_words(
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize(("library", "odd"), ODD)
+@pytest.mark.parametrize(("library", "odd"), ODD, indirect=["library"], ids=str)
 def test_odd_secrets_arrive_as_they_are(
-    oauth_server: OAuthServer, library: str, client_id: str, form: ClientAuth, odd: str
+    oauth_server: OAuthServer, library: Library, client_id: str, form: ClientAuth, odd: str
 ) -> None:
     secret = f"{odd}-secret-{odd}"
     oauth_server.add_client(client_id, secret)
@@ -142,9 +125,9 @@ def test_odd_secrets_arrive_as_they_are(
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize(("library", "odd"), ODD)
+@pytest.mark.parametrize(("library", "odd"), ODD, indirect=["library"], ids=str)
 def test_odd_ids_arrive_as_they_are(
-    oauth_server: OAuthServer, library: str, form: ClientAuth, odd: str
+    oauth_server: OAuthServer, library: Library, form: ClientAuth, odd: str
 ) -> None:
     name = f"id{odd}-{uuid.uuid4()}-{odd}"
     oauth_server.add_client(name, "secret")
@@ -160,7 +143,7 @@ def test_odd_ids_arrive_as_they_are(
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("only", ["client_secret_basic", "client_secret_post"])
 def test_a_client_may_be_held_to_one_form(
-    oauth_server: OAuthServer, library: str, client_id: str, form: ClientAuth, only: str
+    oauth_server: OAuthServer, library: Library, client_id: str, form: ClientAuth, only: str
 ) -> None:
     oauth_server.add_client(client_id, "secret", only)
     url = oauth_server.token_url
@@ -174,7 +157,7 @@ def test_a_client_may_be_held_to_one_form(
 
 @pytest.mark.parametrize("strict_form", ["client_secret_basic", "client_secret_post"])
 def test_a_server_that_forbids_two_ways_at_once_is_told_in_words(
-    library: str, client_id: str, strict_form: ClientAuth
+    library: Library, client_id: str, strict_form: ClientAuth
 ) -> None:
     with MediaHoundServer(client_id=client_id, client_auth=strict_form) as strict:
         auth = auth_for(library, **strict.credentials)
@@ -188,7 +171,7 @@ def test_a_server_that_forbids_two_ways_at_once_is_told_in_words(
 
 
 def test_calls_go_on_while_tokens_expire(
-    short_lived: OAuthServer, library: str, client_id: str
+    short_lived: OAuthServer, library: Library, client_id: str
 ) -> None:
     short_lived.add_client(client_id, "secret")
     auth = auth_for(library, client_id, "secret", token_url=short_lived.token_url)

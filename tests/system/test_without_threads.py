@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 import httpx
 import pytest
-from test_concurrency import BOTH, Library
+from libraries import BOTH, Library
 
 import mediahound_auth as mh
 from mediahound_auth._adapters.bearer_auth import source_of

@@ -4,10 +4,26 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib.metadata import entry_points
 
 import pytest
 
 pytest_plugins = ["pytester"]
+
+ENTRY_POINT = "mediahound_auth.testing.pytest_plugin"
+
+
+@pytest.fixture(autouse=True)
+def _no_other_plugins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of all packages that are installed here take seconds to load."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.setenv("PYTEST_PLUGINS", ENTRY_POINT)
+
+
+def test_pytest_loads_it_by_itself() -> None:
+    [found] = entry_points(group="pytest11", name="mediahound_auth")
+    assert found.value == ENTRY_POINT
+
 
 THEIR_APP = """
     import requests
@@ -53,7 +69,7 @@ def test_the_fixture_brings_a_server_whose_credentials_are_in_the_environment(
             assert "MEDIAHOUND_CLIENT_ID" not in os.environ
         """
     )
-    done = pytester.runpytest_subprocess("--strict-markers", "-p", "no:randomly", "-W", "error")
+    done = pytester.runpytest_subprocess("--strict-markers", "-W", "error")
     done.assert_outcomes(passed=4)
 
 

@@ -8,6 +8,7 @@ from typing import assert_type
 
 import httpx
 import httpx2
+import redis
 import requests
 
 import mediahound_auth
@@ -102,6 +103,8 @@ def stores() -> list[Store]:
         FileStore(),
         FileStore("/var/cache/tokens", encryption_key=["new", b"old"]),
         RedisStore("redis://cache:6379", prefix="app:", encryption_key="key", lock_timeout=90),
+        RedisStore(url="redis://cache:6379"),
+        RedisStore(client=redis.Redis()),
     ]
 
 
@@ -118,6 +121,7 @@ def mistakes() -> None:
     RequestsAuth("id", "secret", "https://auth.example.com")  # type: ignore[call-arg]
     RequestsAuth(client_auth="basic")  # type: ignore[arg-type]
     RequestsAuth(store="redis://")  # type: ignore[arg-type]
+    RedisStore(redis.Redis())  # type: ignore[arg-type]
     RequestsAuth(session=httpx.Client())  # type: ignore[arg-type]
     HttpxAuth(client=httpx.AsyncClient())  # type: ignore[arg-type]
     Httpx2Auth(client=httpx.Client())  # type: ignore[arg-type]

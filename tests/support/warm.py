@@ -1,0 +1,190 @@
+"""Python programs as forks of a process that has imported what they need.
+
+A program that starts cold takes a quarter of a second of the processor, for imports most of it.
+Where a cold start is not what is tested, its fork does the same in a tenth of that, with an
+environment, arguments and standard streams of its own. It runs the program's file from the start.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import importlib
+import io
+import json
+import os
+import runpy
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import traceback
+from collections.abc import Mapping, Sequence
+from functools import cache
+
+# What programs import, apart from modules that read the environment while they are imported.
+PRELOADED = ["requests", "typer", "oauthlib.oauth2", "filelock", "platformdirs"]
+PRELOADED += ["mediahound_auth._cli.app", "mediahound_auth.requests", "mediahound_auth.stores.file"]
+PRELOADED += ["typer._adapters", "pydantic.type_adapter", "pydantic._internal._generate_schema"]
+PRELOADED += [
+    "mediahound_auth.testing",
+    "mediahound_auth._cli.check",
+    "mediahound_auth._cli.stderr",
+]
+PRELOADED += ["argparse", "curses", "mailbox", "multidict", "pygments.formatters.terminal256"]
+PRELOADED += [f"pygments.lexers.{name}" for name in ("data", "html", "special", "textfmts")]
+
+
+@cache
+def _forker() -> socket.socket:
+    """The socket of this file, run, which forks programs as long as the socket is open."""
+    ours, theirs = socket.socketpair()
+    with theirs:
+        command = [sys.executable, __file__, str(theirs.fileno())]
+        process = subprocess.Popen(command, pass_fds=[theirs.fileno()])
+
+    def end() -> None:
+        ours.close()
+        process.wait()
+
+    atexit.register(end)
+    return ours
+
+
+_one_at_a_time = threading.Lock()
+
+
+class Program:
+    """One that runs: what tests use of subprocess.Popen, with text.
+
+    Attributes:
+        stdout: what it prints, as it comes.
+        returncode: None until `communicate` has returned.
+    """
+
+    def __init__(self, program: str, arguments: Sequence[str], env: Mapping[str, str]) -> None:
+        pipes = [os.pipe() for _ in range(3)]
+        (stdin, self._stdin), (self._out, stdout), (self._err, stderr) = pipes
+        self._status, status = socket.socketpair()
+        passed = [stdin, stdout, stderr, status.fileno()]
+        request = json.dumps([[program, *arguments], dict(env)]).encode()
+        with _one_at_a_time, status:
+            socket.send_fds(_forker(), [len(request).to_bytes(4)], passed)
+            _forker().sendall(request)
+        for fd in passed[:3]:
+            os.close(fd)
+        self._answers = self._status.makefile("r")
+        self.pid = int(self._answers.readline())
+        self.stdout = io.TextIOWrapper(os.fdopen(self._out, "rb"))
+        self.returncode: int | None = None
+
+    def communicate(self, given: bytes = b"", timeout: float = 60) -> tuple[str, str]:
+        """What it prints from here on, to standard output and to standard error."""
+        errors: list[str] = []
+
+        def read_errors() -> None:
+            with os.fdopen(self._err, "rb") as stderr:
+                errors.append(stderr.read().decode())
+
+        def feed() -> None:
+            with os.fdopen(self._stdin, "wb") as stdin:
+                try:
+                    stdin.write(given)
+                    stdin.flush()
+                except BrokenPipeError:
+                    pass
+
+        threads = [threading.Thread(target=work) for work in (read_errors, feed)]
+        alarm = threading.Timer(timeout, self.send_signal, [signal.SIGKILL])
+        for thread in (*threads, alarm):
+            thread.start()
+        with self.stdout, self._status, self._answers:
+            printed = self.stdout.read()
+            self.returncode = int(self._answers.readline())
+        alarm.cancel()
+        for thread in (*threads, alarm):
+            thread.join()
+        return printed, errors[0]
+
+    def send_signal(self, number: int) -> None:
+        os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+
+def _serve(requests: socket.socket) -> None:
+    """Fork what is asked for. For each, a child waits that tells how it ended."""
+    while True:
+        size, fds, _, _ = socket.recv_fds(requests, 4, 4)
+        if not size:
+            return
+        request = b""
+        while len(request) < int.from_bytes(size):
+            request += requests.recv(int.from_bytes(size) - len(request))
+        command, environment = json.loads(request)
+        if os.fork() == 0:
+            requests.close()
+            _run_and_tell(command, environment, fds)
+        for fd in fds:
+            os.close(fd)
+        # Those that have told all there is to tell.
+        try:
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        except ChildProcessError:
+            pass
+
+
+def _run_and_tell(command: list[str], environment: dict[str, str], fds: list[int]) -> None:
+    *streams, told = fds
+    pid = os.fork()
+    if pid == 0:
+        os.close(told)
+        for number, fd in enumerate(streams):
+            os.dup2(fd, number)
+            os.close(fd)
+        _become(command, environment)
+        return
+    for fd in streams:
+        os.close(fd)
+    with os.fdopen(told, "w", buffering=1) as answers:
+        print(pid, file=answers)
+        print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), file=answers)
+    os._exit(0)
+
+
+def _become(command: list[str], environment: dict[str, str]) -> None:
+    """Run the program as if this process had been started for it."""
+    os.environ.clear()
+    os.environ.update(environment)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w", buffering=1)  # noqa: SIM115
+    sys.argv = command
+    code: object = None
+    try:
+        runpy.run_path(command[0], run_name="__main__")
+    except SystemExit as end:
+        code = end.code
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    if code is not None and not isinstance(code, int):
+        print(code, file=sys.stderr)
+        code = 1
+    # What an interpreter does at its end, but for the clearing of all modules, which takes time.
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code or 0)
+
+
+if __name__ == "__main__":
+    # Not what this file's folder has, but what programs see that are started by their names.
+    sys.path[:] = [folder for folder in sys.path if folder != os.path.dirname(__file__)]
+    for _name in PRELOADED:
+        importlib.import_module(_name)
+    _serve(socket.socket(fileno=int(sys.argv[1])))
