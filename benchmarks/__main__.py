@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks import calls, herds, imports, memory, stores, streaks, waiting
+from benchmarks import calls, herds, imports, memory, responses, stores, streaks, waiting
 from benchmarks.contenders import OURS, STATIC, Contender, ours
 from benchmarks.peers import peers
 from benchmarks.scale import FULL, QUICK, Scale
@@ -28,6 +28,9 @@ CASES: dict[str, Case] = {
     "throughput": calls.throughput,
     "import": imports.import_time,
     "memory": memory.per_object,
+    "responses": responses.processing,
+    "renewals": responses.renewals,
+    "hostile": responses.hostile_401,
     "loop": waiting.event_loop,
     "load": waiting.under_load,
     "cold": herds.cold,

@@ -15,6 +15,7 @@ class Scale(NamedTuple):
         rounds: how often each arm makes `calls` real calls, and how often a herd runs.
         imports: how many fresh interpreters import each module.
         objects: how many auth objects are made.
+        renewals: how many renewals follow one another.
         token_delay: what a token request takes.
         held: what the token request takes during which the event loop is watched.
         budget: the time budget of callers whose endpoint is down.
@@ -29,6 +30,7 @@ class Scale(NamedTuple):
     rounds: int
     imports: int
     objects: int
+    renewals: int
     token_delay: float
     held: float
     budget: float
@@ -45,6 +47,7 @@ FULL = Scale(
     rounds=3,
     imports=9,
     objects=50,
+    renewals=10_000,
     token_delay=0.2,
     held=0.5,
     budget=1.0,
@@ -61,6 +64,7 @@ QUICK = Scale(
     rounds=1,
     imports=2,
     objects=20,
+    renewals=500,
     token_delay=0.03,
     held=0.2,
     budget=0.5,
@@ -77,6 +81,7 @@ SMALLEST = Scale(
     rounds=1,
     imports=1,
     objects=10,
+    renewals=20,
     token_delay=0.05,
     held=0.1,
     budget=2.0,

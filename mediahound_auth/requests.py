@@ -16,12 +16,21 @@ except ModuleNotFoundError as _error:
     raise missing_extra(_error, __name__, "requests", "requests") from None
 from requests.auth import AuthBase
 from requests.cookies import extract_cookies_to_jar
-from requests.exceptions import ChunkedEncodingError, ContentDecodingError, UnrewindableBodyError
+from requests.exceptions import UnrewindableBodyError
 from requests.utils import rewind_body
+from urllib3.exceptions import HTTPError
 
 from mediahound_auth import errors
 from mediahound_auth._adapters.bearer_auth import BearerAuth, mask_secret
-from mediahound_auth._adapters.token_transport import USER_AGENT, connection_error, read_bounded
+from mediahound_auth._adapters.requests_transport import bounded_adapter
+from mediahound_auth._adapters.token_transport import (
+    PATIENCE_FOR_401,
+    USER_AGENT,
+    ResponseBounds,
+    body_length,
+    read_bounded,
+    response_error,
+)
 from mediahound_auth._core import runtime
 from mediahound_auth._core.grant import ClientAuth, TokenRequest, TokenResponse
 from mediahound_auth._core.origins import origin_of
@@ -150,8 +159,6 @@ class MediaHoundAuth(BearerAuth, AuthBase):
         rejected = _access_token_of(request)
         if not rejected or not self._allows(request.url or ""):
             return response
-        if self._transport is not None:
-            _drain(response)  # or the token request may wait for its connection
         token = run_steps(source.get_replacement(rejected))
         del rejected  # no token is in a frame that may raise
         # A response that no transport adapter made (one from a cache, say) has no connection.
@@ -185,15 +192,17 @@ class MediaHoundAuth(BearerAuth, AuthBase):
             "POST", request.url, {**request.headers, "User-Agent": USER_AGENT}, data=request.body
         ).prepare()
         settings = session.merge_environment_settings(request.url, {}, True, None, None)
-        until = runtime.monotonic() + timeout
+        bounds = ResponseBounds(timeout)
         try:
-            adapter = session.get_adapter(request.url)
-            with adapter.send(prepared, timeout=timeout, **settings) as response:
-                # In small pieces: urllib3 waits for a whole one, however slowly it drips.
-                body = read_bounded(response.iter_content(16), until)
+            with (
+                bounded_adapter(session.get_adapter(request.url), bounds) as adapter,
+                adapter.send(prepared, timeout=timeout, **settings) as response,
+            ):
+                # In small pieces, which inflate to no more than a thousand times their size.
+                body = read_bounded(response.iter_content(1024), bounds.until)
                 return self._received(response, body)
         except OSError as error:  # all of requests' errors are
-            raise connection_error(request.url, error)  # noqa: B904  # it has its own cause
+            raise response_error(request.url, error, bounds)  # noqa: B904  # it has its own cause
 
     def _received(self, response: requests.Response, body: bytes) -> TokenResponse:
         """The response of the token endpoint, whose body has been read."""
@@ -253,16 +262,39 @@ def _rewind(request: requests.PreparedRequest) -> bool:
     return True
 
 
-def _drain(response: requests.Response) -> None:
-    """Read the body, so that its connection can be used again."""
-    with suppress(ChunkedEncodingError, ContentDecodingError, RuntimeError):
-        _ = response.content
+def _release(response: requests.Response) -> None:
+    """Give the connection of a 401 back if its body is short and at hand; otherwise close it.
+
+    What is read of the body becomes its content, unless it is encoded: that might inflate.
+    """
+    body = b"" if response._content_consumed else _short_body(response)
+    response.close()
+    if not response._content_consumed:
+        response._content = b"" if "Content-Encoding" in response.headers else body
+        response._content_consumed = True
+
+
+def _short_body(response: requests.Response) -> bytes:
+    raw, length = response.raw, body_length(response.headers)
+    if not length or not hasattr(raw, "read1"):  # urllib3 1 has none that reads what is there
+        return b""
+    sock = getattr(getattr(raw, "connection", None), "sock", None)
+    until = runtime.monotonic() + PATIENCE_FOR_401
+    body = b""
+    with suppress(HTTPError, OSError):
+        while len(body) < length and (remaining := until - runtime.monotonic()) > 0:
+            if sock is not None:
+                sock.settimeout(remaining)
+            piece = raw.read1(length, decode_content=False)
+            if not piece:
+                break
+            body += piece
+    return body
 
 
 def _retry(response: requests.Response, token: Token, kwargs: dict[str, Any]) -> requests.Response:
     """Send the request of `response` again with `token`, as HTTPDigestAuth does."""
-    _drain(response)
-    response.close()
+    _release(response)
     request = response.request
     # The history keeps what was sent. The request itself gets the new token, because requests
     # builds from it what follows, should the retry be redirected.

@@ -7,16 +7,26 @@ the asynchronous one.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Generator, Iterable
-from contextlib import closing, suppress
+import copy
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
 from typing import Any, ClassVar, Generic, TypeVar
 
-import anyio.lowlevel  # noqa: F401  # here, so that no event loop is held up by importing it
+import anyio.lowlevel  # here, so that no event loop is held up by importing it
 from anyio import to_thread
 
 from mediahound_auth import errors
 from mediahound_auth._adapters.bearer_auth import BearerAuth, mask_secret
-from mediahound_auth._adapters.token_transport import USER_AGENT, connection_error, read_bounded
+from mediahound_auth._adapters.token_transport import (
+    PATIENCE_FOR_401,
+    USER_AGENT,
+    BoundedBackend,
+    ResponseBounds,
+    body_length,
+    read_bounded,
+    response_error,
+    with_values,
+)
 from mediahound_auth._core import runtime
 from mediahound_auth._core.grant import ClientAuth, TokenRequest, TokenResponse
 from mediahound_auth._core.origins import DEFAULT_PORTS, Origin
@@ -151,9 +161,8 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
             if unconfirmed:
                 self._on_response(response)
             return
-        if self._transport is not None:
-            response.read()  # or the token request may wait for its connection
         if run_steps(self._prepare_retry(response, start)):
+            self._release(response)
             response = yield response.request
             self._on_response(response, retried=True)
 
@@ -176,6 +185,7 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
                 self._on_response(response)
             return
         if await run_steps_async(self._prepare_retry(response, start)):
+            await self._release_async(response)
             response = yield response.request
             self._on_response(response, retried=True)
 
@@ -203,16 +213,17 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
             content=request.body,
             extensions={"timeout": self._library.Timeout(timeout).as_dict()},
         )
-        until = runtime.monotonic() + timeout
+        bounds = ResponseBounds(timeout)
         try:
-            response = transport_for_url(sent.url).handle_request(sent)
-            response.request = sent
-            with closing(response):
-                # As it came: no encoding was asked for, and inflating might never end.
-                body = read_bounded(response.iter_raw(), until)
-                return TokenResponse(response.status_code, response.headers, body)
+            with _bounded(transport_for_url(sent.url), bounds) as transport:
+                response = transport.handle_request(sent)
+                response.request = sent
+                with closing(response):
+                    # As it came: no encoding was asked for, and inflating might never end.
+                    body = read_bounded(response.iter_raw(), bounds.until)
+                    return TokenResponse(response.status_code, response.headers, body)
         except (self._library.RequestError, OSError) as error:
-            raise connection_error(request.url, error)  # noqa: B904  # it has its own cause
+            raise response_error(request.url, error, bounds)  # noqa: B904  # it has its own cause
 
     def _allows(self, url: Any) -> bool:
         scheme, host, port = url.scheme, url.raw_host.decode("ascii"), url.port
@@ -238,9 +249,77 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
             response.cookies.set_cookie_header(request)  # as DigestAuth does
         return True
 
+    def _release(self, response: Response) -> None:
+        """Give the connection of a 401 back if its body is short and at hand; otherwise close it.
+
+        Before a retry, httpx reads the body to its end; then it is what has been read here.
+        """
+        if response.is_closed:
+            return  # a hook has read it
+        stream, body = response.stream, bytearray()
+        if _has_short_body(response):
+            until = runtime.monotonic() + PATIENCE_FOR_401
+            with _short_reads(response.request), suppress(self._library.TransportError):
+                for piece in stream:
+                    body += piece
+                    if runtime.monotonic() > until:
+                        break
+        stream.close()
+        response.stream = self._content(response, body)
+
+    async def _release_async(self, response: Response) -> None:
+        """The same for a task."""
+        if response.is_closed:
+            return
+        stream, body = response.stream, bytearray()
+        if _has_short_body(response):
+            with anyio.move_on_after(PATIENCE_FOR_401), suppress(self._library.TransportError):
+                async for piece in stream:
+                    body += piece
+        await stream.aclose()
+        response.stream = self._content(response, body)
+
+    def _content(self, response: Response, body: bytearray) -> Any:
+        # httpx will decode it, and that might inflate.
+        return self._bytes_stream(b"" if "Content-Encoding" in response.headers else bytes(body))
+
     def _on_response(self, response: Any, *, retried: bool = False) -> None:
         access_token = _access_token_of(response.request)
         self._source.on_response(access_token, response.status_code, retried=retried)
+
+
+def _has_short_body(response: Any) -> bool:
+    # Over HTTP/2 no connection has to be given back, and other frames may come without end.
+    return body_length(response.headers) > 0 and response.http_version != "HTTP/2"
+
+
+@contextmanager
+def _short_reads(request: Any) -> Iterator[None]:
+    """No read of the body of the response to `request` takes longer than PATIENCE_FOR_401."""
+    extensions = request.extensions  # those that the transport has, too
+    timeout = extensions.get("timeout", {})
+    extensions["timeout"] = {**timeout, "read": PATIENCE_FOR_401}
+    try:
+        yield
+    finally:
+        extensions["timeout"] = timeout
+
+
+@contextmanager
+def _bounded(transport: Any, bounds: ResponseBounds) -> Iterator[Any]:
+    """`transport` for one token request: see token_transport.py.
+
+    httpx has no public way to the pool of a transport, nor httpcore to one with other connections
+    and the same settings. A transport without these names is used as it is.
+    """
+    pool: Any = copy.copy(getattr(transport, "_pool", None))
+    if not all(hasattr(pool, name) for name in ("_connections", "_requests", "_network_backend")):
+        yield transport
+        return
+    pool._connections, pool._requests = [], []
+    pool._network_backend = BoundedBackend(pool._network_backend, bounds)
+    with closing(pool):
+        yield with_values(transport, _pool=pool)
 
 
 def _access_token_of(request: Any) -> str:

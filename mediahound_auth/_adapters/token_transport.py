@@ -1,19 +1,47 @@
-"""What the senders of all adapters have in common: bounds on the answer, and words for none."""
+"""What the senders of all adapters have in common: bounds on the response, and words for none.
+
+A token request goes over a connection of its own, since only there everything that is read can be
+counted and timed: 1xx responses, headers, chunk sizes and trailers too. `ResponseBounds` says how
+much is left. `BoundedSocket` is what http.client reads from, `BoundedBackend` what httpcore does.
+"""
 
 from __future__ import annotations
 
+import io
 import re
 import ssl
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
+from functools import partial
+from typing import Any, TypeVar
 
 from mediahound_auth._core.grant import MAX_RESPONSE_SIZE
 from mediahound_auth._core.origins import origin_of
 from mediahound_auth._core.runtime import monotonic
-from mediahound_auth.errors import TokenEndpointUnavailable
+from mediahound_auth.errors import InvalidTokenResponse, TokenEndpointUnavailable, TokenRequestError
 from mediahound_auth.version import __version__
 
-__all__ = ["USER_AGENT", "connection_error", "read_bounded"]
+__all__ = [
+    "PATIENCE_FOR_401",
+    "USER_AGENT",
+    "BoundedBackend",
+    "BoundedSocket",
+    "ResponseBounds",
+    "body_length",
+    "connection_error",
+    "read_bounded",
+    "response_error",
+    "with_values",
+]
+
+T = TypeVar("T")
+
+# Bytes that may come besides the body: headers, 1xx responses, the framing of chunks.
+MAX_OVERHEAD = 64 << 10
+
+# Of the body of a 401, bytes and seconds that its connection is worth before a retry.
+MAX_401_BODY = 64 << 10
+PATIENCE_FOR_401 = 1.0
 
 USER_AGENT = f"mediahound-auth/{__version__}"
 
@@ -35,6 +63,168 @@ def read_bounded(chunks: Iterable[bytes], until: float) -> bytes:
         if monotonic() > until:
             raise TimeoutError("the answer came too slowly")
     return bytes(body)
+
+
+def body_length(headers: Mapping[str, str]) -> int:
+    """How long the body of a 401 is, if it is worth reading before a retry; otherwise 0.
+
+    A chunked one is not: how long a single read takes is up to the server, which may send the size
+    of a chunk drop by drop.
+    """
+    length = headers.get("Content-Length", "")
+    if "Transfer-Encoding" in headers or not re.fullmatch("[0-9]{1,9}", length):
+        return 0
+    return int(length) if int(length) <= MAX_401_BODY else 0
+
+
+class ResponseBounds:
+    """How much more of a response may be read, and until when.
+
+    Attributes:
+        until: the moment of `runtime.monotonic` at which its time is up.
+        exceeded: there was too much of it.
+    """
+
+    def __init__(self, timeout: float) -> None:
+        self.until: float = monotonic() + timeout
+        self.exceeded: bool = False
+        self._left = MAX_RESPONSE_SIZE + MAX_OVERHEAD
+
+    def remaining(self) -> float:
+        """Seconds that are left.
+
+        Raises:
+            TimeoutError: there are none.
+        """
+        remaining = self.until - monotonic()
+        if remaining <= 0:
+            raise TimeoutError("the token response did not end in time")
+        return remaining
+
+    def count(self, size: int) -> None:
+        """So many bytes have been read.
+
+        Raises:
+            ConnectionAbortedError: that is too much.
+        """
+        self._left -= size
+        if self._left < 0:
+            self.exceeded = True
+            raise ConnectionAbortedError("the token response is too long")
+
+
+class BoundedSocket:
+    """A socket, as far as http.client's responses need it."""
+
+    def __init__(self, sock: Any, bounds: ResponseBounds) -> None:
+        self._sock = sock
+        self._bounds = bounds
+
+    def makefile(self, mode: str) -> io.BufferedReader:
+        """What a response is read from."""
+        return io.BufferedReader(_BoundedReader(self._sock, mode, self._bounds))
+
+
+class _BoundedReader(io.RawIOBase):
+    def __init__(self, sock: Any, mode: str, bounds: ResponseBounds) -> None:
+        self._sock = sock
+        self._reader = sock.makefile(mode, buffering=0)
+        self._bounds = bounds
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        self._sock.settimeout(self._bounds.remaining())
+        size: int = self._reader.readinto(buffer)
+        self._bounds.count(size)
+        return size
+
+    def close(self) -> None:
+        self._reader.close()
+        super().close()
+
+
+class BoundedBackend:
+    """A network backend of httpcore (`httpcore.NetworkBackend`), by way of another one."""
+
+    def __init__(self, backend: Any, bounds: ResponseBounds) -> None:
+        self._backend = backend
+        self._bounds = bounds
+
+    def connect_tcp(self, **options: Any) -> _BoundedStream:
+        options["timeout"] = self._bounds.remaining()
+        return _BoundedStream(self._backend.connect_tcp(**options), self._bounds)
+
+    def connect_unix_socket(self, **options: Any) -> _BoundedStream:
+        options["timeout"] = self._bounds.remaining()
+        return _BoundedStream(self._backend.connect_unix_socket(**options), self._bounds)
+
+    def sleep(self, seconds: float) -> None:
+        self._backend.sleep(min(seconds, self._bounds.remaining()))
+
+
+class _BoundedStream:
+    # As httpcore.NetworkStream. The time-outs that httpcore gives are those of a single operation.
+    def __init__(self, stream: Any, bounds: ResponseBounds) -> None:
+        self._stream = stream
+        self._bounds = bounds
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002
+        data: bytes = self._stream.read(max_bytes, self._bounds.remaining())
+        self._bounds.count(len(data))
+        return data
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002
+        self._stream.write(buffer, self._bounds.remaining())
+
+    def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,  # noqa: ARG002
+    ) -> _BoundedStream:
+        remaining = self._bounds.remaining()
+        stream = self._stream.start_tls(ssl_context, server_hostname, remaining)
+        return _BoundedStream(stream, self._bounds)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+def with_values(original: T, **values: object) -> T:
+    """`original` with other values of these attributes; all the rest is shared with it.
+
+    Neither copied, as an adapter or transport of the user's may keep count of something, nor
+    changed, since other threads use it.
+    """
+    names: dict[str, object] = {
+        name: property(partial(_first, value)) for name, value in values.items()
+    }
+    names["__del__"] = _nothing  # or its end would be that of the original
+    other: T = object.__new__(type("Bounded", (type(original),), names))
+    other.__dict__ = original.__dict__
+    return other
+
+
+def _first(value: object, _: object) -> object:
+    return value
+
+
+def _nothing(_: object) -> None: ...
+
+
+def response_error(url: str, error: Exception, bounds: ResponseBounds) -> TokenRequestError:
+    """What to raise for the HTTP library's `error`, which may have come of `bounds`."""
+    if bounds.exceeded:
+        return InvalidTokenResponse(
+            f"invalid token response from {origin_of(url)}: "
+            f"it is longer than {MAX_RESPONSE_SIZE} bytes"
+        )
+    return connection_error(url, error)
 
 
 def connection_error(url: str, error: Exception) -> TokenEndpointUnavailable:

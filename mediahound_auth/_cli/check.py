@@ -5,10 +5,11 @@ from __future__ import annotations
 import requests
 
 from mediahound_auth._adapters.bearer_auth import source_of
-from mediahound_auth._adapters.token_transport import connection_error
+from mediahound_auth._adapters.requests_transport import bounded_adapter
+from mediahound_auth._adapters.token_transport import ResponseBounds, response_error
 from mediahound_auth._cli.options import with_cli_option_names
 from mediahound_auth._core.response import MAX_LIFETIME
-from mediahound_auth.errors import MediaHoundAuthError, TokenEndpointUnavailable
+from mediahound_auth.errors import MediaHoundAuthError, TokenEndpointUnavailable, TokenRequestError
 from mediahound_auth.requests import MediaHoundAuth
 
 __all__ = ["check"]
@@ -24,7 +25,7 @@ def check(auth: MediaHoundAuth) -> int:
     _say(True, "configuration", f"client {grant.client_id!r} at {grant.token_url}")
     try:
         status = _reach(grant.token_url, settings.timeout)
-    except TokenEndpointUnavailable as error:
+    except TokenRequestError as error:
         _say(False, "reachability", f"{error}. Check --token-url, proxies and certificates")
         return 3
     found = "it is there" if 400 <= status < 500 and status != 404 else "something is there"
@@ -54,18 +55,18 @@ def check(auth: MediaHoundAuth) -> int:
 
 def _reach(url: str, timeout: float) -> int:
     """With which HTTP status the endpoint answers a request without credentials."""
+    bounds = ResponseBounds(timeout)
+    request = requests.Request("GET", url).prepare()  # without a session, whose auth is .netrc's
     try:
         with requests.Session() as session:
-            session.auth = _nothing  # or .netrc would be asked
-            answer = session.get(url, timeout=timeout, allow_redirects=False, stream=True)
-            answer.close()
+            options = session.merge_environment_settings(url, {}, True, None, None)
+            with (
+                bounded_adapter(session.get_adapter(url), bounds) as adapter,
+                adapter.send(request, timeout=timeout, **options) as answer,
+            ):
+                return answer.status_code
     except OSError as error:  # all of requests' errors are
-        raise connection_error(url, error)  # noqa: B904  # it has its own cause
-    return answer.status_code
-
-
-def _nothing(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    return request
+        raise response_error(url, error, bounds)  # noqa: B904  # it has its own cause
 
 
 def _in_words(seconds: float) -> str:

@@ -14,6 +14,7 @@ from mediahound_auth._core.grant import Grant
 from mediahound_auth._core.lifecycle import State
 from mediahound_auth._core.origins import Origin
 from mediahound_auth._core.store_session import StoreHealth
+from mediahound_auth.errors import MediaHoundAuthError, copy_error
 from mediahound_auth.stores import Store
 from mediahound_auth.token import Token
 
@@ -110,7 +111,7 @@ class SharedTokenState:
             return state.on_same_secret(renewal.decided_at, jitter=runtime.jitter())
         assert outcome is not None
         return state.on_failure(
-            outcome,
+            _without_frames(outcome),
             renewal.decided_at,
             jitter=runtime.jitter(),
             waited_for=renewal.waited_for,
@@ -125,6 +126,19 @@ class SharedTokenState:
             jitter=runtime.jitter(),
             after_401=renewal.rejected is not None and renewal.attempts > 0,
         )
+
+
+def _without_frames(failure: MediaHoundAuthError) -> MediaHoundAuthError:
+    """`failure` as it is remembered.
+
+    Callers who wait for the renewal raise a copy with the cause. What a cause was raised in, a
+    transport or a callable of the user's, must not be kept alive until the next renewal.
+    """
+    kept = copy_error(failure)
+    cause = kept.__cause__
+    if cause and (cause.__traceback__ or cause.__cause__ or cause.__context__):
+        kept.__cause__ = None
+    return kept
 
 
 # By store and grant, for as long as an auth object has it. The latest are kept besides, since auth

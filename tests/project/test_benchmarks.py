@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import calls, herds, imports, memory, streaks, waiting
+from benchmarks import calls, herds, imports, memory, responses, streaks, waiting
 from benchmarks.contenders import OURS, STATIC, ours
 from benchmarks.scale import SMALLEST
 from benchmarks.sessions import in_words
@@ -123,6 +123,26 @@ def test_auth_objects_are_weighed() -> None:
 
     assert [(row.name, row.kind) for row in table.rows] == [(OURS, kind) for kind in KINDS]
     assert_positive(table, 0)
+
+
+def test_token_responses_are_timed_by_their_size() -> None:
+    table = responses.processing(ours(), SMALLEST)
+
+    assert [(row.name, row.kind) for row in table.rows] == [(OURS, kind) for kind in KINDS]
+    assert_positive(table, 0, 1, 2)
+
+
+def test_renewals_are_made_and_what_they_leave_is_weighed() -> None:
+    table = responses.renewals(ours(), SMALLEST)
+
+    assert [(row.name, row.kind) for row in table.rows] == [(OURS, kind) for kind in KINDS]
+    assert all(isinstance(row.values[0], float) for row in table.rows)
+
+
+def test_a_401_without_end_is_followed_by_a_retry() -> None:
+    table = responses.hostile_401(ours(), SMALLEST)
+
+    assert [(row.kind, row.values[2]) for row in table.rows] == [(kind, "200") for kind in KINDS]
 
 
 TABLE = Table(

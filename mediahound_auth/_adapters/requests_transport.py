@@ -1,0 +1,61 @@
+"""How requests sends a token request: over a connection of its own, within bounds."""
+
+from __future__ import annotations
+
+import copy
+import queue
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+from requests.adapters import BaseAdapter, HTTPAdapter
+from urllib3.util import Retry
+
+from mediahound_auth._adapters.token_transport import BoundedSocket, ResponseBounds, with_values
+
+__all__ = ["bounded_adapter"]
+
+
+@contextmanager
+def bounded_adapter(adapter: BaseAdapter, bounds: ResponseBounds) -> Iterator[BaseAdapter]:
+    """`adapter` for one token request, without its retries: see token_transport.py.
+
+    An adapter that is no HTTPAdapter is used as it is.
+    """
+    if not isinstance(adapter, HTTPAdapter):
+        yield adapter
+        return
+    pools: list[Any] = []
+
+    def get_connection_with_tls_context(*args: Any, **kwargs: Any) -> Any:
+        pool: Any = copy.copy(adapter.get_connection_with_tls_context(*args, **kwargs))
+        pool.ConnectionCls = partial(_bounded_connection, pool.ConnectionCls, bounds)
+        pool.pool = queue.LifoQueue(1)
+        pool.pool.put(None)  # a connection that is to be made
+        pools.append(pool)
+        return pool
+
+    bounded = with_values(
+        adapter,
+        max_retries=Retry(0, read=False),  # requests' default
+        get_connection_with_tls_context=get_connection_with_tls_context,
+    )
+    try:
+        yield bounded
+    finally:
+        for pool in pools:
+            pool.close()
+
+
+def _bounded_connection(kind: Any, bounds: ResponseBounds, **options: Any) -> Any:
+    """A connection of this kind that reads responses, those of a proxy too, within `bounds`."""
+    connection = kind(**options)
+    response_class: Any = getattr(connection, "response_class", None)  # of http.client
+
+    def bounded_response(sock: Any, *args: Any, **kwargs: Any) -> Any:
+        return response_class(BoundedSocket(sock, bounds), *args, **kwargs)
+
+    if response_class is not None:
+        connection.response_class = bounded_response
+    return connection
