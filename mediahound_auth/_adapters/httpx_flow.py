@@ -7,6 +7,7 @@ the asynchronous one.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable
 from contextlib import closing, suppress
 from typing import Any, ClassVar, Generic, TypeVar
@@ -15,10 +16,11 @@ import anyio.lowlevel  # noqa: F401  # here, so that no event loop is held up by
 from anyio import to_thread
 
 from mediahound_auth import errors
-from mediahound_auth._adapters.bearer_auth import BearerAuth, mask_secret
+from mediahound_auth._adapters.bearer_auth import REDACTED, BearerAuth
 from mediahound_auth._adapters.token_transport import USER_AGENT, connection_error, read_bounded
 from mediahound_auth._core import runtime
 from mediahound_auth._core.grant import ClientAuth, TokenRequest, TokenResponse
+from mediahound_auth._core.masked import Masked, masked
 from mediahound_auth._core.origins import DEFAULT_PORTS, Origin
 from mediahound_auth._core.renewal import Steps, run_steps, run_steps_async
 from mediahound_auth._core.settings import Settings
@@ -80,7 +82,7 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
         Raises:
             ConfigurationError: an option is missing or wrong.
         """
-        client_secret = mask_secret(client_secret)
+        client_secret = masked(client_secret)  # tools print variables
         if client is not None and not isinstance(client, self._library.Client):
             wanted = f"{self._library.__name__}.Client"
             error = f"client must be an {wanted}, not {type(client).__name__}"
@@ -148,13 +150,13 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
         start = None if type(request.stream) is self._bytes_stream else _position(request)
         response = yield request
         if response.status_code != 401:
-            if unconfirmed:
+            if unconfirmed or response.history:
                 self._on_response(response)
             return
         if self._transport is not None:
             response.read()  # or the token request may wait for its connection
-        if run_steps(self._prepare_retry(response, start)):
-            response = yield response.request
+        if retry := run_steps(self._prepare_retry(response, start)):
+            response = yield retry
             self._on_response(response, retried=True)
 
     async def async_auth_flow(self, request: Request) -> AsyncGenerator[Request, Response]:
@@ -172,11 +174,11 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
         start = None if type(request.stream) is self._bytes_stream else _position(request)
         response = yield request
         if response.status_code != 401:
-            if unconfirmed:
+            if unconfirmed or response.history:
                 self._on_response(response)
             return
-        if await run_steps_async(self._prepare_retry(response, start)):
-            response = yield response.request
+        if retry := await run_steps_async(self._prepare_retry(response, start)):
+            response = yield retry
             self._on_response(response, retried=True)
 
     def _send(self, request: TokenRequest, timeout: float) -> TokenResponse:
@@ -211,7 +213,7 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
                 # As it came: no encoding was asked for, and inflating might never end.
                 body = read_bounded(response.iter_raw(), until)
                 return TokenResponse(response.status_code, response.headers, body)
-        except (self._library.RequestError, OSError) as error:
+        except (self._library.RequestError, OSError, UnicodeError) as error:
             raise connection_error(request.url, error)  # noqa: B904  # it has its own cause
 
     def _allows(self, url: Any) -> bool:
@@ -221,24 +223,28 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
         port = DEFAULT_PORTS[scheme] if port is None else port
         return self._source.allows(Origin(scheme, host, port))
 
-    def _prepare_retry(self, response: Any, start: int | None) -> Steps[bool]:
-        """Make the request that got this 401 fit to be sent again; False if that makes no sense.
+    def _prepare_retry(self, response: Any, start: int | None) -> Steps[Request | None]:
+        """The request that got this 401, fit to be sent again; None if that makes no sense.
 
         It is the last one after redirects, and the token may have been taken from it on the way.
         """
+        _redact_history(response)
         request = response.request
         rejected = _access_token_of(request)
         if not rejected or not self._allows(request.url):
-            return False
+            return None
         token = yield from self._source.get_replacement(rejected)
         if token is None or not _rewind(request, start):
-            return False
+            return None
+        response.request = _redacted(request)
         request.headers["Authorization"] = token.authorization
         if response.cookies:
             response.cookies.set_cookie_header(request)  # as DigestAuth does
-        return True
+        retry: Request = request
+        return retry
 
     def _on_response(self, response: Any, *, retried: bool = False) -> None:
+        _redact_history(response)
         access_token = _access_token_of(response.request)
         self._source.on_response(access_token, response.status_code, retried=retried)
 
@@ -246,7 +252,23 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
 def _access_token_of(request: Any) -> str:
     """The access token that `request` carries, or ''."""
     scheme, _, access_token = request.headers.get("Authorization", "").partition(" ")
-    return access_token if scheme == "Bearer" else ""
+    return Masked(access_token) if scheme == "Bearer" else ""
+
+
+def _redacted(request: Any) -> Any:
+    """A copy of `request`, for the history, without its token."""
+    twin = copy.copy(request)
+    twin.stream, twin.extensions = request.stream, request.extensions  # which httpx does not copy
+    twin.headers = request.headers.copy()
+    twin.headers["Authorization"] = REDACTED
+    return twin
+
+
+def _redact_history(response: Any) -> None:
+    """Take the token from the requests that were redirected."""
+    for earlier in response.history:
+        if _access_token_of(earlier.request):
+            earlier.request.headers["Authorization"] = REDACTED
 
 
 def _body(request: Any) -> Any:
