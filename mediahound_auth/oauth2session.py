@@ -22,9 +22,10 @@ except ModuleNotFoundError as _error:
     raise missing_extra(_error, __name__, "requests-oauthlib", "requests_oauthlib") from None
 import requests
 
-from mediahound_auth._adapters.bearer_auth import mask_secret, source_of
+from mediahound_auth._adapters.bearer_auth import source_of
 from mediahound_auth._core import runtime
 from mediahound_auth._core.grant import ClientAuth, TokenRequest, TokenResponse
+from mediahound_auth._core.masked import Masked, masked
 from mediahound_auth._core.response import lifetime, scope_of
 from mediahound_auth.requests import ConfigurationError, MediaHoundAuth
 from mediahound_auth.stores import Store
@@ -100,7 +101,7 @@ class MediaHoundSession(OAuth2Session):  # type: ignore[misc]  # requests-oauthl
         token: Mapping[str, object] | None = None,
         token_updater: Callable[[TokenDict], object] | None = None,
     ) -> None:
-        client_secret = mask_secret(client_secret)
+        client_secret, token = masked(client_secret), masked(token)  # tools print variables
         if token_updater is not None and not callable(token_updater):
             raise ConfigurationError("token_updater must be a callable, which gets a dict")
         auth = _Auth(
@@ -144,6 +145,7 @@ class MediaHoundSession(OAuth2Session):  # type: ignore[misc]  # requests-oauthl
     def token(self, value: Mapping[str, object] | None) -> None:
         if not hasattr(self, "_bearer"):
             return  # OAuth2Session's constructor, which has none to give
+        value = masked(value)
         if _is_none(value):
             self._bearer.forget()
         else:
@@ -163,6 +165,7 @@ class MediaHoundSession(OAuth2Session):  # type: ignore[misc]  # requests-oauthl
 
     @access_token.setter
     def access_token(self, value: str | None) -> None:
+        value = masked(value)
         self.token = {"access_token": value}
 
     @access_token.deleter
@@ -299,7 +302,7 @@ def _as_dict(token: Token) -> TokenDict:
     """An oauthlib `OAuth2Token`, a dict; its `expires_in` is the whole life, as it was answered."""
     return OAuth2Token(  # type: ignore[no-any-return]  # oauthlib has no types
         {
-            "access_token": token.access_token,
+            "access_token": Masked(token.access_token),
             "token_type": "Bearer",
             "expires_in": round(token.expires_at - token.requested_at),
             "expires_at": token.expires_at,

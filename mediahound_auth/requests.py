@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from contextvars import ContextVar
 from datetime import timedelta
 from time import perf_counter
 from typing import Any, ClassVar
@@ -12,6 +14,7 @@ from mediahound_auth._extras import missing_extra
 
 try:
     import requests
+    from urllib3.exceptions import HTTPError
 except ModuleNotFoundError as _error:
     raise missing_extra(_error, __name__, "requests", "requests") from None
 from requests.auth import AuthBase
@@ -21,7 +24,7 @@ from requests.utils import rewind_body
 from urllib3.exceptions import HTTPError
 
 from mediahound_auth import errors
-from mediahound_auth._adapters.bearer_auth import BearerAuth, mask_secret
+from mediahound_auth._adapters.bearer_auth import REDACTED, BearerAuth
 from mediahound_auth._adapters.requests_transport import bounded_adapter
 from mediahound_auth._adapters.token_transport import (
     PATIENCE_FOR_401,
@@ -33,6 +36,7 @@ from mediahound_auth._adapters.token_transport import (
 )
 from mediahound_auth._core import runtime
 from mediahound_auth._core.grant import ClientAuth, TokenRequest, TokenResponse
+from mediahound_auth._core.masked import Masked, masked
 from mediahound_auth._core.origins import origin_of
 from mediahound_auth._core.renewal import run_steps
 from mediahound_auth._core.settings import Settings
@@ -47,6 +51,18 @@ __all__ = [
     "TokenEndpointUnavailable",
     "TokenRequestError",
 ]
+
+
+# urllib3 logs headers that are malformed. Those of a token response may echo the request.
+_token_request_in_progress: ContextVar[bool] = ContextVar("token_request", default=False)
+
+
+def _may_be_logged(record: logging.LogRecord) -> bool:
+    malformed = str(record.msg).startswith("Failed to parse headers")
+    return not (malformed and _token_request_in_progress.get())
+
+
+logging.getLogger("urllib3.connection").addFilter(_may_be_logged)
 
 
 class ConfigurationError(errors.ConfigurationError, requests.RequestException):
@@ -111,7 +127,7 @@ class MediaHoundAuth(BearerAuth, AuthBase):
         timeout: float = 30.0,
         session: requests.Session | None = None,
     ) -> None:
-        client_secret = mask_secret(client_secret)
+        client_secret = masked(client_secret)  # tools print variables
         if session is not None and not isinstance(session, requests.Session):
             raise ConfigurationError(
                 f"session must be a requests.Session, not {type(session).__name__}"
@@ -194,6 +210,7 @@ class MediaHoundAuth(BearerAuth, AuthBase):
         settings = session.merge_environment_settings(request.url, {}, True, None, None)
         bounds = ResponseBounds(timeout)
         try:
+            _token_request_in_progress.set(True)
             with (
                 bounded_adapter(session.get_adapter(request.url), bounds) as adapter,
                 adapter.send(prepared, timeout=timeout, **settings) as response,
@@ -201,8 +218,10 @@ class MediaHoundAuth(BearerAuth, AuthBase):
                 # In small pieces, which inflate to no more than a thousand times their size.
                 body = read_bounded(response.iter_content(1024), bounds.until)
                 return self._received(response, body)
-        except OSError as error:  # all of requests' errors are
+        except (OSError, HTTPError) as error:  # all of requests' errors are the former
             raise response_error(request.url, error, bounds)  # noqa: B904  # it has its own cause
+        finally:
+            _token_request_in_progress.set(False)
 
     def _received(self, response: requests.Response, body: bytes) -> TokenResponse:
         """The response of the token endpoint, whose body has been read."""
@@ -234,9 +253,11 @@ class _Hook:
         if auth is None:
             return response
         if response.status_code == 401:
-            return auth._retry_if_rejected(response, kwargs)
-        if auth._shared.fast_path[2]:
+            response = auth._retry_if_rejected(response, kwargs)
+        elif auth._shared.fast_path[2]:
             auth._source.on_response(_access_token_of(response.request), response.status_code)
+        if 300 <= response.status_code < 400 and _access_token_of(response.request):
+            _redact(response)
         return response
 
     def __reduce__(self) -> tuple[type[_Hook], tuple[None]]:
@@ -247,7 +268,7 @@ def _access_token_of(request: requests.PreparedRequest) -> str:
     """The access token that `request` carries, or ''."""
     value = request.headers.get("Authorization")
     if isinstance(value, str) and value.startswith("Bearer "):
-        return value.removeprefix("Bearer ")
+        return Masked(value.removeprefix("Bearer "))
     return ""
 
 
@@ -292,13 +313,20 @@ def _short_body(response: requests.Response) -> bytes:
     return body
 
 
+def _redact(response: requests.Response) -> None:
+    """Take the token from the request that `response`, which goes into the history, keeps.
+
+    That is a copy: requests builds from the request itself what it sends next.
+    """
+    response.request = response.request.copy()
+    response.request.headers["Authorization"] = REDACTED
+
+
 def _retry(response: requests.Response, token: Token, kwargs: dict[str, Any]) -> requests.Response:
     """Send the request of `response` again with `token`, as HTTPDigestAuth does."""
     _release(response)
     request = response.request
-    # The history keeps what was sent. The request itself gets the new token, because requests
-    # builds from it what follows, should the retry be redirected.
-    response.request = request.copy()
+    _redact(response)
     request.headers["Authorization"] = token.authorization
     cookies = request._cookies
     if cookies is not None:

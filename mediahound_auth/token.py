@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple, Self
+from functools import partial
+from typing import Any, NoReturn, Self
+
+from mediahound_auth._core.masked import Masked
 
 __all__ = ["Token"]
 
@@ -12,21 +15,16 @@ __all__ = ["Token"]
 _ACCESS_TOKEN = re.compile(r"[\x21-\x7e]+")
 
 
-# A named tuple, as all values here are, since importing `dataclasses` takes longer than the rest
-# of this package.
-class _Fields(NamedTuple):
-    access_token: str
-    expires_at: float
-    requested_at: float
-    scope: str | None = None
-    returned_again: bool = False
+_FIELDS = ("access_token", "expires_at", "requested_at", "scope", "returned_again")
 
 
-class Token(_Fields):
-    """An access token and how long it lives. Times are Unix times, in seconds.
+# Not a dataclass, since importing those takes longer than the rest of this package. Not a tuple,
+# since tools that print the variables of a traceback print the items of tuples.
+class Token:
+    """An access token and how long it lives. Immutable. Times are Unix times, in seconds.
 
     Attributes:
-        access_token: the token itself; kept out of the repr.
+        access_token: the token itself: a str with a masked repr, and kept out of this one's.
         expires_at: when it stops being accepted, as far as is known.
         requested_at: when the request that brought it was *sent*; its life is counted from there.
         scope: the scopes it is good for, separated by blanks; None if nobody said.
@@ -37,7 +35,13 @@ class Token(_Fields):
         ValueError: `access_token` is not printable ASCII without blanks.
     """
 
-    __slots__ = ()
+    __slots__ = _FIELDS
+
+    access_token: str
+    expires_at: float
+    requested_at: float
+    scope: str | None
+    returned_again: bool
 
     def __new__(
         cls,
@@ -49,13 +53,46 @@ class Token(_Fields):
     ) -> Self:
         """Check `access_token`; see the class."""
         if not (isinstance(access_token, str) and _ACCESS_TOKEN.fullmatch(access_token)):
+            del access_token  # tools print variables
             raise ValueError("an access token is printable ASCII without blanks")
-        return super().__new__(cls, access_token, expires_at, requested_at, scope, returned_again)
+        self = super().__new__(cls)
+        set_field = partial(object.__setattr__, self)
+        set_field("access_token", Masked(access_token))
+        set_field("expires_at", expires_at)
+        set_field("requested_at", requested_at)
+        set_field("scope", scope)
+        set_field("returned_again", returned_again)
+        return self
 
     @property
     def authorization(self) -> str:
         """The value of the Authorization header that carries this token (RFC 6750 §2.1)."""
-        return f"Bearer {self.access_token}"
+        return Masked(f"Bearer {self.access_token}")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return all fields by name."""
+        return {name: getattr(self, name) for name in _FIELDS}
+
+    def replace(self, **changes: Any) -> Self:
+        """Return the same token with some fields changed."""
+        return type(self)(**{**self.as_dict(), **changes})
+
+    __replace__ = replace  # what copy.replace calls, from Python 3.13 on
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Token) and self.as_dict() == other.as_dict()
+
+    def __hash__(self) -> int:
+        return hash(tuple(self.as_dict().values()))
+
+    def __reduce__(self) -> tuple[type[Self], tuple[Any, ...]]:
+        return type(self), tuple(self.as_dict().values())
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError("a Token cannot be changed; replace() returns another one")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError("a Token cannot be changed; replace() returns another one")
 
     def __repr__(self) -> str:
         return (

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import copy
-from typing import Any, ClassVar, Self, TypeVar, Unpack
+from typing import Any, ClassVar, Self, Unpack
 
-from mediahound_auth._core.grant import Secret, TokenRequest, TokenResponse
+from mediahound_auth._core.grant import TokenRequest, TokenResponse
+from mediahound_auth._core.masked import masked
 from mediahound_auth._core.renewal import Outcome, run_steps
 from mediahound_auth._core.settings import Options, Settings
 from mediahound_auth._core.source import TokenSource
 from mediahound_auth.errors import ConfigurationError, ErrorTypes, copy_error
 from mediahound_auth.token import Token
 
-__all__ = ["BearerAuth", "mask_secret", "source_of"]
+__all__ = ["REDACTED", "BearerAuth", "source_of"]
 
-S = TypeVar("S")
-
-
-def mask_secret(client_secret: S) -> S | Secret:
-    """The same, with a repr that may be seen: tracebacks through a constructor may show it."""
-    return Secret(client_secret) if isinstance(client_secret, str) else client_secret
+# The Authorization header of requests in `response.history`, which caches and logs keep.
+REDACTED = "Bearer ***"
 
 
 def source_of(auth: BearerAuth) -> TokenSource:
@@ -107,7 +104,9 @@ class BearerAuth:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._transport = state["transport"]
-        self._start(state["settings"])
+        settings = state["settings"]
+        secret = masked(settings.grant.client_secret)  # plain in a pickle
+        self._start(settings._replace(grant=settings.grant._replace(client_secret=secret)))
 
     def __deepcopy__(self, memo: dict[int, object]) -> Self:
         # Nothing in here changes, and a store or a session is meant to be shared.

@@ -16,7 +16,7 @@ import anyio.lowlevel  # here, so that no event loop is held up by importing it
 from anyio import to_thread
 
 from mediahound_auth import errors
-from mediahound_auth._adapters.bearer_auth import BearerAuth, mask_secret
+from mediahound_auth._adapters.bearer_auth import REDACTED, BearerAuth
 from mediahound_auth._adapters.token_transport import (
     PATIENCE_FOR_401,
     USER_AGENT,
@@ -29,6 +29,7 @@ from mediahound_auth._adapters.token_transport import (
 )
 from mediahound_auth._core import runtime
 from mediahound_auth._core.grant import ClientAuth, TokenRequest, TokenResponse
+from mediahound_auth._core.masked import Masked, masked
 from mediahound_auth._core.origins import DEFAULT_PORTS, Origin
 from mediahound_auth._core.renewal import Steps, run_steps, run_steps_async
 from mediahound_auth._core.settings import Settings
@@ -90,7 +91,7 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
         Raises:
             ConfigurationError: an option is missing or wrong.
         """
-        client_secret = mask_secret(client_secret)
+        client_secret = masked(client_secret)  # tools print variables
         if client is not None and not isinstance(client, self._library.Client):
             wanted = f"{self._library.__name__}.Client"
             error = f"client must be an {wanted}, not {type(client).__name__}"
@@ -158,12 +159,12 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
         start = None if type(request.stream) is self._bytes_stream else _position(request)
         response = yield request
         if response.status_code != 401:
-            if unconfirmed:
+            if unconfirmed or response.history:
                 self._on_response(response)
             return
-        if run_steps(self._prepare_retry(response, start)):
+        if retry := run_steps(self._prepare_retry(response, start)):
             self._release(response)
-            response = yield response.request
+            response = yield retry
             self._on_response(response, retried=True)
 
     async def async_auth_flow(self, request: Request) -> AsyncGenerator[Request, Response]:
@@ -181,12 +182,12 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
         start = None if type(request.stream) is self._bytes_stream else _position(request)
         response = yield request
         if response.status_code != 401:
-            if unconfirmed:
+            if unconfirmed or response.history:
                 self._on_response(response)
             return
-        if await run_steps_async(self._prepare_retry(response, start)):
+        if retry := await run_steps_async(self._prepare_retry(response, start)):
             await self._release_async(response)
-            response = yield response.request
+            response = yield retry
             self._on_response(response, retried=True)
 
     def _send(self, request: TokenRequest, timeout: float) -> TokenResponse:
@@ -222,7 +223,7 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
                     # As it came: no encoding was asked for, and inflating might never end.
                     body = read_bounded(response.iter_raw(), bounds.until)
                     return TokenResponse(response.status_code, response.headers, body)
-        except (self._library.RequestError, OSError) as error:
+        except (self._library.RequestError, OSError, UnicodeError) as error:
             raise response_error(request.url, error, bounds)  # noqa: B904  # it has its own cause
 
     def _allows(self, url: Any) -> bool:
@@ -232,22 +233,25 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
         port = DEFAULT_PORTS[scheme] if port is None else port
         return self._source.allows(Origin(scheme, host, port))
 
-    def _prepare_retry(self, response: Any, start: int | None) -> Steps[bool]:
-        """Make the request that got this 401 fit to be sent again; False if that makes no sense.
+    def _prepare_retry(self, response: Any, start: int | None) -> Steps[Request | None]:
+        """The request that got this 401, fit to be sent again; None if that makes no sense.
 
         It is the last one after redirects, and the token may have been taken from it on the way.
         """
+        _redact_history(response)
         request = response.request
         rejected = _access_token_of(request)
         if not rejected or not self._allows(request.url):
-            return False
+            return None
         token = yield from self._source.get_replacement(rejected)
         if token is None or not _rewind(request, start):
-            return False
+            return None
+        response.request = _redacted(request)
         request.headers["Authorization"] = token.authorization
         if response.cookies:
             response.cookies.set_cookie_header(request)  # as DigestAuth does
-        return True
+        retry: Request = request
+        return retry
 
     def _release(self, response: Response) -> None:
         """Give the connection of a 401 back if its body is short and at hand; otherwise close it.
@@ -284,6 +288,7 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
         return self._bytes_stream(b"" if "Content-Encoding" in response.headers else bytes(body))
 
     def _on_response(self, response: Any, *, retried: bool = False) -> None:
+        _redact_history(response)
         access_token = _access_token_of(response.request)
         self._source.on_response(access_token, response.status_code, retried=retried)
 
@@ -325,7 +330,23 @@ def _bounded(transport: Any, bounds: ResponseBounds) -> Iterator[Any]:
 def _access_token_of(request: Any) -> str:
     """The access token that `request` carries, or ''."""
     scheme, _, access_token = request.headers.get("Authorization", "").partition(" ")
-    return access_token if scheme == "Bearer" else ""
+    return Masked(access_token) if scheme == "Bearer" else ""
+
+
+def _redacted(request: Any) -> Any:
+    """A copy of `request`, for the history, without its token."""
+    twin = copy.copy(request)
+    twin.stream, twin.extensions = request.stream, request.extensions  # which httpx does not copy
+    twin.headers = request.headers.copy()
+    twin.headers["Authorization"] = REDACTED
+    return twin
+
+
+def _redact_history(response: Any) -> None:
+    """Take the token from the requests that were redirected."""
+    for earlier in response.history:
+        if _access_token_of(earlier.request):
+            earlier.request.headers["Authorization"] = REDACTED
 
 
 def _body(request: Any) -> Any:

@@ -247,12 +247,13 @@ def connection_error(url: str, error: Exception) -> TokenEndpointUnavailable:
 def _is_permanent(chain: list[BaseException]) -> bool:
     """Whether it will be the same next time.
 
-    So it is without trust, where a proxy refuses for good, or (requests) without its CA bundle.
+    So it is without trust, where a proxy refuses for good, (requests) without its CA bundle, or
+    with a URL that is none.
     """
     refusal = _refusal(chain)
     if refusal is not None:
         return refusal < 500 and refusal != 429
-    if type(chain[0]) is OSError:
+    if type(chain[0]) is OSError or isinstance(chain[0], ValueError):
         return True
     return any(isinstance(error, ssl.SSLCertVerificationError) for error in chain)
 
@@ -269,6 +270,8 @@ def _in_words(chain: list[BaseException]) -> str:
     """What went wrong. The operating system's words are safe; an HTTP library's may be an echo."""
     if type(chain[0]) is OSError:  # raised by requests itself, before anything is sent
         return str(chain[0])
+    if isinstance(chain[0], ValueError):  # of urllib3, requests, or Python's codec for host names
+        return "the URL of the token endpoint or of a proxy is not valid"
     refusal = _refusal(chain)
     if refusal is not None:
         return f"the proxy refused the tunnel with HTTP {refusal}"

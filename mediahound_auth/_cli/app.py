@@ -90,7 +90,7 @@ def token(
     if json:
         from json import dumps
 
-        fields = {**live._asdict(), "token_type": "Bearer", "authorization": live.authorization}
+        fields = {**live.as_dict(), "token_type": "Bearer", "authorization": live.authorization}
         print(dumps(fields))
     elif header:
         print(f"Authorization: {live.authorization}")

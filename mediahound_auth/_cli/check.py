@@ -8,6 +8,7 @@ from mediahound_auth._adapters.bearer_auth import source_of
 from mediahound_auth._adapters.requests_transport import bounded_adapter
 from mediahound_auth._adapters.token_transport import ResponseBounds, response_error
 from mediahound_auth._cli.options import with_cli_option_names
+from mediahound_auth._cli.stderr import printable
 from mediahound_auth._core.response import MAX_LIFETIME
 from mediahound_auth.errors import MediaHoundAuthError, TokenEndpointUnavailable, TokenRequestError
 from mediahound_auth.requests import MediaHoundAuth
@@ -77,4 +78,4 @@ def _in_words(seconds: float) -> str:
 
 
 def _say(right: bool, step: str, what: str) -> None:
-    print(f"{'ok  ' if right else 'FAIL'}  {step:<14}{what}", flush=True)
+    print(f"{'ok  ' if right else 'FAIL'}  {step:<14}{printable(what)}", flush=True)

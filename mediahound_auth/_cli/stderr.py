@@ -5,12 +5,17 @@ from __future__ import annotations
 import logging
 import sys
 
-__all__ = ["say", "say_warnings"]
+__all__ = ["printable", "say", "say_warnings"]
+
+
+def printable(text: str) -> str:
+    """`text` in one line, without what a terminal acts on: escape and bidirectional characters."""
+    return "".join(char if char.isprintable() else " " for char in text)
 
 
 def say(program: str, message: str) -> None:
     """Print `message` as one line that begins with the program's name."""
-    print(f"{program}: {' '.join(message.split())}", file=sys.stderr)
+    print(f"{program}: {printable(' '.join(message.split()))}", file=sys.stderr)
 
 
 def say_warnings(program: str) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import traceback
 from collections.abc import Callable, Iterable
-from types import TracebackType
+from contextlib import suppress
 
 from mediahound_auth._core import runtime
 from mediahound_auth._core.grant import Grant, TokenRequest, TokenResponse
@@ -48,24 +49,17 @@ def request_token(
 def unexpected_error(grant: Grant, error: BaseException) -> TokenRequestError:
     """What to raise for an `error` that is none of ours, as a transport of the user's may raise.
 
-    `error` is its cause, unless its text, or that of an error behind it, shows the secret.
+    Its cause is a copy of `error`, and a note has the traceback as text: the frames of `error`, and
+    of the errors behind it, hold the request. There is neither if that text shows the secret.
     """
     wrapped = TokenRequestError(f"the token request to {grant.host} failed: {type(error).__name__}")
-    text = f"{error!r} {''.join(traceback.format_exception(error))}"
-    if not grant.shows_private(text):
-        wrapped.__cause__ = error.with_traceback(_beyond_package(error.__traceback__))
+    text = "".join(traceback.format_exception(error))
+    if not grant.shows_private(f"{error!r} {text}"):
+        wrapped.add_note(text)
+        if not isinstance(error, BaseExceptionGroup):  # the errors in it have frames
+            with suppress(Exception):  # some errors cannot be copied
+                wrapped.__cause__ = copy.copy(error)
     return wrapped
-
-
-def _beyond_package(trace: TracebackType | None) -> TracebackType | None:
-    """What lies beyond the last of this package's frames, which hold the secret."""
-    beyond = trace
-    while trace:
-        package = str(trace.tb_frame.f_globals.get("__package__"))
-        trace = trace.tb_next
-        if package.partition(".")[0] == __name__.partition(".")[0]:
-            beyond = trace
-    return beyond
 
 
 def timeout_error(

@@ -19,6 +19,7 @@ from functools import lru_cache
 from typing import Literal, NamedTuple, get_args
 from urllib.parse import quote, urlsplit
 
+from mediahound_auth._core.masked import Masked, MaskedBytes
 from mediahound_auth._core.response import (
     LOOKED_AT,
     MAX_RESPONSE_SIZE,
@@ -39,7 +40,7 @@ from mediahound_auth.errors import (
 )
 from mediahound_auth.token import Token
 
-__all__ = ["MAX_RESPONSE_SIZE", "ClientAuth", "Grant", "Secret", "TokenRequest", "TokenResponse"]
+__all__ = ["MAX_RESPONSE_SIZE", "ClientAuth", "Grant", "TokenRequest", "TokenResponse"]
 
 ClientAuth = Literal["mediahound", "client_secret_basic", "client_secret_post"]
 
@@ -51,15 +52,6 @@ _REMEDIES = {
 
 # Characters of an error and those behind it, beyond which it is taken to show the secret.
 MAX_ERROR_TEXT = 1 << 16
-
-
-class Secret(str):
-    """A client secret. As a str it is itself; its repr, which tools print of frames, is a mask."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "'********'"
 
 
 class TokenRequest(NamedTuple):
@@ -118,7 +110,7 @@ class Grant(NamedTuple):
             raise ConfigurationError(
                 "what the client_secret callable returned cannot be encoded as UTF-8"
             ) from None
-        return self._replace(client_secret=Secret(secret))
+        return self._replace(client_secret=Masked(secret))
 
     @property
     def _secret(self) -> str:
@@ -141,14 +133,14 @@ class Grant(NamedTuple):
             "Content-Type": "application/x-www-form-urlencoded",
         }
         if self.client_auth != "client_secret_post":
-            headers["Authorization"] = f"Basic {self._basic()}"
+            headers["Authorization"] = Masked(f"Basic {self._basic()}")
         in_body = self.client_auth != "client_secret_basic"
         body = BackendApplicationClient(self.client_id).prepare_request_body(
             scope=self.scope or None,
             include_client_id=in_body,
             client_secret=self._secret if in_body else None,
         )
-        return TokenRequest(self.token_url, headers, body.encode("ascii"))
+        return TokenRequest(self.token_url, headers, MaskedBytes(body.encode("ascii")))
 
     def token(self, response: TokenResponse, *, sent_at: float, known: Iterable[str] = ()) -> Token:
         """The token in `response`, its life counted from `sent_at` (Unix time, seconds).
@@ -169,9 +161,9 @@ class Grant(NamedTuple):
         raise self._error_from(response, fields, why, sent_at, private)
 
     def shows_private(self, text: str) -> bool:
-        """Whether the client secret may be seen in `text`; an unresolved grant has none."""
+        """Whether the client secret may be seen in `text`: so it may if it is not known yet."""
         if not isinstance(self.client_secret, str):
-            return False
+            return True
         return len(text) > MAX_ERROR_TEXT or shows_private(text, self._private({}, ()))
 
     def _private(self, fields: Mapping[str, object], known: Iterable[str]) -> list[str]:

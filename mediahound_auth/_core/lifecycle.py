@@ -162,7 +162,7 @@ class State(NamedTuple):
     def with_returned_again(self, token: Token) -> Token:
         """`token`, marked as returned again if it is the one already known."""
         if self.token is not None and self.token.access_token == token.access_token:
-            return token._replace(returned_again=True)
+            return token.replace(returned_again=True)
         return token
 
     def secret_is_rejected(self, key: str, now: float) -> bool:

@@ -51,6 +51,9 @@ def origin_of(url: str) -> Origin:
 def _ascii(host: str) -> str:
     """`host` as it is sent: in lower case, an international name in its ASCII form."""
     if host.isascii():
+        # RFC 1035 §2.3.4. HTTP libraries find out when they look the name up, request in hand.
+        if not all(0 < len(label) < 64 for label in host.removesuffix(".").split(".")):
+            raise ValueError("a label of a host name has 1 to 63 characters")
         return host.lower()
     # The codec has the rules of 2003. Where those of today, which HTTP libraries follow, lead to
     # another host, there is no way back to the name from the codec's ("faß" has become "fass").

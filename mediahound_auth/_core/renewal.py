@@ -153,7 +153,7 @@ class Renewal:
             # Whatever else breaks, callers must not wait for nothing.
             self.fail(unexpected_error(self.settings.grant, error))
             if not isinstance(error, Exception):
-                raise error.with_traceback(None)  # noqa: B904  # frames can hold the secret
+                raise error.with_traceback(None) from None  # frames can hold the secret
         finally:
             self._shared.end(self)
 

@@ -9,7 +9,8 @@ import os
 from collections.abc import Callable, Iterable, Set
 from typing import NamedTuple, TypedDict, Unpack, cast, get_args
 
-from mediahound_auth._core.grant import ClientAuth, Grant, Secret
+from mediahound_auth._core.grant import ClientAuth, Grant
+from mediahound_auth._core.masked import masked
 from mediahound_auth._core.origins import Origin, origin_of
 from mediahound_auth.errors import ConfigurationError
 from mediahound_auth.stores import MemoryStore, Store
@@ -99,12 +100,13 @@ def _text(value: object, name: str) -> str:
 
 
 def _secret(value: object, name: str) -> str | Callable[[], str]:
+    value = masked(value)  # tools print variables
     if callable(value):
         return cast(Callable[[], str], value)  # what it returns is checked when it is called
     if not isinstance(value, str):
         kind = type(value).__name__
         raise ConfigurationError(f"{name} must be a str or a callable that returns one, not {kind}")
-    return Secret(_text(value, name))
+    return _text(value, name)
 
 
 def _scope(scope: object) -> str:

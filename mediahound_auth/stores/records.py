@@ -84,7 +84,7 @@ class Records:
         """
         if not (math.isfinite(token.expires_at) and math.isfinite(token.requested_at)):
             raise ValueError("a token with a time that is not finite cannot be stored")
-        fields = {"format": FORMAT, "key": key, **token._asdict()}
+        fields = {"format": FORMAT, "key": key, **token.as_dict()}
         record = json.dumps(fields).encode("ascii")
         return record if self._fernet is None else self._fernet.encrypt(record)
 

@@ -66,7 +66,7 @@ class StoreContract:
             store.save(key, token)
             found = store.load(key)
             assert isinstance(found, Token)
-            assert found._replace(expires_at=0, requested_at=0) == token._replace(
+            assert found.replace(expires_at=0, requested_at=0) == token.replace(
                 expires_at=0, requested_at=0
             )
             assert abs(found.expires_at - token.expires_at) < 1e-6
@@ -93,7 +93,7 @@ class StoreContract:
         key = _key()
         token = _token(requested_at=time.time())
         store.save(key, token)
-        store.save(key, token._replace(returned_again=True))
+        store.save(key, token.replace(returned_again=True))
         found = store.load(key)
         assert found is not None
         assert found.returned_again

@@ -5,16 +5,21 @@ from __future__ import annotations
 import asyncio
 import copy
 import json
+from pathlib import Path
 from typing import Any
 
 import httpx
 import httpx2
 import pytest
 import requests
+import requests_cache
 import responses
 import respx
+import vcr
+import yaml
 from pytest_httpx import HTTPXMock
 
+from mediahound_auth import MemoryStore
 from mediahound_auth._core.settings import DEFAULT_TOKEN_URL
 from mediahound_auth.httpx import MediaHoundAuth as HttpxAuth
 from mediahound_auth.httpx2 import MediaHoundAuth as Httpx2Auth
@@ -152,3 +157,38 @@ def test_a_mocked_refusal_is_raised(credentials: tuple[str, str]) -> None:
         mock.post(DEFAULT_TOKEN_URL, status=401, body=json.dumps({"error": "invalid_client"}))
         with pytest.raises(requests.RequestException, match="invalid_client"):
             requests.get(SEARCH, auth=RequestsAuth(*credentials), timeout=5)
+
+
+@pytest.mark.parametrize("serializer", ["yaml", "json"])
+@pytest.mark.parametrize("library", [requests, httpx], ids=["requests", "httpx"])
+def test_vcrpy_records_and_replays(
+    library: Any, serializer: str, server: MediaHoundServer, tmp_path: Path
+) -> None:
+    kind = RequestsAuth if library is requests else HttpxAuth
+    for _ in range(2):
+        auth = kind(**server.credentials, store=MemoryStore())
+        with vcr.use_cassette(str(tmp_path / "cassette"), serializer=serializer):
+            response = library.get(f"{server.url}/echo", auth=auth, timeout=5)
+            assert response.json()["method"] == "GET"
+    assert len(server.token_requests) == len(server.api_requests) == 1
+
+
+def test_a_token_can_be_written_as_yaml(server: MediaHoundServer) -> None:
+    with MediaHoundSession(**server.credentials) as session:
+        token = dict(session.fetch_token())
+    assert yaml.safe_load(yaml.safe_dump(token)) == token
+
+
+def test_requests_cache_stores_no_token(server: MediaHoundServer, tmp_path: Path) -> None:
+    with requests_cache.CachedSession(
+        tmp_path / "cache.sqlite", allowable_codes=(200, 401)
+    ) as session:
+        session.auth = RequestsAuth(**server.credentials)
+        for path in ("/echo", "/redirect?to=/echo", "/status/200"):
+            assert session.get(f"{server.url}{path}", timeout=5).status_code == 200
+            server.revoke_tokens()
+    tokens = {call.headers["Authorization"] for call in server.api_requests}
+    assert len(tokens) == 3
+    stored = b"".join(file.read_bytes() for file in tmp_path.iterdir())
+    assert b"Bearer ***" in stored
+    assert [value for value in tokens if value and value.split()[1].encode() in stored] == []

@@ -201,8 +201,21 @@ def test_the_replay_is_the_same_request_and_goes_through_the_clients_hooks(
 
 
 def test_the_history_shows_the_401(client: httpx.Client, server: MediaHoundServer) -> None:
+    response = client.post(f"{server.url}/echo", content=b"body", headers={"X-Mine": "1"})
+    [earlier] = response.history
+    assert (earlier.status_code, response.status_code) == (401, 200)
+    assert earlier.request.content == earlier.request.read() == b"body"
+    assert (earlier.url, earlier.request.headers["X-Mine"]) == (response.url, "1")
+
+
+def test_the_history_has_the_rejected_request_without_its_token(
+    client: httpx.Client, server: MediaHoundServer
+) -> None:
     response = client.get(f"{server.url}/status/200")
-    assert [earlier.status_code for earlier in response.history] == [401]
+    [earlier] = response.history
+    assert earlier.request.headers["Authorization"] == "Bearer ***"
+    _, retried = server.api_requests
+    assert response.request.headers["Authorization"] == retried.headers["Authorization"]
 
 
 def test_a_cookie_that_comes_with_the_401_goes_back_with_the_replay(

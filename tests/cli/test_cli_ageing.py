@@ -41,7 +41,7 @@ def kept(shell: Shell, endpoint: MediaHoundServer, tmp_path: Path) -> str:
     assert token
     store.discard(file.stem)
     now = time.time()
-    store.save(file.stem, token._replace(requested_at=now + 100 - LIFE, expires_at=now + 100))
+    store.save(file.stem, token.replace(requested_at=now + 100 - LIFE, expires_at=now + 100))
     endpoint.token_requests.clear()
     return printed
 

@@ -41,6 +41,31 @@ def test_a_short_life_is_explained(client_id: str, tmp_path: Path, seconds: int,
     assert ("perhaps the rest" in steps["lifetime"]) is (seconds <= 300)
 
 
+@pytest.mark.parametrize("granted", [True, False])
+def test_what_a_server_sends_does_not_act_on_the_terminal(
+    server: MediaHoundServer, tmp_path: Path, granted: bool
+) -> None:
+    scope = "one \x1b[1A\x1b]0;title\x07\u202e\u2066two\x9b2J\r"
+    token = {"access_token": "t0ken-t0ken", "expires_in": 600, "scope": scope}
+    options = [] if granted else ["--scope", "one three"]
+    # The first one is without credentials.
+    server.respond_to_token_requests(2, status=200, body=token)
+    done = Shell(tmp_path, server.environment).run("mediahound-auth", "check", *options)
+    assert done.code == (0 if granted else 1)
+    assert "granted: one" in done.out
+    assert (done.out + done.err).replace("\n", "").isprintable()
+
+
+def test_nor_does_its_error(server: MediaHoundServer, tmp_path: Path) -> None:
+    error = {"error": "invalid_scope", "error_description": "\x1b[1A\u202eno\x07"}
+    for command in ("check", "token"):
+        server.respond_to_token_requests(2, status=400, body=error)
+        done = Shell(tmp_path, server.environment).run("mediahound-auth", command)
+        assert done.code == 1
+        assert "invalid_scope" in done.out + done.err
+        assert (done.out + done.err).replace("\n", "").isprintable()
+
+
 def test_a_configuration_that_is_wrong_is_the_first_step(
     server: MediaHoundServer, tmp_path: Path
 ) -> None:

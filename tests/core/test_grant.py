@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mediahound_auth import ConfigurationError
-from mediahound_auth._core.grant import ClientAuth, Grant, Secret, TokenRequest, TokenResponse
+from mediahound_auth._core.grant import ClientAuth, Grant, TokenRequest, TokenResponse
+from mediahound_auth._core.masked import Masked
 
 URL = "https://api.mediahound.com/1.3/security/oauth/token"
 FORMS: tuple[ClientAuth, ...] = get_args(ClientAuth)
@@ -229,7 +230,7 @@ def test_neither_grant_nor_request_nor_answer_shows_the_secret(
 
 def test_a_secret_is_itself_but_tools_that_print_frames_see_a_mask() -> None:
     secret = a_grant(client_secret=lambda: "s3cr3t").resolved().client_secret
-    assert isinstance(secret, Secret)
+    assert isinstance(secret, Masked)
     assert f"{secret}" == "s3cr3t"
     assert repr({"secret": secret}) == "{'secret': '********'}"
 

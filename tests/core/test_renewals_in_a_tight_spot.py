@@ -214,7 +214,7 @@ def test_no_frame_that_raises_holds_the_token_that_has_expired(
     token = auth.token()
     store._tokens.clear()
     source_of(auth).shared.state = source_of(auth).shared.state._replace(
-        renew_at=0.0, token=token._replace(expires_at=0)
+        renew_at=0.0, token=token.replace(expires_at=0)
     )
     server.respond_to_token_requests(1, status=400, body={"error": "bad_day"})
     library: Any = requests if kind is RequestsAuth else httpx

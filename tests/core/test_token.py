@@ -29,7 +29,8 @@ def test_it_says_how_it_is_sent() -> None:
 def test_scope_and_reissue_are_unknown_unless_said() -> None:
     assert a_token().scope is None
     assert a_token().returned_again is False
-    assert a_token(scope="public_profile", returned_again=True)[3:] == ("public_profile", True)
+    token = a_token(scope="public_profile", returned_again=True)
+    assert (token.scope, token.returned_again) == ("public_profile", True)
 
 
 @pytest.mark.parametrize(
@@ -97,7 +98,20 @@ def test_copies_are_equal_tokens(duplicate: Callable[[Token], Token]) -> None:
 
 
 def test_it_cannot_be_changed() -> None:
-    with pytest.raises(AttributeError):
-        a_token().access_token = "another"  # type: ignore[misc]
-    with pytest.raises(AttributeError):
-        a_token().note = "attributes of one's own"  # type: ignore[attr-defined]
+    token = a_token()
+    with pytest.raises(AttributeError, match="replace"):
+        token.access_token = "another"
+    with pytest.raises(AttributeError, match="replace"):
+        token.note = "attributes of one's own"
+    with pytest.raises(AttributeError, match="replace"):
+        del token.access_token
+    assert token == a_token()
+
+
+def test_another_one_is_made_of_it() -> None:
+    token = a_token().replace(expires_at=3000.0)
+    assert token == a_token(expires_at=3000.0)
+    assert token != a_token()
+    assert len({token, a_token(), a_token()}) == 2
+    assert Token(**token.as_dict()) == token
+    assert a_token() != tuple(a_token().as_dict().values())

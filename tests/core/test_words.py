@@ -183,7 +183,7 @@ HAS_A = State().on_token(A, 0.0, margin=0.0, jitter=0.0)
 
 
 def test_a_token_that_was_requested_at_the_same_moment_is_not_preferred() -> None:
-    assert not HAS_A.is_improved_by(B._replace(requested_at=A.requested_at), None, 20.0)
+    assert not HAS_A.is_improved_by(B.replace(requested_at=A.requested_at), None, 20.0)
     assert HAS_A.is_improved_by(B, None, 20.0)
 
 

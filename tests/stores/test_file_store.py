@@ -56,7 +56,7 @@ def test_a_file_holds_the_token_and_no_secret(store: FileStore, folder: Path) ->
     assert json.loads((folder / f"{KEY}.json").read_bytes()) == {
         "format": 2,
         "key": KEY,
-        **token._asdict(),
+        **token.as_dict(),
     }
 
 

@@ -73,7 +73,7 @@ def test_readers_see_whole_files_while_others_write(store: FileStore) -> None:
         try:
             for _ in range(100):
                 for token in known.values():
-                    store.save(KEY, token._replace(requested_at=time.time()))
+                    store.save(KEY, token.replace(requested_at=time.time()))
         finally:
             done.set()
 

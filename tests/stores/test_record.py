@@ -53,18 +53,18 @@ def test_every_token_comes_back_as_it_was_from_an_encrypted_record() -> None:
 
 @pytest.mark.parametrize("records", [Records(), Records(KEY)], ids=["plain", "encrypted"])
 def test_a_record_is_printable_ascii_in_one_line(records: Records) -> None:
-    packed = records.pack(NAME, TOKEN._replace(scope="größer\n\N{KEY}"))
+    packed = records.pack(NAME, TOKEN.replace(scope="größer\n\N{KEY}"))
     assert packed.decode("ascii").isprintable()
 
 
 def test_a_plain_record_holds_the_token_its_key_and_its_format() -> None:
-    assert json.loads(Records().pack(NAME, TOKEN)) == {"format": 2, "key": NAME, **TOKEN._asdict()}
+    assert json.loads(Records().pack(NAME, TOKEN)) == {"format": 2, "key": NAME, **TOKEN.as_dict()}
 
 
 @pytest.mark.parametrize("time", [float("nan"), float("inf"), float("-inf")])
 def test_a_time_that_is_no_number_is_not_written(time: float) -> None:
     with pytest.raises(ValueError, match="not finite"):
-        Records().pack(NAME, TOKEN._replace(expires_at=time))
+        Records().pack(NAME, TOKEN.replace(expires_at=time))
 
 
 @pytest.mark.parametrize(

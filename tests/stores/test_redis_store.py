@@ -57,7 +57,7 @@ def test_a_token_is_under_its_key_and_nothing_else_is(
         pass
     assert client.keys(f"{prefix}*") == [f"{prefix}{KEY}".encode()]
     record = json.loads(client.get(prefix + KEY))
-    assert record == {"format": 2, "key": KEY, **token._asdict()}
+    assert record == {"format": 2, "key": KEY, **token.as_dict()}
 
 
 def test_the_prefix_names_the_package_unless_told_otherwise(client: Any) -> None:

@@ -97,7 +97,7 @@ class OneForAll(MemoryStore):
 
 class NoScope(MemoryStore):
     def save(self, key: str, token: Token) -> None:
-        super().save(key, token._replace(scope=None))
+        super().save(key, token.replace(scope=None))
 
 
 class Hoarder(MemoryStore):

@@ -30,7 +30,7 @@ def work(pipe: Connection[Any, Any], kind: str, place: str, encryption_key: str)
             answer: Any = None
             if what == "load":
                 token = store.load(key)
-                answer = tuple(token) if token else None
+                answer = tuple(token.as_dict().values()) if token else None
             elif what == "save":
                 [name, age] = rest
                 now = time.time()
