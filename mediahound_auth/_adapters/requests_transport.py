@@ -6,7 +6,6 @@ import copy
 import queue
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 from requests.adapters import BaseAdapter, HTTPAdapter
@@ -30,7 +29,7 @@ def bounded_adapter(adapter: BaseAdapter, bounds: ResponseBounds) -> Iterator[Ba
 
     def get_connection_with_tls_context(*args: Any, **kwargs: Any) -> Any:
         pool: Any = copy.copy(adapter.get_connection_with_tls_context(*args, **kwargs))
-        pool.ConnectionCls = partial(_bounded_connection, pool.ConnectionCls, bounds)
+        pool.ConnectionCls = _bounded_connections(pool.ConnectionCls, bounds)
         pool.pool = queue.LifoQueue(1)
         pool.pool.put(None)  # a connection that is to be made
         pools.append(pool)
@@ -48,14 +47,14 @@ def bounded_adapter(adapter: BaseAdapter, bounds: ResponseBounds) -> Iterator[Ba
             pool.close()
 
 
-def _bounded_connection(kind: Any, bounds: ResponseBounds, **options: Any) -> Any:
-    """A connection of this kind that reads responses, those of a proxy too, within `bounds`."""
-    connection = kind(**options)
-    response_class: Any = getattr(connection, "response_class", None)  # of http.client
+def _bounded_connections(kind: Any, bounds: ResponseBounds) -> Any:
+    """The class of connections of this `kind` that read responses, a proxy's too, in `bounds`.
+
+    A subclass, since tools ask whether a connection is one of its pool's class (vcrpy).
+    """
+    response_class: Any = getattr(kind, "response_class", None)  # of http.client
 
     def bounded_response(sock: Any, *args: Any, **kwargs: Any) -> Any:
         return response_class(BoundedSocket(sock, bounds), *args, **kwargs)
 
-    if response_class is not None:
-        connection.response_class = bounded_response
-    return connection
+    return type(kind.__name__, (kind,), {"response_class": staticmethod(bounded_response)})
