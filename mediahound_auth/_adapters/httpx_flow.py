@@ -8,8 +8,11 @@ the asynchronous one.
 from __future__ import annotations
 
 import copy
+import os
+import ssl
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
+from functools import lru_cache
 from typing import Any, ClassVar, Generic, NoReturn, TypeVar
 
 import anyio.lowlevel  # here, so that no event loop is held up by importing it
@@ -114,6 +117,10 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
 
     def _start(self, settings: Settings) -> None:
         super()._start(settings)
+        if self._transport is None:
+            # Not at the first request: it takes 25 ms without letting an event loop run.
+            with suppress(OSError):  # of the environment's CA bundle; it will be raised then
+                self._tls_context()
         # The library's own kind of body that can be sent any number of times.
         self._bytes_stream = self._library.ByteStream
         # The allowed origins in the form of httpx's URLs; `_allows` judges what is not in here.
@@ -212,8 +219,12 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
     def _send(self, request: TokenRequest, timeout: float) -> TokenResponse:
         if self._transport is not None:
             return self._send_with(self._transport, request, timeout)
-        with self._library.Client() as client:
+        with self._library.Client(verify=self._tls_context()) as client:
             return self._send_with(client, request, timeout)
+
+    def _tls_context(self) -> ssl.SSLContext:
+        environment = (os.environ.get(name) for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"))
+        return _tls_context(self._library, *environment)
 
     def _send_with(self, client: Any, request: TokenRequest, timeout: float) -> TokenResponse:
         """Send a token request with the client's transport, and with nothing else of it.
@@ -314,6 +325,13 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
         _redact_history(response)
         access_token = _access_token_of(response.request)
         self._source.on_response(access_token, response.status_code, retried=retried)
+
+
+@lru_cache(maxsize=8)
+def _tls_context(library: Any, *_: str | None) -> ssl.SSLContext:
+    """What `library` makes of this environment, once and not for each renewal."""
+    context: ssl.SSLContext = library.create_ssl_context()
+    return context
 
 
 def _has_short_body(response: Any) -> bool:
