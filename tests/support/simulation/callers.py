@@ -138,7 +138,8 @@ class Caller:
         finally:
             burnt, task.fuse = not task.fuse and task.interruption, 0
             task.interruption = None
-        if burnt and self.auth.process.threads == "run":
+        # Where a thread does not begin in time, its work is done by the caller: see DaemonThread.
+        if burnt and self.auth.process.threads == "run" and not scheduler.stalls:
             scheduler.violate(f"an interruption is the caller's own: {use.result!r} came of it")
         self.auth.scenario.promises.used(use)
 

@@ -115,12 +115,17 @@ class Promises:
         usable = use.usable and use.auth.usable() and not self.forgot
         if usable and use.kind != "renew" and use.result != 401:
             scheduler.violate(f"no caller fails while a usable token is there: {use.result!r}")
+        if use.result == 401 and not self._excused(use):
+            scheduler.violate("a 401 is repaired while the endpoint is healthy")
         if not self._excused(use):
             scheduler.violate(f"no caller fails while the endpoint is healthy: {use.result!r}")
 
     def _excused(self, use: Use) -> bool:
         if self.healthy:
-            return False
+            # A store had a token that was revoked as well, and a request is retried but once.
+            return (
+                use.result == 401 and self.scenario.shared is not None and self.scenario.revoked()
+            )
         if use.result == 401 and (self.scenario.api.mood != "fair" or self.scenario.revoked()):
             return True
         if use.auth.route in self.troubles or use.auth.route == "dead proxy":
@@ -131,7 +136,9 @@ class Promises:
     # The end
 
     def at_the_end(self) -> None:
-        """Nothing is left."""
+        """Nothing is left; save a renewal whose caller was interrupted before he started it."""
+        if any(caller.interrupted for caller in self.scenario.callers):
+            return
         for auth in self.scenario.auths:
             if (
                 auth.process.threads == "run"
