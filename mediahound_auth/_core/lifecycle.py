@@ -128,7 +128,7 @@ class State(NamedTuple):
     @property
     def counts_accepted_calls(self) -> bool:
         """Whether it matters that an API accepts the token."""
-        return 0 < self.unconfirmed and self.accepted_calls < _back_off(self.unconfirmed)
+        return self.unconfirmed > 0 and self.accepted_calls < _back_off(self.unconfirmed)
 
     def usable(self, now: float) -> bool:
         """Whether there is a token that has not expired."""
