@@ -35,13 +35,12 @@ def bounded_adapter(adapter: BaseAdapter, bounds: ResponseBounds) -> Iterator[Ba
         pools.append(pool)
         return pool
 
-    bounded = with_values(
-        adapter,
-        max_retries=Retry(0, read=False),  # requests' default
-        get_connection_with_tls_context=get_connection_with_tls_context,
-    )
     try:
-        yield bounded
+        yield with_values(
+            adapter,
+            max_retries=Retry(0, read=False),  # requests' default
+            get_connection_with_tls_context=get_connection_with_tls_context,
+        )
     finally:
         for pool in pools:
             pool.close()

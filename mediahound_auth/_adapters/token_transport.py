@@ -12,7 +12,6 @@ import re
 import ssl
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from functools import partial
 from typing import Any, TypeVar
 
 from mediahound_auth._core.grant import MAX_RESPONSE_SIZE
@@ -36,8 +35,9 @@ __all__ = [
 
 T = TypeVar("T")
 
-# Bytes that may come besides the body: headers, 1xx responses, the framing of chunks.
-MAX_OVERHEAD = 64 << 10
+# Bytes that may come besides the body: 64 KiB of headers, 1xx responses and the framing of chunks,
+# and what one read brings (httpcore: 64 KiB), so that of a long body the length is what is judged.
+MAX_OVERHEAD = 128 << 10
 
 # Of the body of a 401, bytes and seconds that its connection is worth before a retry.
 MAX_401_BODY = 64 << 10
@@ -82,65 +82,53 @@ class ResponseBounds:
 
     Attributes:
         until: the moment of `runtime.monotonic` at which its time is up.
-        exceeded: there was too much of it.
+        left: how many bytes may come yet; whoever reads some takes them off.
     """
 
     def __init__(self, timeout: float) -> None:
         self.until: float = monotonic() + timeout
-        self.exceeded: bool = False
-        self._left = MAX_RESPONSE_SIZE + MAX_OVERHEAD
+        self.left: int = MAX_RESPONSE_SIZE + MAX_OVERHEAD
 
     def remaining(self) -> float:
-        """Seconds that are left.
+        """Seconds that the next operation may take.
 
         Raises:
-            TimeoutError: there are none.
+            TimeoutError: there are none left.
+            ConnectionAbortedError: too much has been read.
         """
         remaining = self.until - monotonic()
         if remaining <= 0:
             raise TimeoutError("the token response did not end in time")
+        if self.left < 0:
+            raise ConnectionAbortedError("the token response is too long")
         return remaining
 
-    def count(self, size: int) -> None:
-        """So many bytes have been read.
 
-        Raises:
-            ConnectionAbortedError: that is too much.
-        """
-        self._left -= size
-        if self._left < 0:
-            self.exceeded = True
-            raise ConnectionAbortedError("the token response is too long")
-
-
-class BoundedSocket:
+class BoundedSocket(io.RawIOBase):
     """A socket, as far as http.client's responses need it."""
 
     def __init__(self, sock: Any, bounds: ResponseBounds) -> None:
         self._sock = sock
+        self._reader = sock.makefile("rb", buffering=0)
         self._bounds = bounds
 
-    def makefile(self, mode: str) -> io.BufferedReader:
+    def makefile(self, _: str) -> io.BufferedReader:
         """What a response is read from."""
-        return io.BufferedReader(_BoundedReader(self._sock, mode, self._bounds))
-
-
-class _BoundedReader(io.RawIOBase):
-    def __init__(self, sock: Any, mode: str, bounds: ResponseBounds) -> None:
-        self._sock = sock
-        self._reader = sock.makefile(mode, buffering=0)
-        self._bounds = bounds
+        return io.BufferedReader(self)
 
     def readable(self) -> bool:
+        """True: `io.BufferedReader` asks."""
         return True
 
     def readinto(self, buffer: Any) -> int:
+        """As `io.RawIOBase.readinto`."""
         self._sock.settimeout(self._bounds.remaining())
         size: int = self._reader.readinto(buffer)
-        self._bounds.count(size)
+        self._bounds.left -= size
         return size
 
     def close(self) -> None:
+        """Close what is read from; the socket itself belongs to its connection."""
         self._reader.close()
         super().close()
 
@@ -165,61 +153,45 @@ class BoundedBackend:
 
 
 class _BoundedStream:
-    # As httpcore.NetworkStream. The time-outs that httpcore gives are those of a single operation.
+    # An httpcore.NetworkStream. The time-outs that httpcore gives are those of a single operation.
     def __init__(self, stream: Any, bounds: ResponseBounds) -> None:
         self._stream = stream
         self._bounds = bounds
 
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002
         data: bytes = self._stream.read(max_bytes, self._bounds.remaining())
-        self._bounds.count(len(data))
+        self._bounds.left -= len(data)
         return data
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002
         self._stream.write(buffer, self._bounds.remaining())
 
-    def start_tls(
-        self,
-        ssl_context: ssl.SSLContext,
-        server_hostname: str | None = None,
-        timeout: float | None = None,  # noqa: ARG002
-    ) -> _BoundedStream:
-        remaining = self._bounds.remaining()
-        stream = self._stream.start_tls(ssl_context, server_hostname, remaining)
-        return _BoundedStream(stream, self._bounds)
-
-    def get_extra_info(self, info: str) -> Any:
-        return self._stream.get_extra_info(info)
-
-    def close(self) -> None:
-        self._stream.close()
+    def start_tls(self, **options: Any) -> _BoundedStream:
+        options["timeout"] = self._bounds.remaining()
+        return _BoundedStream(self._stream.start_tls(**options), self._bounds)
 
 
 def with_values(original: T, **values: object) -> T:
     """`original` with other values of these attributes; all the rest is shared with it.
 
     Neither copied, as an adapter or transport of the user's may keep count of something, nor
-    changed, since other threads use it.
+    changed, since other threads use it. Slots come before what `__dict__` has.
     """
-    names: dict[str, object] = {
-        name: property(partial(_first, value)) for name, value in values.items()
-    }
-    names["__del__"] = _nothing  # or its end would be that of the original
+    # Without a __del__, or its end would be that of the original.
+    names = {"__slots__": tuple(values), "__del__": lambda _: None}
     other: T = object.__new__(type("Bounded", (type(original),), names))
     other.__dict__ = original.__dict__
+    for name, value in values.items():
+        object.__setattr__(other, name, value)
     return other
-
-
-def _first(value: object, _: object) -> object:
-    return value
-
-
-def _nothing(_: object) -> None: ...
 
 
 def response_error(url: str, error: Exception, bounds: ResponseBounds) -> TokenRequestError:
     """What to raise for the HTTP library's `error`, which may have come of `bounds`."""
-    if bounds.exceeded:
+    if bounds.left < 0:
         return InvalidTokenResponse(
             f"invalid token response from {origin_of(url)}: "
             f"it is longer than {MAX_RESPONSE_SIZE} bytes"

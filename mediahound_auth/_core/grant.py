@@ -16,12 +16,11 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple, cast, get_args
 from urllib.parse import quote, urlsplit
 
 from mediahound_auth._core.masked import Masked, MaskedBytes
 from mediahound_auth._core.response import (
-    LOOKED_AT,
     MAX_RESPONSE_SIZE,
     TokenResponse,
     json_object,
@@ -49,9 +48,6 @@ _REMEDIES = {
     "invalid_scope": ". Ask for other scopes with scope=, or for none",
     "unsupported_grant_type": ". It does not have the client-credentials grant: check token_url",
 }
-
-# Characters of an error and those behind it, beyond which it is taken to show the secret.
-MAX_ERROR_TEXT = 1 << 16
 
 
 class TokenRequest(NamedTuple):
@@ -112,17 +108,13 @@ class Grant(NamedTuple):
             ) from None
         return self._replace(client_secret=Masked(secret))
 
-    @property
-    def _secret(self) -> str:
-        assert isinstance(self.client_secret, str), "the grant has not been resolved"
-        return self.client_secret
-
     def key(self) -> str:
         """What a store files this grant's token under: equal for equal grants, and opaque.
 
         The secret is part of it, so that a wrong one never finds a token.
         """
-        return _digest(self._secret, self.token_url, self.client_id, self.scope, self.client_auth)
+        secret = cast(str, self.client_secret)
+        return _digest(secret, self.token_url, self.client_id, self.scope, self.client_auth)
 
     def request(self) -> TokenRequest:
         """The request for a token, as MediaHound documents it or as RFC 6749 §2.3.1 has it."""
@@ -138,7 +130,7 @@ class Grant(NamedTuple):
         body = BackendApplicationClient(self.client_id).prepare_request_body(
             scope=self.scope or None,
             include_client_id=in_body,
-            client_secret=self._secret if in_body else None,
+            client_secret=self.client_secret if in_body else None,
         )
         return TokenRequest(self.token_url, headers, MaskedBytes(body.encode("ascii")))
 
@@ -164,16 +156,17 @@ class Grant(NamedTuple):
         """Whether the client secret may be seen in `text`: so it may if it is not known yet."""
         if not isinstance(self.client_secret, str):
             return True
-        return len(text) > MAX_ERROR_TEXT or shows_private(text, self._private({}, ()))
+        return shows_private(text, self._private({}, ()))
 
     def _private(self, fields: Mapping[str, object], known: Iterable[str]) -> list[str]:
         """What must not be shown: a response may echo all that was sent, and what it brought."""
         tokens = [*known, fields.get("access_token")]
-        return [self._secret, self._basic(), *(t for t in tokens if isinstance(t, str))]
+        sent = [cast(str, self.client_secret), self._basic()]
+        return sent + [token for token in tokens if isinstance(token, str)]
 
     def _basic(self) -> str:
         """Client id and secret as HTTP Basic authentication has them (RFC 7617 §2)."""
-        pair = [self.client_id, self._secret]
+        pair = [self.client_id, cast(str, self.client_secret)]
         if self.client_auth == "client_secret_basic":
             # RFC 6749 §2.3.1. A space is %20: form decoders read it as well as "+", and some
             # servers know only it.
@@ -193,7 +186,7 @@ class Grant(NamedTuple):
             "expires_in": lifetime(fields.get("expires_in")),
         }
         scope = scope_of(fields.get("scope"))
-        if scope and (len(scope) > LOOKED_AT or shows_private(scope, private)):
+        if scope and scope != self.scope and shows_private(scope, private):
             scope = None
         from oauthlib.oauth2 import BackendApplicationClient
 

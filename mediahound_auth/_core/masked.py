@@ -5,9 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import suppress
-from typing import Any, Self
+from typing import Any, Self, TypeVar, cast
 
 __all__ = ["Masked", "MaskedBytes", "masked"]
+
+T = TypeVar("T")
 
 
 class Masked(str):
@@ -49,20 +51,21 @@ class MaskedBytes(bytes):
         return self
 
 
-def masked(value: Any) -> Any:
+def masked(value: T) -> T:
     """`value`, with every str and bytes masked that it is or holds."""
+    hidden: Any = value
     if isinstance(value, str):
-        return Masked(value)
-    if isinstance(value, bytes | bytearray):
-        return MaskedBytes(value)
-    if isinstance(value, Mapping):
-        return {key: masked(item) for key, item in value.items()}
-    if isinstance(value, Sequence):
+        hidden = Masked(value)
+    elif isinstance(value, bytes | bytearray):
+        hidden = MaskedBytes(value)
+    elif isinstance(value, Mapping):
+        hidden = {masked(key): masked(item) for key, item in value.items()}
+    elif isinstance(value, Sequence):
         items = [masked(item) for item in value]
-        return tuple(items) if isinstance(value, tuple) else items
-    if isinstance(value, Set):
-        return frozenset(masked(item) for item in value)
-    return value
+        hidden = tuple(items) if isinstance(value, tuple) else items
+    elif isinstance(value, Set):
+        hidden = frozenset(masked(item) for item in value)
+    return cast(T, hidden)
 
 
 def _register_with_yaml() -> None:

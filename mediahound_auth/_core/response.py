@@ -40,6 +40,8 @@ MIN_LIFETIME = 1
 # Characters of what an endpoint says: those that a message quotes, and those that are looked at.
 MAX_QUOTE = 300
 LOOKED_AT = 4096
+# Characters of a text, the traceback of an error perhaps, that are looked through at most.
+MAX_TEXT = 1 << 16
 # Characters of a secret or token that give it away, where it is cut short.
 PIECE = 12
 # How many encodings are looked through, one within the other.
@@ -122,7 +124,12 @@ def sanitized(said: object, private: Iterable[str]) -> str | None:
 
 
 def shows_private(text: str, private: Iterable[str]) -> bool:
-    """Whether one of `private`, or a piece of it, is in `text`, however that has been encoded."""
+    """Whether one of `private`, or a piece of it, is in `text`, however that has been encoded.
+
+    So it is taken to be in a text that is too long to be looked through.
+    """
+    if len(text) > MAX_TEXT:
+        return True
     wanted, readings = _pieces(_folded(private)), _folded(_readings(text))
     short = [piece for piece in wanted if len(piece) < PIECE]
     return not wanted.isdisjoint(_pieces(readings)) or any(

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 
+from mediahound_auth._core.masked import masked
 from mediahound_auth._extras import missing_extra
 
 try:
@@ -23,7 +24,7 @@ from mediahound_auth import _events as events
 from mediahound_auth._core import runtime
 from mediahound_auth.errors import ConfigurationError
 from mediahound_auth.stores.memory import MemoryStore
-from mediahound_auth.stores.records import MAX_RECORD_SIZE, EncryptionKey, Private, Records
+from mediahound_auth.stores.records import MAX_RECORD_SIZE, EncryptionKey, Records
 from mediahound_auth.token import Token
 
 __all__ = ["FileStore"]
@@ -80,10 +81,9 @@ class FileStore:
         *,
         encryption_key: EncryptionKey | None = None,
     ) -> None:
-        private = Private(encryption_key)
-        del encryption_key
+        encryption_key = masked(encryption_key)  # tools print variables
         self.path: Path = _default_path() if path is None else _absolute(path)
-        self._records = Records(private)
+        self._records = Records(encryption_key)
 
     def load(self, key: str) -> Token | None:
         """Return the token saved under `key`, or None.

@@ -11,8 +11,9 @@ import json
 import math
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING
 
+from mediahound_auth._core.masked import masked
 from mediahound_auth._extras import missing_extra
 from mediahound_auth.errors import ConfigurationError
 from mediahound_auth.token import Token
@@ -20,7 +21,7 @@ from mediahound_auth.token import Token
 if TYPE_CHECKING:
     from cryptography.fernet import MultiFernet
 
-__all__ = ["MAX_RECORD_SIZE", "EncryptionKey", "Private", "Records"]
+__all__ = ["MAX_RECORD_SIZE", "EncryptionKey", "Records"]
 
 # As `cryptography.fernet.Fernet.generate_key()` makes them: 32 bytes in URL-safe base64.
 EncryptionKey = str | bytes | Sequence[str | bytes]
@@ -36,20 +37,6 @@ _FIELDS = {
     *("access_token", "expires_at", "requested_at", "scope", "returned_again"),
 }
 
-T = TypeVar("T")
-
-
-class Private(Generic[T]):
-    """Holds a value that tracebacks must not show: tools print the repr of a frame's variables."""
-
-    __slots__ = ("value",)
-
-    def __init__(self, value: T) -> None:
-        self.value: T = value
-
-    def __repr__(self) -> str:
-        return "'********'"
-
 
 class Records:
     """Turns tokens into bytes and back.
@@ -63,13 +50,10 @@ class Records:
         ModuleNotFoundError: There is a key, but cryptography is not installed.
     """
 
-    def __init__(
-        self, encryption_key: EncryptionKey | Private[EncryptionKey | None] | None = None
-    ) -> None:
-        given = encryption_key if isinstance(encryption_key, Private) else Private(encryption_key)
-        del encryption_key
-        self._keys = _keys(given)
-        self._fernet = _fernet(Private(self._keys)) if self._keys else None
+    def __init__(self, encryption_key: EncryptionKey | None = None) -> None:
+        encryption_key = masked(encryption_key)  # tools print variables
+        self._keys = _keys(encryption_key)
+        self._fernet = _fernet(self._keys) if self._keys else None
 
     @property
     def encrypted(self) -> bool:
@@ -177,26 +161,26 @@ def _seconds(value: object) -> float:
     return float(value)
 
 
-def _keys(given: Private[EncryptionKey | None]) -> tuple[bytes, ...]:
-    if given.value is None:
+def _keys(given: EncryptionKey | None) -> tuple[bytes, ...]:
+    if given is None:
         return ()
-    fault = ""
-    keys = (given.value,) if isinstance(given.value, str | bytes) else given.value
+    keys = (given,) if isinstance(given, str | bytes) else given
     if not isinstance(keys, Sequence) or not all(isinstance(key, str | bytes) for key in keys):
-        kind = type(given.value).__name__
-        fault = f"encryption_key must be a str or bytes, or a sequence of them, not {kind}"
-    elif not keys:
-        fault = "encryption_key is an empty sequence; to turn encryption off, pass None"
-    else:
-        # A key that is not ASCII is malformed, which Fernet finds out.
-        return tuple(
-            key.encode("utf-8", "replace") if isinstance(key, str) else key for key in keys
+        kind = type(given).__name__
+        raise ConfigurationError(
+            f"encryption_key must be a str or bytes, or a sequence of them, not {kind}"
         )
-    del keys
-    raise ConfigurationError(fault)
+    if not keys:
+        raise ConfigurationError(
+            "encryption_key is an empty sequence; to turn encryption off, pass None"
+        )
+    # A key that is not ASCII is malformed, which Fernet finds out.
+    return tuple(
+        masked(key.encode("utf-8", "replace") if isinstance(key, str) else key) for key in keys
+    )
 
 
-def _fernet(keys: Private[tuple[bytes, ...]]) -> MultiFernet:
+def _fernet(keys: tuple[bytes, ...]) -> MultiFernet:
     try:
         from cryptography.fernet import Fernet, MultiFernet
     except ModuleNotFoundError as error:
@@ -204,7 +188,7 @@ def _fernet(keys: Private[tuple[bytes, ...]]) -> MultiFernet:
         raise missing_extra(error, "encryption_key", "encryption", *names) from None
     # Not as the cause: the frames of Fernet's error hold the key.
     with suppress(ValueError):
-        return MultiFernet([Fernet(key) for key in keys.value])
+        return MultiFernet([Fernet(key) for key in keys])
     raise ConfigurationError(
         "encryption_key is not a Fernet key; create one with "
         "cryptography.fernet.Fernet.generate_key(): 32 bytes in URL-safe base64"

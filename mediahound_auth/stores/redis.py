@@ -18,8 +18,9 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from mediahound_auth._core import runtime
+from mediahound_auth._core.masked import masked
 from mediahound_auth.errors import ConfigurationError
-from mediahound_auth.stores.records import MAX_RECORD_SIZE, EncryptionKey, Private, Records
+from mediahound_auth.stores.records import MAX_RECORD_SIZE, EncryptionKey, Records
 from mediahound_auth.token import Token
 
 if TYPE_CHECKING:
@@ -86,16 +87,16 @@ class RedisStore:
         encryption_key: EncryptionKey | None = None,
         lock_timeout: float = 60.0,
     ) -> None:
-        private_url, private_key = Private(url), Private(encryption_key)
-        private_client = Private(client)  # some versions of redis-py show passwords in its repr
-        del url, encryption_key, client
+        # Tools print variables, and some versions of redis-py show passwords in a client's repr.
+        url, encryption_key, given = masked(url), masked(encryption_key), _Unseen(client)
+        del client
         if not isinstance(prefix, str):
             raise ConfigurationError(f"prefix must be a str, not {type(prefix).__name__}")
-        self._url = private_url
+        self._url = url
         self._prefix = prefix
         self._lock_timeout = _seconds(lock_timeout)
-        self._records = Records(private_key)
-        self._client = _client(private_url, private_client)
+        self._records = Records(encryption_key)
+        self._client = _client(url, given)
 
     def load(self, key: str) -> Token | None:
         """Return the token saved under `key`, or None.
@@ -104,8 +105,8 @@ class RedisStore:
             ValueError: The value is damaged, or has the format of another version.
             redis.RedisError: Redis cannot be reached, or returned an error.
         """
-        # Never in a variable, which the traceback of an error could show.
-        return self._unpacked(key, Private(self._read(key)))
+        stored = self._read(key)
+        return self._records.unpack(key, stored) if stored else None
 
     def save(self, key: str, token: Token) -> None:
         """Keep `token` under `key`, unless a valid token that was requested later is there.
@@ -117,17 +118,17 @@ class RedisStore:
         until = runtime.monotonic() + SAVE_TIMEOUT
         while True:
             try:
-                stored = Private(self._read(key))
+                stored = self._read(key)
             except redis.ResponseError:  # a value of another type
-                stored = Private(b"")
+                stored = b""
             known = None
             with suppress(ValueError):
-                known = self._unpacked(key, stored)
+                known = self._records.unpack(key, stored) if stored else None
             now = runtime.now()
             if known and known.requested_at > token.requested_at and known.expires_at > now:
                 return
             lifetime = max(1000, int((token.expires_at - now) * 1000))
-            record = Private(self._records.pack(key, token))
+            record = masked(self._records.pack(key, token))
             name = self._prefix + key
             if self._call("eval", _REPLACE, 1, name, stored, record, lifetime, MAX_RECORD_SIZE):
                 return
@@ -156,7 +157,7 @@ class RedisStore:
             blocking_timeout=max(0.0, timeout),
             thread_local=False,
         )
-        if not _without_frames(Private(lock.acquire)):
+        if not _without_frames(_Unseen(lock.acquire)):
             raise TimeoutError("another process or thread still holds the lock of this token")
         try:
             yield
@@ -173,7 +174,7 @@ class RedisStore:
 
     def __repr__(self) -> str:
         try:
-            url = self._url.value
+            url = self._url
             what = f"client=<{type(self._client).__name__}>" if url is None else repr(_bare(url))
             key = ", encryption_key=..." if self._records.encrypted else ""
             return f"RedisStore({what}, prefix={self._prefix!r}{key})"
@@ -181,17 +182,17 @@ class RedisStore:
             return object.__repr__(self)
 
     def __getstate__(self) -> dict[str, object]:
-        if self._url.value is None:
+        if self._url is None:
             raise TypeError("a RedisStore can be pickled and copied only if it was given a URL")
         return {name: value for name, value in vars(self).items() if name != "_client"}
 
     def __setstate__(self, state: dict[str, object]) -> None:
-        vars(self).update(state)
-        self._client = _client(self._url, Private(None))
+        vars(self).update(state | {"_url": masked(state["_url"])})
+        self._client = _client(self._url, _Unseen(None))
 
     @property
     def _identity(self) -> tuple[object, ...]:
-        place = self._url.value or id(self._client)
+        place = self._url or id(self._client)
         return place, self._prefix, self._lock_timeout, self._records
 
     def _read(self, key: str) -> bytes:
@@ -200,22 +201,29 @@ class RedisStore:
             value = self._call("getrange", self._prefix + key, 0, MAX_RECORD_SIZE)
         except UnicodeDecodeError:
             return b"\xff"  # not a record, as a client with decode_responses found out first
-        return value if isinstance(value, bytes) else str(value).encode("utf-8", "replace")
-
-    def _unpacked(self, key: str, stored: Private[bytes]) -> Token | None:
-        return self._records.unpack(key, stored.value) if stored.value else None
+        value = value if isinstance(value, bytes) else str(value).encode("utf-8", "replace")
+        return masked(value)
 
     def _call(self, command: str, *args: object) -> Any:
-        return _without_frames(Private(getattr(self._client, command)), *args)
+        return _without_frames(_Unseen(getattr(self._client, command)), *args)
 
 
-def _without_frames(function: Private[Any], *args: object) -> Any:
+class _Unseen:
+    """Holds what must not be printed with the other variables of a traceback."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+def _without_frames(function: _Unseen, *args: object) -> Any:
     """Call `function` with `args`; its error has no traceback and no cause.
 
     Their frames hold the password of Redis and the token.
     """
     try:
-        return function.value(*(arg.value if isinstance(arg, Private) else arg for arg in args))
+        return function.value(*args)
     except Exception as error:
         failure = error.with_traceback(None)
     failure.__cause__ = failure.__context__ = None
@@ -269,8 +277,8 @@ class _LimitedConnection:
         return _LimitedSocket(super()._connect())  # type: ignore[misc]
 
 
-def _client(url: Private[str | None], client: Private[Any]) -> Any:
-    if (url.value is None) is (client.value is None):
+def _client(url: str | None, client: _Unseen) -> Any:
+    if (url is None) is (client.value is None):
         raise ConfigurationError("RedisStore takes either url or client")
     if client.value is None:
         return _client_of(url)
@@ -286,9 +294,9 @@ def _client(url: Private[str | None], client: Private[Any]) -> Any:
     return client.value
 
 
-def _client_of(url: Private[Any]) -> Any:
-    kind = type(url.value)
-    if not issubclass(kind, str):
+def _client_of(url: Any) -> Any:
+    kind = type(url)
+    if not isinstance(url, str):
         raise ConfigurationError(f"url must be a str, not {kind.__name__}; client= takes a client")
     # No retries: a Redis that did not respond will not do so in the little time that is left.
     # (An idle connection that the server has closed is replaced without one.)
@@ -296,7 +304,7 @@ def _client_of(url: Private[Any]) -> Any:
     # Not as the cause: the text and the frames of this error hold the URL, with its password.
     with suppress(ValueError):
         client = redis.Redis.from_url(
-            url.value,
+            url,
             socket_timeout=SOCKET_TIMEOUT,
             socket_connect_timeout=SOCKET_TIMEOUT,
             retry=retry,

@@ -200,7 +200,6 @@ def test_a_key_is_str_or_bytes_or_several_of_them(key: EncryptionKey) -> None:
         pytest.param([KEY, None], id="None among them"),
         pytest.param(7, id="a number"),
         pytest.param({KEY: 1}, id="a mapping"),
-        pytest.param(bytearray(KEY), id="a bytearray"),
     ],
 )
 def test_a_malformed_key_is_a_configuration_error_that_names_the_option(key: Any) -> None:
