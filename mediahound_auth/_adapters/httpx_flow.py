@@ -10,13 +10,13 @@ from __future__ import annotations
 import copy
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, NoReturn, TypeVar
 
 import anyio.lowlevel  # here, so that no event loop is held up by importing it
 from anyio import to_thread
 
 from mediahound_auth import errors
-from mediahound_auth._adapters.bearer_auth import REDACTED, BearerAuth
+from mediahound_auth._adapters.bearer_auth import REDACTED, BearerAuth, wrong_library
 from mediahound_auth._adapters.token_transport import (
     PATIENCE_FOR_401,
     USER_AGENT,
@@ -38,6 +38,9 @@ from mediahound_auth.token import Token
 
 __all__ = ["BearerFlow"]
 
+
+# A web socket begins with an HTTP request (RFC 6455 §4.1).
+_HTTP_SCHEMES = {"ws": "http", "wss": "https"}
 
 # The library's own; what this module relies on, httpx and httpx2 have in common. `Client` is the
 # synchronous one, whose transports send the token requests.
@@ -144,6 +147,22 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
         """
         await to_thread.run_sync(self.forget)
 
+    def auth_flow(self, request: Request) -> Generator[Request, Response, None]:
+        """`sync_auth_flow`, for auth objects that wrap this one, as httpx documents it.
+
+        Raises:
+            RuntimeError: there is an event loop, which it would block; `async_auth_flow` does not.
+        """
+        try:
+            anyio.lowlevel.current_token()
+        except RuntimeError:  # there is none
+            return self.sync_auth_flow(request)
+        raise RuntimeError("in async code, call async_auth_flow instead of auth_flow")
+
+    def __call__(self, request: object) -> NoReturn:
+        """Raise TypeError: another HTTP library calls its auth objects."""
+        raise wrong_library(self, request)
+
     def sync_auth_flow(self, request: Request) -> Generator[Request, Response, None]:
         """What a synchronous client calls around each request, redirects within."""
         url = request.url
@@ -220,14 +239,18 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
                 response = transport.handle_request(sent)
                 response.request = sent
                 with closing(response):
-                    # As it came: no encoding was asked for, and inflating might never end.
-                    body = read_bounded(response.iter_raw(), bounds.until)
+                    # As it came: no encoding was asked for, and inflating might never end. Some
+                    # transports return what has been read.
+                    read = response.is_stream_consumed
+                    chunks = [response.content] if read else response.iter_raw()
+                    body = read_bounded(chunks, bounds.until)
                     return TokenResponse(response.status_code, response.headers, body)
         except (self._library.RequestError, OSError, UnicodeError) as error:
             raise response_error(request.url, error, bounds)  # noqa: B904  # it has its own cause
 
     def _allows(self, url: Any) -> bool:
-        scheme, host, port = url.scheme, url.raw_host.decode("ascii"), url.port
+        scheme = _HTTP_SCHEMES.get(url.scheme, url.scheme)
+        host, port = url.raw_host.decode("ascii"), url.port
         if scheme not in DEFAULT_PORTS or not host or port == 0:  # as origin_of has it
             return False  # the library will say what is wrong with it
         port = DEFAULT_PORTS[scheme] if port is None else port

@@ -130,7 +130,7 @@ class Grant(NamedTuple):
         body = BackendApplicationClient(self.client_id).prepare_request_body(
             scope=self.scope or None,
             include_client_id=in_body,
-            client_secret=self.client_secret if in_body else None,
+            client_secret=cast(str, self.client_secret) if in_body else None,
         )
         return TokenRequest(self.token_url, headers, MaskedBytes(body.encode("ascii")))
 
