@@ -109,7 +109,10 @@ def test_a_response_is_read_up_to_little_more_than_the_largest_record(
 
 
 @pytest.mark.parametrize("operation", ["load", "save", "discard", "lock"])
-def test_a_response_that_comes_byte_by_byte_is_given_up_in_time(operation: str) -> None:
+def test_a_response_that_comes_byte_by_byte_is_given_up_in_time(
+    operation: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_store, "SOCKET_TIMEOUT", 0.2)
     with hostile(endless(b"$1000000\r\n", b"x", pause=0.05)) as server:
         start = time.monotonic()
         with pytest.raises(redis.RedisError):
