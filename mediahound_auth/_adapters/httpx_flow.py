@@ -8,8 +8,13 @@ the asynchronous one.
 from __future__ import annotations
 
 import copy
+import math
+import os
+import ssl
+import sys
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
+from functools import lru_cache
 from typing import Any, ClassVar, Generic, NoReturn, TypeVar
 
 import anyio.lowlevel  # here, so that no event loop is held up by importing it
@@ -114,6 +119,10 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
 
     def _start(self, settings: Settings) -> None:
         super()._start(settings)
+        if self._transport is None:
+            # Not at the first request: it takes 25 ms without letting an event loop run.
+            with suppress(OSError):  # of the environment's CA bundle; it will be raised then
+                self._tls_context()
         # The library's own kind of body that can be sent any number of times.
         self._bytes_stream = self._library.ByteStream
         # The allowed origins in the form of httpx's URLs; `_allows` judges what is not in here.
@@ -176,7 +185,11 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
             authorization = self._token_of(outcome, request).authorization
         request.headers["Authorization"] = authorization
         start = None if type(request.stream) is self._bytes_stream else _position(request)
-        response = yield request
+        try:
+            response = yield request
+        except GeneratorExit as closed:
+            self._on_unseen_response(request, closed)
+            raise
         if response.status_code != 401:
             if unconfirmed or response.history:
                 self._on_response(response)
@@ -199,7 +212,11 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
             authorization = self._token_of(outcome, request).authorization
         request.headers["Authorization"] = authorization
         start = None if type(request.stream) is self._bytes_stream else _position(request)
-        response = yield request
+        try:
+            response = yield request
+        except GeneratorExit as closed:
+            self._on_unseen_response(request, closed)
+            raise
         if response.status_code != 401:
             if unconfirmed or response.history:
                 self._on_response(response)
@@ -212,8 +229,12 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
     def _send(self, request: TokenRequest, timeout: float) -> TokenResponse:
         if self._transport is not None:
             return self._send_with(self._transport, request, timeout)
-        with self._library.Client() as client:
+        with self._library.Client(verify=self._tls_context()) as client:
             return self._send_with(client, request, timeout)
+
+    def _tls_context(self) -> ssl.SSLContext:
+        environment = (os.environ.get(name) for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"))
+        return _tls_context(self._library, *environment)
 
     def _send_with(self, client: Any, request: TokenRequest, timeout: float) -> TokenResponse:
         """Send a token request with the client's transport, and with nothing else of it.
@@ -310,10 +331,40 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
         # httpx will decode it, and that might inflate.
         return self._bytes_stream(b"" if "Content-Encoding" in response.headers else bytes(body))
 
+    def _on_unseen_response(self, request: Any, closed: GeneratorExit) -> None:
+        """The flow was closed: the call went wrong, or an event hook raised, for a 401 perhaps."""
+        if self._may_be_rejected(closed.__context__):
+            self._source.on_unseen_response(_access_token_of(request))
+
+    def _may_be_rejected(self, error: BaseException | None) -> bool:
+        if error is None:  # the flow of a task is not told why it is closed
+            return not _is_cancelled()
+        response = getattr(error, "response", None)
+        if response is not None:
+            return bool(response.status_code == 401)
+        return isinstance(error, Exception) and not isinstance(error, self._library.RequestError)
+
     def _on_response(self, response: Any, *, retried: bool = False) -> None:
         _redact_history(response)
         access_token = _access_token_of(response.request)
         self._source.on_response(access_token, response.status_code, retried=retried)
+
+
+def _is_cancelled() -> bool:
+    """Whether this task is being cancelled."""
+    asyncio: Any = sys.modules.get("asyncio")
+    with suppress(RuntimeError):  # there is no event loop, or none of asyncio
+        if anyio.current_effective_deadline() == -math.inf:
+            return True
+        return bool(asyncio and asyncio.current_task().cancelling())
+    return False
+
+
+@lru_cache(maxsize=8)
+def _tls_context(library: Any, *_: str | None) -> ssl.SSLContext:
+    """What `library` makes of this environment, once and not for each renewal."""
+    context: ssl.SSLContext = library.create_ssl_context()
+    return context
 
 
 def _has_short_body(response: Any) -> bool:

@@ -136,3 +136,27 @@ def test_a_web_socket_of_an_allowed_origin_gets_the_token(
     with library.Client(transport=library.MockTransport(upgrade), auth=auth) as client:
         client.get(f"{scheme}://{host}/events")
     assert seen == [auth.token().authorization if gets_it else None]
+
+
+@pytest.mark.parametrize("library", [httpx, httpx2])
+def test_renewals_share_a_tls_context_as_long_as_its_files_are_the_same(
+    library: Any, server: MediaHoundServer, ca_file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[int] = []
+    create = library.create_ssl_context
+
+    def counted() -> Any:
+        made.append(1)
+        return create()
+
+    monkeypatch.setattr(library, "create_ssl_context", counted)
+    monkeypatch.setenv("SSL_CERT_FILE", ca_file)
+    auth = getattr(mediahound_auth, library.__name__).MediaHoundAuth(**server.credentials)
+    assert made == [1]  # not while an event loop waits
+    auth.token()
+    auth.renew()
+    assert made == [1]
+    monkeypatch.setenv("SSL_CERT_FILE", f"{ca_file}.gone")
+    mediahound_auth.httpx.MediaHoundAuth(**server.credentials)
+    with pytest.raises(library.RequestError, match="FileNotFoundError"):
+        auth.renew()
