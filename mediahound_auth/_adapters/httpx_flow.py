@@ -8,7 +8,15 @@ the asynchronous one.
 from __future__ import annotations
 
 import copy
-from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator
+from collections.abc import (
+    AsyncGenerator,
+    Callable,
+    Generator,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import closing, contextmanager, suppress
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -60,6 +68,7 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
         *,
         token_url: str | None = None,
         scope: str | Iterable[str] | None = None,
+        parameters: Mapping[str, str | Sequence[str]] | None = None,
         client_auth: ClientAuth = "mediahound",
         origins: Iterable[str] = (),
         store: Store | None = None,
@@ -76,6 +85,8 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
             token_url: The token endpoint, https (or http on loopback). Defaults to
                 MEDIAHOUND_TOKEN_URL, then to MediaHound's.
             scope: The scopes to request, as one str separated by spaces or as several.
+            parameters: Further form fields of the token request, such as {"audience": "…"}. A list
+                sends its field more than once; a "grant_type" replaces "client_credentials".
             client_auth: The client authentication method: "mediahound" as MediaHound documents it
                 (header and body), or RFC 6749 §2.3.1's "client_secret_basic" or
                 "client_secret_post".
@@ -91,7 +102,8 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
         Raises:
             ConfigurationError: an option is missing or wrong.
         """
-        client_secret = masked(client_secret)  # tools print variables
+        # Tools print variables.
+        client_secret, parameters = masked(client_secret), masked(parameters)
         if client is not None and not isinstance(client, self._library.Client):
             wanted = f"{self._library.__name__}.Client"
             error = f"client must be an {wanted}, not {type(client).__name__}"
@@ -102,6 +114,7 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
             client_secret=client_secret,
             token_url=token_url,
             scope=scope,
+            parameters=parameters,
             client_auth=client_auth,
             origins=origins,
             store=store,

@@ -17,7 +17,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import Literal, NamedTuple, cast, get_args
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from mediahound_auth._core.masked import Masked, MaskedBytes
 from mediahound_auth._core.response import (
@@ -72,6 +72,7 @@ class Grant(NamedTuple):
     token_url: str
     scope: str = ""
     client_auth: ClientAuth = "mediahound"
+    parameters: tuple[tuple[str, str], ...] = ()
 
     def __repr__(self) -> str:
         return f"Grant(client_id={self.client_id!r}, token_url={self.token_url!r}, ...)"
@@ -114,7 +115,10 @@ class Grant(NamedTuple):
         The secret is part of it, so that a wrong one never finds a token.
         """
         secret = cast(str, self.client_secret)
-        return _digest(secret, self.token_url, self.client_id, self.scope, self.client_auth)
+        parts = [self.token_url, self.client_id, self.scope, self.client_auth]
+        if self.parameters:
+            parts.append(json.dumps(self.parameters))
+        return _digest(secret, *parts)
 
     def request(self) -> TokenRequest:
         """The request for a token, as MediaHound documents it or as RFC 6749 §2.3.1 has it."""
@@ -127,7 +131,10 @@ class Grant(NamedTuple):
         if self.client_auth != "client_secret_post":
             headers["Authorization"] = Masked(f"Basic {self._basic()}")
         in_body = self.client_auth != "client_secret_basic"
-        body = BackendApplicationClient(self.client_id).prepare_request_body(
+        client = BackendApplicationClient(self.client_id)
+        client.grant_type = dict(self.parameters).get("grant_type", client.grant_type)
+        body = client.prepare_request_body(
+            body=urlencode([pair for pair in self.parameters if pair[0] != "grant_type"]),
             scope=self.scope or None,
             include_client_id=in_body,
             client_secret=self.client_secret if in_body else None,
@@ -162,6 +169,7 @@ class Grant(NamedTuple):
         """What must not be shown: a response may echo all that was sent, and what it brought."""
         tokens = [*known, fields.get("access_token")]
         sent = [cast(str, self.client_secret), self._basic()]
+        sent += [value for name, value in self.parameters if name != "grant_type"]
         return sent + [token for token in tokens if isinstance(token, str)]
 
     def _basic(self) -> str:

@@ -6,7 +6,7 @@ Whatever is not given comes from the environment, then from the defaults.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from typing import NamedTuple, TypedDict, Unpack, cast, get_args
 
 from mediahound_auth._core.grant import ClientAuth, Grant
@@ -29,6 +29,7 @@ class Options(TypedDict):
     client_secret: str | Callable[[], str] | None
     token_url: str | None
     scope: str | Iterable[str] | None
+    parameters: Mapping[str, str | Sequence[str]] | None
     client_auth: ClientAuth
     origins: Iterable[str]
     store: Store | None
@@ -55,6 +56,7 @@ class Settings(NamedTuple):
             token_url=_text(url, where),
             scope=_scope(options["scope"]),
             client_auth=_client_auth(options["client_auth"]),
+            parameters=_parameters(options["parameters"]),
         )
         if isinstance(options["origins"], str):
             raise ConfigurationError("origins takes several origins, as in origins=['https://…']")
@@ -126,6 +128,37 @@ def _client_auth(value: object) -> ClientAuth:
             return known  # type: ignore[no-any-return]  # typeshed: get_args returns Any
     choices = ", ".join(repr(known) for known in get_args(ClientAuth))
     raise ConfigurationError(f"client_auth must be one of {choices}")
+
+
+# What cannot be a name in `parameters`, and the option to use.
+_RESERVED = {
+    "client_id": "client_id=",
+    "client_secret": "client_secret=",
+    "client_assertion": "client_auth='client_assertion'",
+    "client_assertion_type": "client_auth='client_assertion'",
+    "scope": "scope=",
+}
+
+
+def _parameters(value: object) -> tuple[tuple[str, str], ...]:
+    """Names and values, sorted, so that equal parameters make equal grants."""
+    if value is None:
+        return ()
+    if not isinstance(value, Mapping):
+        raise ConfigurationError("parameters= must be a mapping of names to str")
+    pairs: list[tuple[str, str]] = []
+    for name, given in masked(value).items():
+        for one in given if isinstance(given, list | tuple) else [given]:
+            if not (isinstance(name, str) and isinstance(one, str)):
+                raise ConfigurationError("parameters= must map names to a str or a list of str")
+            pairs.append((_text(name, "a name in parameters="), _text(one, "a parameters= value")))
+    names = [name for name, _ in pairs]
+    for name, option in _RESERVED.items():
+        if name in names:
+            raise ConfigurationError(f"parameters= cannot contain {name}: use {option}")
+    if names.count("grant_type") > 1:
+        raise ConfigurationError("parameters= contains more than one grant_type")
+    return tuple(sorted(pairs))
 
 
 # What was given is never shown: it may be a secret that went to the wrong place.

@@ -44,8 +44,8 @@ WITH_AN_EXTRA = {"FileStore", "RedisStore"}
 # What all libraries share, at the top of the package beside what users import.
 SHARED = {"errors", "token", "version"}
 OPTIONS = [
-    *("client_id", "client_secret", "token_url", "scope", "client_auth", "origins", "store"),
-    *("renew_margin", "timeout"),
+    *("client_id", "client_secret", "token_url", "scope", "parameters", "client_auth"),
+    *("origins", "store", "renew_margin", "timeout"),
 ]
 
 
