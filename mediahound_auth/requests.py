@@ -102,7 +102,8 @@ class MediaHoundAuth(BearerAuth, AuthBase):
         parameters: further form fields of the token request, such as {"audience": "…"}. A list
             sends its field more than once; a "grant_type" replaces "client_credentials".
         client_auth: how the client authenticates: "mediahound" as MediaHound documents it (header
-            and body), or RFC 6749 §2.3.1's "client_secret_basic" or "client_secret_post".
+            and body), RFC 6749 §2.3.1's "client_secret_basic" or "client_secret_post", or RFC
+            7523's "client_assertion", where `client_secret` is a callable that returns the JWT.
         origins: further origins the token may go to, as "https://host[:port]", besides that of the
             token endpoint.
         store: where the token waits between calls; else in memory, shared by the process.

@@ -88,8 +88,9 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
             parameters: Further form fields of the token request, such as {"audience": "…"}. A list
                 sends its field more than once; a "grant_type" replaces "client_credentials".
             client_auth: The client authentication method: "mediahound" as MediaHound documents it
-                (header and body), or RFC 6749 §2.3.1's "client_secret_basic" or
-                "client_secret_post".
+                (header and body), RFC 6749 §2.3.1's "client_secret_basic" or
+                "client_secret_post", or RFC 7523's "client_assertion". The latter takes a callable
+                as `client_secret`, which returns a new JWT for each token request.
             origins: Further origins the token may go to, as "https://host[:port]", besides that of
                 the token endpoint.
             store: Where the token is kept between calls. Defaults to this process's memory.

@@ -39,9 +39,19 @@ from mediahound_auth.errors import (
 )
 from mediahound_auth.token import Token
 
-__all__ = ["MAX_RESPONSE_SIZE", "ClientAuth", "Grant", "TokenRequest", "TokenResponse"]
+__all__ = [
+    "ASSERTION_TYPE",
+    "MAX_RESPONSE_SIZE",
+    "ClientAuth",
+    "Grant",
+    "TokenRequest",
+    "TokenResponse",
+]
 
-ClientAuth = Literal["mediahound", "client_secret_basic", "client_secret_post"]
+ClientAuth = Literal["mediahound", "client_secret_basic", "client_secret_post", "client_assertion"]
+
+# RFC 7523 §2.2: a signed JWT in place of the secret.
+ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 # What to do about an OAuth error (RFC 6749 §5.2).
 _REMEDIES = {
@@ -112,9 +122,11 @@ class Grant(NamedTuple):
     def key(self) -> str:
         """What a store files this grant's token under: equal for equal grants, and opaque.
 
-        The secret is part of it, so that a wrong one never finds a token.
+        The secret is part of it, so that a wrong one never finds a token. An assertion cannot be:
+        it is another one each time.
         """
-        secret = cast(str, self.client_secret)
+        is_assertion = self.client_auth == "client_assertion"
+        secret = "" if is_assertion else cast(str, self.client_secret)
         parts = [self.token_url, self.client_id, self.scope, self.client_auth]
         if self.parameters:
             parts.append(json.dumps(self.parameters))
@@ -128,16 +140,21 @@ class Grant(NamedTuple):
             "Accept": "application/json",
             "Content-Type": "application/x-www-form-urlencoded",
         }
-        if self.client_auth != "client_secret_post":
+        if self.client_auth in ("mediahound", "client_secret_basic"):
             headers["Authorization"] = Masked(f"Basic {self._basic()}")
-        in_body = self.client_auth != "client_secret_basic"
+        secret: dict[str, object] = {}
+        if self.client_auth == "client_assertion":
+            secret["client_assertion_type"] = ASSERTION_TYPE
+            secret["client_assertion"] = self.client_secret
+        elif self.client_auth != "client_secret_basic":
+            secret["client_secret"] = self.client_secret
         client = BackendApplicationClient(self.client_id)
         client.grant_type = dict(self.parameters).get("grant_type", client.grant_type)
         body = client.prepare_request_body(
             body=urlencode([pair for pair in self.parameters if pair[0] != "grant_type"]),
             scope=self.scope or None,
-            include_client_id=in_body,
-            client_secret=self.client_secret if in_body else None,
+            include_client_id=bool(secret),
+            **secret,
         )
         return TokenRequest(self.token_url, headers, MaskedBytes(body.encode("ascii")))
 
@@ -251,7 +268,7 @@ class Grant(NamedTuple):
                 others = [repr(form) for form in get_args(ClientAuth) if form != self.client_auth]
                 message += (
                     f". Perhaps client_auth={self.client_auth!r} is not the form this endpoint "
-                    f"expects; the others are {' and '.join(others)}"
+                    f"expects; the others are {', '.join(others)}"
                 )
             return TokenRequestError, message
         if 300 <= status < 400:

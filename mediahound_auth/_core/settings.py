@@ -14,12 +14,27 @@ from mediahound_auth._core.masked import masked
 from mediahound_auth._core.origins import Origin, origin_of
 from mediahound_auth.errors import ConfigurationError
 from mediahound_auth.stores import MemoryStore, Store
+from mediahound_auth.token import Token
 
 __all__ = ["DEFAULT_TOKEN_URL", "Options", "Settings"]
 
 DEFAULT_TOKEN_URL = "https://api.mediahound.com/1.3/security/oauth/token"
 
 _PROCESS_STORE = MemoryStore()
+
+
+class _KeepsNothing(MemoryStore):
+    """The default store for client assertions.
+
+    What is stored is found by all who have the client ID, whoever signs for them. Without a store,
+    only auth objects with the same callable share a token.
+    """
+
+    def save(self, key: str, token: Token) -> None:
+        """Nothing is kept."""
+
+
+_NO_STORE = _KeepsNothing()
 
 
 class Options(TypedDict):
@@ -58,6 +73,11 @@ class Settings(NamedTuple):
             client_auth=_client_auth(options["client_auth"]),
             parameters=_parameters(options["parameters"]),
         )
+        if grant.client_auth == "client_assertion" and isinstance(grant.client_secret, str):
+            raise ConfigurationError(
+                "client_auth='client_assertion' needs a callable as client_secret=, which returns "
+                "a new assertion for each token request, such as a signed JWT"
+            )
         if isinstance(options["origins"], str):
             raise ConfigurationError("origins takes several origins, as in origins=['https://…']")
         further = [_origin(origin) for origin in _listed(options["origins"], "origins")]
@@ -73,7 +93,9 @@ class Settings(NamedTuple):
     def store_or_default(self) -> Store:
         """The store to use: the given one, else the one that the whole process shares."""
         # Looked up late and kept out of the fields, so that a pickle does not carry it.
-        return _PROCESS_STORE if self.store is None else self.store
+        if self.store is not None:
+            return self.store
+        return _NO_STORE if self.grant.client_auth == "client_assertion" else _PROCESS_STORE
 
 
 def _given(value: object, option: str, default: str | None = None) -> tuple[object, str]:

@@ -135,6 +135,12 @@ def assert_server_reads(
         assert fields == {}
         user, _, password = basic(request).partition(":")
         assert (unquote_plus(user), unquote_plus(password)) == (client_id, secret)
+    elif form_of_auth == "client_assertion":
+        assert fields == {
+            "client_id": client_id,
+            "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+            "client_assertion": secret,
+        }
     else:
         assert fields == {"client_id": client_id, "client_secret": secret}
     if form_of_auth == "mediahound":
@@ -178,6 +184,12 @@ def test_the_key_differs_with_each_part(part: dict[str, str]) -> None:
 
 def test_a_wrong_secret_never_finds_a_token() -> None:
     assert a_grant().key() != a_grant(client_secret="S3cr3t").key()
+
+
+def test_an_assertion_is_another_one_each_time_and_the_key_stays() -> None:
+    first = a_grant(client_auth="client_assertion", client_secret="a.b.c")
+    assert first.key() == first._replace(client_secret="d.e.f").key()
+    assert first.key() != first._replace(client_id="another").key()
 
 
 def test_the_key_is_the_same_whichever_way_the_secret_came() -> None:

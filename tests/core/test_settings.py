@@ -74,6 +74,7 @@ BAD_INPUT = [
     pytest.param(
         {"client_auth": "tls_client_auth"}, "client_auth.*'client_secret_basic'", id="mtls"
     ),
+    pytest.param({"client_auth": "client_assertion"}, "client_assertion.*callable", id="no signer"),
     pytest.param({"client_auth": None}, "client_auth", id="no client_auth"),
     pytest.param({"client_auth": ["mediahound"]}, "client_auth", id="several client_auth"),
     pytest.param({"origins": "https://a.example"}, r"origins=\[", id="one origin, bare"),

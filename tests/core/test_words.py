@@ -97,7 +97,7 @@ def test_what_is_no_token_answer_is_told_why(status: int, body: Any, why: str) -
             TokenRequestError,
             "the token endpoint api.example.com gave client 'MyClientId' no token: invalid_request"
             ". Perhaps client_auth='mediahound' is not the form this endpoint expects; the others "
-            "are 'client_secret_basic' and 'client_secret_post'",
+            "are 'client_secret_basic', 'client_secret_post', 'client_assertion'",
         ),
         (
             503,
