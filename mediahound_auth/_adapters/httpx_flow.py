@@ -31,6 +31,7 @@ from mediahound_auth._adapters.token_transport import (
     BoundedBackend,
     ResponseBounds,
     body_length,
+    decompressed,
     read_bounded,
     response_error,
     with_values,
@@ -234,8 +235,9 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
                 response = transport.handle_request(sent)
                 response.request = sent
                 with closing(response):
-                    # As it came: no encoding was asked for, and inflating might never end.
+                    # httpx's own decoding has no bounds.
                     body = read_bounded(response.iter_raw(), bounds.until)
+                    body = decompressed(body, response.headers)
                     return TokenResponse(response.status_code, response.headers, body)
         except (self._library.RequestError, OSError, UnicodeError) as error:
             raise response_error(request.url, error, bounds)  # noqa: B904  # it has its own cause

@@ -53,6 +53,10 @@ ClientAuth = Literal["mediahound", "client_secret_basic", "client_secret_post", 
 # RFC 7523 §2.2: a signed JWT in place of the secret.
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
+# What a bearer token is called, in lower case: by RFC 6750, Apigee, eBay, and servers that do not
+# say it.
+_BEARER_TYPES = ("bearer", "bearertoken", "application access token", "")
+
 # What to do about an OAuth error (RFC 6749 §5.2).
 _REMEDIES = {
     "invalid_scope": ". Ask for other scopes with scope=, or for none",
@@ -167,7 +171,7 @@ class Grant(NamedTuple):
         fields: dict[str, object] = {}
         try:
             fields = json_object(response.body)
-            if 200 <= response.status < 300 and fields.get("error") is None:
+            if 200 <= response.status < 300 and not fields.get("error"):
                 return self._read(fields, sent_at, self._private(fields, known))
             why = "it is neither a token nor an OAuth error"
         except ValueError as error:
@@ -202,8 +206,8 @@ class Grant(NamedTuple):
         access_token = fields.get("access_token")
         if not isinstance(access_token, str) or not access_token:
             raise ValueError("it has no access_token")
-        token_type = fields.get("token_type", "Bearer")
-        if not isinstance(token_type, str) or token_type.lower() != "bearer":
+        token_type = fields.get("token_type")
+        if token_type is not None and str(token_type).lower() not in _BEARER_TYPES:
             raise ValueError("its token_type is not bearer")
         checked: dict[str, object] = {
             "access_token": access_token,
