@@ -36,7 +36,9 @@ class InvalidClientError(errors.InvalidClientError, TokenRequestError):
     """`mediahound_auth.InvalidClientError`, for code that catches httpx's errors."""
 
 
-class TokenEndpointUnavailable(errors.TokenEndpointUnavailable, TokenRequestError):
+class TokenEndpointUnavailable(
+    errors.TokenEndpointUnavailable, TokenRequestError, httpx.TransportError
+):
     """`mediahound_auth.TokenEndpointUnavailable`, for code that catches httpx's errors."""
 
 

@@ -36,7 +36,9 @@ class InvalidClientError(errors.InvalidClientError, TokenRequestError):
     """`mediahound_auth.InvalidClientError`, for code that catches httpx2's errors."""
 
 
-class TokenEndpointUnavailable(errors.TokenEndpointUnavailable, TokenRequestError):
+class TokenEndpointUnavailable(
+    errors.TokenEndpointUnavailable, TokenRequestError, httpx2.TransportError
+):
     """`mediahound_auth.TokenEndpointUnavailable`, for code that catches httpx2's errors."""
 
 

@@ -24,7 +24,7 @@ from requests.utils import rewind_body
 from urllib3.exceptions import HTTPError
 
 from mediahound_auth import errors
-from mediahound_auth._adapters.bearer_auth import REDACTED, BearerAuth
+from mediahound_auth._adapters.bearer_auth import REDACTED, BearerAuth, wrong_library
 from mediahound_auth._adapters.requests_transport import bounded_adapter
 from mediahound_auth._adapters.token_transport import (
     PATIENCE_FOR_401,
@@ -77,7 +77,9 @@ class InvalidClientError(errors.InvalidClientError, TokenRequestError):
     """`mediahound_auth.InvalidClientError`, for code that catches requests' errors."""
 
 
-class TokenEndpointUnavailable(errors.TokenEndpointUnavailable, TokenRequestError):
+class TokenEndpointUnavailable(
+    errors.TokenEndpointUnavailable, TokenRequestError, requests.ConnectionError
+):
     """`mediahound_auth.TokenEndpointUnavailable`, for code that catches requests' errors."""
 
 
@@ -160,7 +162,11 @@ class MediaHoundAuth(BearerAuth, AuthBase):
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         """Attach the token; called by requests while it prepares a request."""
         url = request.url
-        if url and (url.startswith(self._prefixes) or self._allows(url)):
+        try:
+            allowed = url and (url.startswith(self._prefixes) or self._allows(url))
+        except AttributeError:  # it is no str
+            raise wrong_library(self, request) from None
+        if allowed:
             renew_at, authorization, _ = self._shared.fast_path
             if runtime.now() >= renew_at:
                 authorization = ""  # no old token is in a frame that may raise
@@ -280,8 +286,16 @@ def _access_token_of(request: requests.PreparedRequest) -> str:
 
 def _rewind(request: requests.PreparedRequest) -> bool:
     """Put the body back to its start; False if it cannot be sent again."""
-    if request.body is None or isinstance(request.body, str | bytes | bytearray):
+    body: Any = request.body
+    if body is None or isinstance(body, str):
         return True
+    try:
+        size = memoryview(body).nbytes
+        if hasattr(body, "seek"):  # a mmap, whose start requests does not note
+            body.seek(size - int(request.headers["Content-Length"]))
+        return True
+    except TypeError:
+        pass
     try:
         rewind_body(request)
     except (UnrewindableBodyError, ValueError):  # the latter: it has been closed

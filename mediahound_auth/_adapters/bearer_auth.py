@@ -13,7 +13,7 @@ from mediahound_auth._core.source import TokenSource
 from mediahound_auth.errors import ConfigurationError, ErrorTypes, copy_error
 from mediahound_auth.token import Token
 
-__all__ = ["REDACTED", "BearerAuth", "source_of"]
+__all__ = ["REDACTED", "BearerAuth", "source_of", "wrong_library"]
 
 # The Authorization header of requests in `response.history`, which caches and logs keep.
 REDACTED = "Bearer ***"
@@ -22,6 +22,15 @@ REDACTED = "Bearer ***"
 def source_of(auth: BearerAuth) -> TokenSource:
     """The token source of `auth`: for this package and its tests, which need more than users."""
     return auth._source
+
+
+def wrong_library(auth: BearerAuth, request: object) -> TypeError:
+    """What to raise where `auth` was given to another HTTP library, as `request` shows."""
+    library, ours = (type(thing).__module__.partition(".") for thing in (request, auth))
+    error = f"{ours[0]}.{ours[2]}.{type(auth).__name__} is not for {library[0]}"
+    if library[0] in ("requests", "httpx", "httpx2"):
+        error += f"; import it from {ours[0]}.{library[0]}"
+    return TypeError(error)
 
 
 class BearerAuth:

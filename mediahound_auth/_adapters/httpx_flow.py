@@ -8,6 +8,8 @@ the asynchronous one.
 from __future__ import annotations
 
 import copy
+import os
+import ssl
 from collections.abc import (
     AsyncGenerator,
     Callable,
@@ -18,13 +20,14 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import closing, contextmanager, suppress
-from typing import Any, ClassVar, Generic, TypeVar
+from functools import lru_cache
+from typing import Any, ClassVar, Generic, NoReturn, TypeVar
 
 import anyio.lowlevel  # here, so that no event loop is held up by importing it
 from anyio import to_thread
 
 from mediahound_auth import errors
-from mediahound_auth._adapters.bearer_auth import REDACTED, BearerAuth
+from mediahound_auth._adapters.bearer_auth import REDACTED, BearerAuth, wrong_library
 from mediahound_auth._adapters.token_transport import (
     PATIENCE_FOR_401,
     USER_AGENT,
@@ -47,6 +50,9 @@ from mediahound_auth.token import Token
 
 __all__ = ["BearerFlow"]
 
+
+# A web socket begins with an HTTP request (RFC 6455 §4.1).
+_HTTP_SCHEMES = {"ws": "http", "wss": "https"}
 
 # The library's own; what this module relies on, httpx and httpx2 have in common. `Client` is the
 # synchronous one, whose transports send the token requests.
@@ -126,6 +132,10 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
 
     def _start(self, settings: Settings) -> None:
         super()._start(settings)
+        if self._transport is None:
+            # Not at the first request: it takes 25 ms without letting an event loop run.
+            with suppress(OSError):  # of the environment's CA bundle; it will be raised then
+                self._tls_context()
         # The library's own kind of body that can be sent any number of times.
         self._bytes_stream = self._library.ByteStream
         # The allowed origins in the form of httpx's URLs; `_allows` judges what is not in here.
@@ -158,6 +168,22 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
                 error.
         """
         await to_thread.run_sync(self.forget)
+
+    def auth_flow(self, request: Request) -> Generator[Request, Response, None]:
+        """`sync_auth_flow`, for auth objects that wrap this one, as httpx documents it.
+
+        Raises:
+            RuntimeError: there is an event loop, which it would block; `async_auth_flow` does not.
+        """
+        try:
+            anyio.lowlevel.current_token()
+        except RuntimeError:  # there is none
+            return self.sync_auth_flow(request)
+        raise RuntimeError("in async code, call async_auth_flow instead of auth_flow")
+
+    def __call__(self, request: object) -> NoReturn:
+        """Raise TypeError: another HTTP library calls its auth objects."""
+        raise wrong_library(self, request)
 
     def sync_auth_flow(self, request: Request) -> Generator[Request, Response, None]:
         """What a synchronous client calls around each request, redirects within."""
@@ -208,8 +234,12 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
     def _send(self, request: TokenRequest, timeout: float) -> TokenResponse:
         if self._transport is not None:
             return self._send_with(self._transport, request, timeout)
-        with self._library.Client() as client:
+        with self._library.Client(verify=self._tls_context()) as client:
             return self._send_with(client, request, timeout)
+
+    def _tls_context(self) -> ssl.SSLContext:
+        environment = (os.environ.get(name) for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"))
+        return _tls_context(self._library, *environment)
 
     def _send_with(self, client: Any, request: TokenRequest, timeout: float) -> TokenResponse:
         """Send a token request with the client's transport, and with nothing else of it.
@@ -235,15 +265,18 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
                 response = transport.handle_request(sent)
                 response.request = sent
                 with closing(response):
-                    # httpx's own decoding has no bounds.
-                    body = read_bounded(response.iter_raw(), bounds.until)
-                    body = decompressed(body, response.headers)
+                    # As it came: httpx decompresses without bounds. Some transports return what
+                    # has been read.
+                    read = response.is_stream_consumed
+                    chunks = [response.content] if read else response.iter_raw()
+                    body = decompressed(read_bounded(chunks, bounds.until), response.headers)
                     return TokenResponse(response.status_code, response.headers, body)
         except (self._library.RequestError, OSError, UnicodeError) as error:
             raise response_error(request.url, error, bounds)  # noqa: B904  # it has its own cause
 
     def _allows(self, url: Any) -> bool:
-        scheme, host, port = url.scheme, url.raw_host.decode("ascii"), url.port
+        scheme = _HTTP_SCHEMES.get(url.scheme, url.scheme)
+        host, port = url.raw_host.decode("ascii"), url.port
         if scheme not in DEFAULT_PORTS or not host or port == 0:  # as origin_of has it
             return False  # the library will say what is wrong with it
         port = DEFAULT_PORTS[scheme] if port is None else port
@@ -307,6 +340,13 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
         _redact_history(response)
         access_token = _access_token_of(response.request)
         self._source.on_response(access_token, response.status_code, retried=retried)
+
+
+@lru_cache(maxsize=8)
+def _tls_context(library: Any, *_: str | None) -> ssl.SSLContext:
+    """What `library` makes of this environment, once and not for each renewal."""
+    context: ssl.SSLContext = library.create_ssl_context()
+    return context
 
 
 def _has_short_body(response: Any) -> bool:

@@ -13,7 +13,7 @@ import ssl
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from mediahound_auth._core.grant import MAX_RESPONSE_SIZE
 from mediahound_auth._core.origins import origin_of
@@ -184,9 +184,12 @@ class _BoundedStream:
     def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002
         self._stream.write(buffer, self._bounds.remaining())
 
-    def start_tls(self, **options: Any) -> _BoundedStream:
-        options["timeout"] = self._bounds.remaining()
-        return _BoundedStream(self._stream.start_tls(**options), self._bounds)
+    def start_tls(
+        self, ssl_context: Any, server_hostname: str | None = None, timeout: float | None = None
+    ) -> _BoundedStream:
+        timeout = self._bounds.remaining()
+        stream = self._stream.start_tls(ssl_context, server_hostname, timeout)
+        return _BoundedStream(stream, self._bounds)
 
 
 def with_values(original: T, **values: object) -> T:
@@ -197,11 +200,11 @@ def with_values(original: T, **values: object) -> T:
     """
     # Without a __del__, or its end would be that of the original.
     names = {"__slots__": tuple(values), "__del__": lambda _: None}
-    other: T = object.__new__(type("Bounded", (type(original),), names))
+    other: Any = object.__new__(type("Bounded", (type(original),), names))
     other.__dict__ = original.__dict__
     for name, value in values.items():
         object.__setattr__(other, name, value)
-    return other
+    return cast(T, other)
 
 
 def response_error(url: str, error: Exception, bounds: ResponseBounds) -> TokenRequestError:

@@ -146,12 +146,12 @@ class Grant(NamedTuple):
         }
         if self.client_auth in ("mediahound", "client_secret_basic"):
             headers["Authorization"] = Masked(f"Basic {self._basic()}")
-        secret: dict[str, object] = {}
+        secret: dict[str, str] = {}
         if self.client_auth == "client_assertion":
             secret["client_assertion_type"] = ASSERTION_TYPE
-            secret["client_assertion"] = self.client_secret
+            secret["client_assertion"] = cast(str, self.client_secret)
         elif self.client_auth != "client_secret_basic":
-            secret["client_secret"] = self.client_secret
+            secret["client_secret"] = cast(str, self.client_secret)
         client = BackendApplicationClient(self.client_id)
         client.grant_type = dict(self.parameters).get("grant_type", client.grant_type)
         body = client.prepare_request_body(

@@ -159,12 +159,15 @@ class DaemonThread:
     def start(self) -> None:
         """Start the thread, unless that has been done."""
         if not self._started:
-            self._started = True
             try:
+                self._started = True
                 threading.Thread(target=self._run, name=self._name, daemon=True).start()
             except RuntimeError:  # a subinterpreter, a limit of the system, or the program's end
                 self._started = False
                 self.begins_by = monotonic()
+            except BaseException:  # a signal handler's; whether it has started is not known
+                self._started = False
+                raise
 
     def take_over(self) -> bool:
         """Whether the caller is to do the work: true once, and only if the thread has not begun."""

@@ -74,7 +74,7 @@ class SharedTokenState:
     def state(self, state: State) -> None:
         self.recorded = state
         authorization = state.token.authorization if state.token else ""
-        self.fast_path: FastPath = (state.renew_at, authorization, state.unconfirmed > 0)
+        self.fast_path: FastPath = (state.renew_at, authorization, state.counts_accepted_calls)
 
     def record_late(self, renewal: Renewal, token: Token) -> None:
         """Use `token`, which came when `renewal` had failed already, unless that was replaced."""
@@ -124,7 +124,8 @@ class SharedTokenState:
             renewal.decided_at,
             margin=renewal.settings.renew_margin,
             jitter=runtime.jitter(),
-            after_401=renewal.rejected is not None and renewal.attempts > 0,
+            requested=renewal.attempts > 0,
+            after_401=renewal.attempts > 0 and renewal.rejected is not None,
         )
 
 

@@ -1,0 +1,162 @@
+"""What users put on top of requests and httpx, and beside our auth object."""
+
+from __future__ import annotations
+
+import array
+import asyncio
+import mmap
+import tempfile
+from collections.abc import Callable, Generator
+from typing import Any
+
+import httpx
+import httpx2
+import pytest
+import requests
+from libraries import SYNC, Library
+
+import mediahound_auth.httpx
+import mediahound_auth.httpx2
+import mediahound_auth.requests
+from mediahound_auth import TokenEndpointUnavailable
+from mediahound_auth.testing import MediaHoundServer
+
+BODY = b"".join(b"%07d\n" % number for number in range(20_000))
+
+
+def in_a_file() -> mmap.mmap:
+    with tempfile.TemporaryFile() as file:
+        file.write(BODY)
+        file.flush()
+        return mmap.mmap(file.fileno(), 0)
+
+
+BUFFERS: dict[str, Callable[[], Any]] = {
+    "mmap": in_a_file,
+    "memoryview": lambda: memoryview(BODY),
+    "array": lambda: array.array("B", BODY),
+    "bytearray": lambda: bytearray(BODY),
+}
+
+
+@pytest.mark.parametrize("body", BUFFERS.values(), ids=BUFFERS)
+def test_requests_retries_any_buffer(body: Callable[[], Any], server: MediaHoundServer) -> None:
+    auth = mediahound_auth.requests.MediaHoundAuth(**server.credentials)
+    auth.token()
+    server.revoke_tokens()
+    response = requests.post(f"{server.url}/echo", data=body(), auth=auth, timeout=20)
+    assert response.status_code == 200
+    assert [call.body for call in server.api_requests] == [BODY, BODY]
+
+
+TOKEN_RESPONSE = {"access_token": "mocked", "token_type": "bearer", "expires_in": 86_400}
+
+
+@pytest.mark.parametrize("library", [httpx, httpx2])
+def test_a_transport_may_return_a_response_that_has_been_read(library: Any) -> None:
+    def respond(_: Any) -> Any:
+        return library.Response(200, json=TOKEN_RESPONSE)
+
+    with library.Client(transport=library.MockTransport(respond)) as client:
+        kind = getattr(mediahound_auth, library.__name__).MediaHoundAuth
+        auth = kind(f"of a mock {library.__name__}", "s3cr3t", client=client)
+        assert auth.token().access_token == "mocked"
+
+
+@pytest.mark.parametrize("library", [httpx, httpx2])
+def test_a_wrapper_may_call_auth_flow(library: Any, server: MediaHoundServer) -> None:
+    auth = getattr(mediahound_auth, library.__name__).MediaHoundAuth(**server.credentials)
+
+    class Wrapper(library.Auth):  # type: ignore[misc]
+        def auth_flow(self, request: Any) -> Generator[Any, Any, None]:
+            request.headers["X-Wrapped"] = "yes"
+            yield from auth.auth_flow(request)
+
+    with library.Client(auth=Wrapper()) as client:
+        assert client.get(f"{server.url}/status/200").status_code == 200
+        server.revoke_tokens()
+        assert client.get(f"{server.url}/status/200").status_code == 200
+
+    async def main() -> None:
+        async with library.AsyncClient(auth=Wrapper()) as client:
+            await client.get(f"{server.url}/status/200")
+
+    with pytest.raises(RuntimeError, match="async_auth_flow"):  # it would block the event loop
+        asyncio.run(main())
+
+
+def test_the_auth_object_of_another_library_says_what_to_import(server: MediaHoundServer) -> None:
+    modules = {
+        requests: mediahound_auth.requests,
+        httpx: mediahound_auth.httpx,
+        httpx2: mediahound_auth.httpx2,
+    }
+    for used, wanted in modules.items():
+        for module in {*modules.values()} - {wanted}:
+            auth = module.MediaHoundAuth(**server.credentials)
+            with pytest.raises(TypeError, match=f"import it from {wanted.__name__}$"):
+                used.get(f"{server.url}/status/200", auth=auth, timeout=5)
+    assert server.api_requests == []
+
+
+@pytest.mark.parametrize("library", SYNC, indirect=True)
+def test_an_endpoint_that_is_down_is_also_a_connection_error(library: Library) -> None:
+    base = "ConnectionError" if library.is_requests else "TransportError"
+    auth = library.MediaHoundAuth(
+        "one that waits", "s3cr3t", token_url="http://127.0.0.1:9/token", timeout=0.5
+    )
+    with pytest.raises(getattr(library.module, base)) as caught:
+        library.get("http://127.0.0.1:9/echo", auth=auth)
+    assert isinstance(caught.value, TokenEndpointUnavailable)
+
+
+@pytest.mark.parametrize("library", [httpx, httpx2])
+@pytest.mark.parametrize(
+    ("scheme", "host", "gets_it"),
+    [
+        ("wss", "api.example.com", True),
+        ("wss", "api.example.com:443", True),
+        ("ws", "127.0.0.1:8123", True),
+        ("ws", "api.example.com", False),
+        ("wss", "example.com", False),
+    ],
+)
+def test_a_web_socket_of_an_allowed_origin_gets_the_token(
+    library: Any, scheme: str, host: str, gets_it: bool, server: MediaHoundServer
+) -> None:
+    auth = getattr(mediahound_auth, library.__name__).MediaHoundAuth(
+        **server.credentials, origins=["https://api.example.com", "http://127.0.0.1:8123"]
+    )
+    seen = []
+
+    def upgrade(request: Any) -> Any:
+        seen.append(request.headers.get("Authorization"))
+        return library.Response(101)
+
+    with library.Client(transport=library.MockTransport(upgrade), auth=auth) as client:
+        client.get(f"{scheme}://{host}/events")
+    assert seen == [auth.token().authorization if gets_it else None]
+
+
+@pytest.mark.parametrize("library", [httpx, httpx2])
+def test_renewals_share_a_tls_context_as_long_as_its_files_are_the_same(
+    library: Any, server: MediaHoundServer, ca_file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[int] = []
+    create = library.create_ssl_context
+
+    def counted() -> Any:
+        made.append(1)
+        return create()
+
+    monkeypatch.setattr(library, "create_ssl_context", counted)
+    monkeypatch.setenv("SSL_CERT_FILE", ca_file)
+    auth = getattr(mediahound_auth, library.__name__).MediaHoundAuth(**server.credentials)
+    assert made == [1]  # not while an event loop waits
+    auth.token()
+    auth.renew()
+    assert made == [1]
+    monkeypatch.setenv("SSL_CERT_FILE", f"{ca_file}.gone")
+    mediahound_auth.httpx.MediaHoundAuth(**server.credentials)
+    with pytest.raises(library.RequestError, match="FileNotFoundError"):
+        auth.renew()
