@@ -29,6 +29,8 @@ from mediahound_auth._core.response import (
     sanitized,
     scope_of,
     shows_private,
+    words_in,
+    words_of,
 )
 from mediahound_auth.errors import (
     ConfigurationError,
@@ -239,8 +241,15 @@ class Grant(NamedTuple):
     ) -> TokenRequestError:
         error = sanitized(fields.get("error"), private)
         description = sanitized(fields.get("error_description"), private)
+        if error is None or " " in error:  # no OAuth code: "Not Found" of Spring
+            error = None
+            # Beside a status of success, other texts may be a token by another name.
+            success = 200 <= response.status < 300
+            words = words_in(fields.get("error")) if success else words_of(response.body)
+            description = description or sanitized(words, private)
         retry_after = retry_after_of(response, now)
         said = (error or f"HTTP {response.status}") + (f" ({description})" if description else "")
+        why += f" ({description})" if description else ""
         kind, message = self._in_words(response.status, error, said, why)
         if kind is TokenEndpointUnavailable and retry_after is not None:
             message += f"; it says to come back in {retry_after:.0f} s"
@@ -264,7 +273,7 @@ class Grant(NamedTuple):
                 "Check the client id and the client secret (MEDIAHOUND_CLIENT_ID and "
                 "MEDIAHOUND_CLIENT_SECRET, if they come from the environment), and that "
                 f"client_auth={self.client_auth!r} is the form this endpoint expects"
-            )
+            ) + self._white_space()
         if error is not None:
             message = f"{endpoint} gave {client} no token: {said}{_REMEDIES.get(error, '')}"
             if error == "invalid_request":
@@ -277,10 +286,22 @@ class Grant(NamedTuple):
             return TokenRequestError, message
         if 300 <= status < 400:
             why = "it is a redirect, and those are never followed"
+        remedy = "Check that token_url is the full URL of the token endpoint"
+        if 400 <= status < 500 and status not in (404, 405, 410):
+            remedy = (
+                "Check what the endpoint wants of this client: "
+                f"client_auth={self.client_auth!r}, scope= and parameters="
+            )
         return InvalidTokenResponse, (
-            f"what {self.host} answered (HTTP {status}) is not a token answer: {why}. "
-            "Check that token_url is the full URL of the token endpoint"
+            f"what {self.host} answered (HTTP {status}) is not a token answer: {why}. {remedy}"
         )
+
+    def _white_space(self) -> str:
+        """What to say of white space that was pasted with the credentials, and is sent."""
+        credentials = {"client_id": self.client_id, "client_secret": cast(str, self.client_secret)}
+        names = [name for name, text in credentials.items() if text != text.strip()]
+        verbs = "begins or ends" if len(names) == 1 else "begin or end"
+        return f". {' and '.join(names)} {verbs} with white space" if names else ""
 
 
 @lru_cache(maxsize=16)

@@ -22,6 +22,8 @@ __all__ = [
     "sanitized",
     "scope_of",
     "shows_private",
+    "words_in",
+    "words_of",
 ]
 
 # Octets of a token answer that are read at most; a real one has a few hundred.
@@ -44,6 +46,8 @@ LOOKED_AT = 4096
 MAX_TEXT = 1 << 16
 # Characters of a secret or token that give it away, where it is cut short.
 PIECE = 12
+# Values of a JSON response that are looked at for words.
+MAX_VALUES = 100
 # How many encodings are looked through, one within the other.
 DEPTH = 2
 
@@ -79,6 +83,42 @@ def _text(body: bytes) -> str:
         return body.decode("utf-8-sig")
     except UnicodeDecodeError:
         return body.decode("latin-1")  # of old servers; a token is ASCII in any case
+
+
+def words_of(body: bytes) -> str:
+    """The first readable words of an error response that is not OAuth's; '' if there are none.
+
+    It may be JSON of any shape, XML, HTML or text.
+    """
+    try:
+        value = json.loads(_text(body[: MAX_RESPONSE_SIZE + 1]))
+    except (ValueError, RecursionError):
+        text = body[:LOOKED_AT].decode("utf-8", "replace")
+        if "\ufffd" in text.rstrip("\ufffd"):  # at its end, a character may have been cut
+            return ""
+        title = re.search(r"<title[^<>]*>([^<>]*)", text, re.IGNORECASE)
+        return " ".join(re.sub(r"<[^<>]*>", " ", title[1] if title else text).split())
+    return words_in(value)
+
+
+def words_in(value: object) -> str:
+    """The first two sentences in a JSON value, or other texts if there are no sentences.
+
+    A sentence has a space, unlike most codes, dates and URLs.
+    """
+    texts: list[str] = []
+    rest = [value]
+    for _ in range(MAX_VALUES):
+        if not rest:
+            break
+        value = rest.pop()
+        if isinstance(value, str):
+            texts.append(value.strip())
+        elif isinstance(value, dict | list):
+            inner = list(value.values()) if isinstance(value, dict) else value
+            rest += inner[:MAX_VALUES][::-1]
+    sentences = [text for text in texts if " " in text]
+    return "; ".join([text for text in sentences or texts if text][:2])
 
 
 def lifetime(expires_in: object) -> int:
