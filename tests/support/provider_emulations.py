@@ -312,7 +312,13 @@ PROVIDERS: dict[str, Provider] = {
     "Vanta": Provider("/oauth/token", POST, media_type="application/json"),
     "Greenhouse": Provider("/oauth/token", BASIC, {"sub": ".+"}, media_type="application/json"),
     "Clients with a certificate and no secret": Provider("/token", ()),
-    "DPoP": Provider("/token", EITHER, headers={"DPoP": ".+"}),
+    "DPoP": Provider(
+        "/token",
+        EITHER,
+        headers={"DPoP": ".+"},
+        answer={"token_type": "DPoP", "expires_in": 3600},
+        token_header=("Authorization", "DPoP %s"),
+    ),
 }
 IMPOSSIBLE = (
     *("Google", "Shopify", "Walmart", "Vanta", "Greenhouse"),
@@ -366,7 +372,11 @@ class Emulation:
             return problem
         token = f"token-{next(self._numbers)}"
         self._issued.add((name, token))
-        return Answer.of(200, {"access_token": token, **provider.answer}, {})
+        answer = {"access_token": token, **provider.answer}
+        requested = dict(parse_qsl(request.body.decode())).get("scope")
+        if "scope" in answer and requested:
+            answer["scope"] = requested
+        return Answer.of(200, answer, {})
 
     def _api(self, name: str, provider: Provider, request: ReceivedRequest) -> Answer:
         header, form = provider.token_header
