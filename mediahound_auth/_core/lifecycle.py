@@ -26,6 +26,8 @@ Rule 0: everything that decides *when* lives in this module. `now` (Unix time, i
    calls are accepted as it has seconds, since the token may have been revoked after those. Until
    then the 401 is returned to the caller. (Accepted calls alone confirm no renewal: one forbidden
    resource among many would cost a token request at each call of it.)
+   A call may end without its response being seen here, as where an event hook of httpx raises
+   first. Then the token is *suspect*: the next call takes it for rejected.
    *May become* fresh; returned again; failing.
    **One bound over 2 to 5**: while a usable token is at hand, there is at most one token request
    per second, sustained, whatever the API responds. Three may come at once, so that a token
@@ -108,6 +110,7 @@ class State(NamedTuple):
             until when that secret is not sent again.
         unconfirmed, unconfirmed_at, accepted_calls: how many renewals in a row are unconfirmed,
             when the last one was, and how many calls were accepted since.
+        suspect: a call with the token may have been rejected unseen.
         paced_until: how long the token requests of late would have taken, a second apart.
     """
 
@@ -124,11 +127,12 @@ class State(NamedTuple):
     unconfirmed_at: float = NEVER
     accepted_calls: int = 0
     paced_until: float = NEVER
+    suspect: bool = False
 
     @property
     def counts_accepted_calls(self) -> bool:
         """Whether it matters that an API accepts the token."""
-        return 0 < self.unconfirmed and self.accepted_calls < _back_off(self.unconfirmed)
+        return self.unconfirmed > 0 and self.accepted_calls < _back_off(self.unconfirmed)
 
     def usable(self, now: float) -> bool:
         """Whether there is a token that has not expired."""
@@ -218,6 +222,7 @@ class State(NamedTuple):
             unconfirmed_at=now if after_401 else self.unconfirmed_at,
             accepted_calls=0 if after_401 else self.accepted_calls,
             paced_until=paced_until,
+            suspect=False,
         )
 
     def on_failure(
@@ -267,6 +272,11 @@ class State(NamedTuple):
         if not self.counts_accepted_calls:
             return self
         return self._replace(accepted_calls=self.accepted_calls + 1)
+
+    def on_unseen_response(self, access_token: str) -> State:
+        """A call with this access token has ended, and its response was not seen."""
+        current = self.token is not None and self.token.access_token == access_token
+        return self._replace(suspect=True) if current else self
 
     def _failed_lately(self, now: float) -> bool:
         return self.failed_at <= now < self.retry_at

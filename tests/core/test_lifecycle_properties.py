@@ -298,8 +298,8 @@ class Life(RuleBasedStateMachine):
 
     @invariant()
     def the_number_of_token_requests_is_within_the_bound(self) -> None:
-        # Three, and one per second; one when a token has expired; what was demanded or vanished; two
-        # when the clock is set back. A token on demand or found ends all waits.
+        # Three, and one per second; one when a token has expired; what was demanded or vanished;
+        # two when the clock is set back. A token on demand or found ends all waits.
         bound = 3 + self.forward + self.expired
         bound += 2 * self.forced + self.found + self.vanished + 2 * self.set_back
         assert self.requests <= bound
