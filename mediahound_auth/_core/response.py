@@ -115,8 +115,7 @@ def words_in(value: object) -> str:
         if isinstance(value, str):
             texts.append(value.strip())
         elif isinstance(value, dict | list):
-            inner = list(value.values()) if isinstance(value, dict) else value
-            rest += inner[:MAX_VALUES][::-1]
+            rest += reversed(value.values() if isinstance(value, dict) else value)
     sentences = [text for text in texts if " " in text]
     return "; ".join([text for text in sentences or texts if text][:2])
 

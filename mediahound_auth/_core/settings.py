@@ -163,13 +163,13 @@ _RESERVED = {
 
 
 def _parameters(value: object) -> tuple[tuple[str, str], ...]:
-    """Names and values, sorted, so that equal parameters make equal grants."""
+    """Names and values, masked by the constructor; sorted, so that equal ones make equal grants."""
     if value is None:
         return ()
     if not isinstance(value, Mapping):
         raise ConfigurationError("parameters= must be a mapping of names to str")
     pairs: list[tuple[str, str]] = []
-    for name, given in masked(value).items():
+    for name, given in value.items():
         for one in given if isinstance(given, list | tuple) else [given]:
             if not (isinstance(name, str) and isinstance(one, str)):
                 raise ConfigurationError("parameters= must map names to a str or a list of str")
