@@ -62,7 +62,8 @@ _BEARER_TYPES = ("bearer", "bearertoken", "application access token", "")
 # What to do about an OAuth error (RFC 6749 §5.2).
 _REMEDIES = {
     "invalid_scope": ". Ask for other scopes with scope=, or for none",
-    "unsupported_grant_type": ". It does not have the client-credentials grant: check token_url",
+    "unsupported_grant_type": ". It does not have the client-credentials grant: check "
+    "token_url, or name a grant_type of its own in parameters=",
 }
 
 
@@ -281,7 +282,8 @@ class Grant(NamedTuple):
                 others = [repr(form) for form in get_args(ClientAuth) if form != self.client_auth]
                 message += (
                     f". Perhaps client_auth={self.client_auth!r} is not the form this endpoint "
-                    f"expects; the others are {', '.join(others)}"
+                    f"expects; the others are {', '.join(others)}. "
+                    "Or it wants a further field, such as an audience: see parameters="
                 )
             return TokenRequestError, message
         if 300 <= status < 400:

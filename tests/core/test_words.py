@@ -102,7 +102,17 @@ def test_what_is_no_token_answer_is_told_why(status: int, body: Any, why: str) -
             TokenRequestError,
             "the token endpoint api.example.com gave client 'MyClientId' no token: invalid_request"
             ". Perhaps client_auth='mediahound' is not the form this endpoint expects; the others "
-            "are 'client_secret_basic', 'client_secret_post', 'client_assertion'",
+            "are 'client_secret_basic', 'client_secret_post', 'client_assertion'. Or it wants a "
+            "further field, such as an audience: see parameters=",
+        ),
+        (
+            400,
+            {},
+            {"error": "unsupported_grant_type"},
+            TokenRequestError,
+            "the token endpoint api.example.com gave client 'MyClientId' no token: "
+            "unsupported_grant_type. It does not have the client-credentials grant: check "
+            "token_url, or name a grant_type of its own in parameters=",
         ),
         (
             503,
