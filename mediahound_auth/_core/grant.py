@@ -99,6 +99,11 @@ class Grant(NamedTuple):
         """The token endpoint's host, and port if it has one: what messages and logs call it."""
         return urlsplit(self.token_url).netloc
 
+    @property
+    def endpoint(self) -> str:
+        """The token endpoint's URL in messages: without its query, which may hold a key."""
+        return self.token_url.partition("?")[0]
+
     def resolved(self) -> Grant:
         """The grant with the client secret of this moment: a callable is called each time.
 

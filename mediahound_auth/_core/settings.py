@@ -138,7 +138,7 @@ def _scope(scope: object) -> str:
         return ""
     parts = scope.split() if isinstance(scope, str) else _listed(scope, "scope")
     if not all(isinstance(part, str) and part.split() == [part] for part in parts):
-        raise ConfigurationError("scope must be a str, or several, each without blanks")
+        raise ConfigurationError("scope must be a str or an iterable of str without spaces")
     if isinstance(scope, Set):
         parts.sort(key=str)  # a set's own order differs from process to process
     return " ".join(str(part) for part in parts)

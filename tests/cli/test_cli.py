@@ -137,10 +137,10 @@ def test_a_store_that_fails_is_told_and_costs_no_token(shell: Shell, tmp_path: P
     (tmp_path / "mediahound-auth").symlink_to(tmp_path / "elsewhere")
     code, out, err = shell.run(PROGRAM, "token")
     assert (code, out.count("\n"), err.count("\n")) == (0, 1, 1)
-    assert err.startswith("mediahound-auth: warning: the token store cannot ")
+    assert err.startswith("mediahound-auth: warning: FileStore(")
     code, out, err = shell.run(PROGRAM, "forget")
     assert (code, out, err.count("\n")) == (1, "", 1)
-    assert "the token store cannot discard" in err
+    assert " failed to discard (" in err
 
 
 @pytest.mark.parametrize(

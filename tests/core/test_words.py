@@ -25,7 +25,7 @@ from mediahound_auth._core.origins import origin_of
 pytestmark = pytest.mark.once
 
 TOKEN = {"access_token": "f00-ba7", "token_type": "bearer", "expires_in": 60}
-PRINTABLE = "printable ASCII without blanks"
+PRINTABLE = "access_token is empty, or contains spaces"
 NO_ANSWER = "what api.example.com answered (HTTP {status}) is not a token answer: {why}. {remedy}"
 CHECK_URL = "Check that token_url is the full URL of the token endpoint"
 CHECK_OPTIONS = (
@@ -47,7 +47,7 @@ CHECK_OPTIONS = (
         (
             200,
             {**TOKEN, "access_token": "a b"},
-            "an access token is printable ASCII without blanks",
+            "access_token is empty, or contains spaces, control or non-ASCII characters",
         ),
         (200, {**TOKEN, "token_type": "mac"}, "its token_type is not bearer"),
         (200, {**TOKEN, "expires_in": "soon"}, "its expires_in is not a number of seconds"),
