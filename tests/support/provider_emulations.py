@@ -1,4 +1,4 @@
-"""The token endpoints of providers, each as strict as its documentation says, on one loopback port.
+"""Token endpoints of providers, as their documentation or public clients have it, on one port.
 
 `/SLUG/...` is the provider with that slug: its token endpoint at the documented path, and an API at
 `/SLUG/api`. The page "Providers" has the constructor call for each; `PROVIDERS` has the same names.
