@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import re
 import ssl
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, TypeVar, cast
@@ -27,6 +28,7 @@ __all__ = [
     "ResponseBounds",
     "body_length",
     "connection_error",
+    "decompressed",
     "read_bounded",
     "response_error",
     "with_values",
@@ -62,6 +64,19 @@ def read_bounded(chunks: Iterable[bytes], until: float) -> bytes:
         if monotonic() > until:
             raise TimeoutError("the answer came too slowly")
     return bytes(body)
+
+
+def decompressed(body: bytes, headers: Mapping[str, str]) -> bytes:
+    """Return `body`, which some servers compress without being asked: little more than is read.
+
+    A body that cannot be decompressed stays as it is, and is no token response.
+    """
+    if headers.get("Content-Encoding", "").lower() not in ("gzip", "x-gzip", "deflate"):
+        return body
+    with suppress(zlib.error):
+        any_header = zlib.decompressobj(zlib.MAX_WBITS | 32)  # gzip's or zlib's
+        return any_header.decompress(body, MAX_RESPONSE_SIZE + 1)
+    return body
 
 
 def body_length(headers: Mapping[str, str]) -> int:

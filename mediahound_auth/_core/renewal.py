@@ -214,6 +214,8 @@ class Renewal:
     def _request(self, grant: Grant) -> Token:
         """A token from the endpoint, requested again after a transient failure (lifecycle.py)."""
         while True:
+            if self.attempts and grant.client_auth == "client_assertion":
+                grant = self.settings.grant.resolved()  # each is used once (RFC 7523 §3)
             remaining, sent_at = self.remaining, runtime.monotonic()
             if not remaining:  # the thread began late, or a store has used it up
                 raise timeout_error(grant, self.deadline - self.started, self.last_error)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Iterator
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 from libraries import REQUESTS, WITHOUT_HTTPX2, Library
@@ -25,7 +25,7 @@ from mediahound_auth.testing import MediaHoundServer
 # These servers bring libraries of their own along, which those we can do with may be too old for.
 pytestmark = pytest.mark.once
 
-FORMS = get_args(ClientAuth)
+FORMS: list[ClientAuth] = ["mediahound", "client_secret_basic", "client_secret_post"]
 SERVERS = ["django-oauth-toolkit", "authlib"]
 ODD = [
     *((REQUESTS, odd) for odd in [":", "%", "%41", "+", "&", "=", " ", "ü", "🎬"]),
@@ -167,7 +167,8 @@ def test_a_server_that_forbids_two_ways_at_once_is_told_in_words(
     assert caught.value.error == "invalid_request"
     assert str(caught.value).endswith(
         ". Perhaps client_auth='mediahound' is not the form this endpoint expects; the others are "
-        "'client_secret_basic' and 'client_secret_post'"
+        "'client_secret_basic', 'client_secret_post', 'client_assertion'. Or it wants a further "
+        "field, such as an audience: see parameters="
     )
 
 
