@@ -17,7 +17,7 @@ from mediahound_auth.errors import (
 )
 from mediahound_auth.token import Token
 
-__all__ = ["Sender", "request_token", "timeout_error", "unexpected_error"]
+__all__ = ["Sender", "needed_for_itself", "request_token", "timeout_error", "unexpected_error"]
 
 # Sends a token request as it is, within so many seconds, and returns the response. It follows no
 # redirect, and raises TokenEndpointUnavailable where there is no response.
@@ -71,3 +71,11 @@ def timeout_error(
     error = TokenEndpointUnavailable(f"no token within {timeout:g} s: {last_error}")
     error.__cause__ = last_error.__cause__
     return error
+
+
+def needed_for_itself(grant: Grant) -> TokenRequestError:
+    """What to raise when a token is needed by code that the renewal of that token waits for."""
+    return TokenRequestError(
+        f"no access token from {grant.host}: it was needed while it was being requested, by a "
+        "client_secret callable, a store or a log handler. Use another auth object there"
+    )
