@@ -132,6 +132,7 @@ class TokenSource:
         store, health = self.settings.store_or_default, self.shared.store_health
         with StoreSession(store, key, health, self.settings.timeout) as session:
             session.discard()
+        self.shared.forget()  # a renewal may have found the token before it was discarded
         return None
 
     def on_response(self, access_token: str, status: int, *, retried: bool = False) -> None:

@@ -54,7 +54,7 @@ class Use:
         self.caller = caller
         self.kind = kind
         self.auth = caller.auth
-        self.started = scheduler.time
+        self.started, self.step = scheduler.time, scheduler.steps
         self.usable = caller.auth.usable()
         self.replaced = caller.auth.scenario.promises.replaced_of(caller.auth)
         self.result: object = None
@@ -131,8 +131,9 @@ class Caller:
             scenario.fork(self.auth)
             return
         if kind == "forget":
-            scenario.promises.forgets(self.auth)
+            began = scenario.promises.forgets(self.auth)
             self.auth.source.forget()
+            scenario.promises.forgotten(self.auth, began)
             return
         use = Use(self, kind)
         task = scheduler.current

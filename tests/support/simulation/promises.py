@@ -18,6 +18,7 @@ __all__ = ["Promises"]
 AMPLE = 30.0  # a `timeout` of so many seconds is not used up by what is slow in this world
 BURST = 3  # token requests at once, as lifecycle.MAX_AT_ONCE
 A_MOMENT = 1e-6
+IN_VAIN = 1.0  # second, in which a renewal ends if nothing goes wrong
 
 
 class Promises:
@@ -38,6 +39,8 @@ class Promises:
         self._level: dict[tuple[Process, str], tuple[float, float]] = {}
         self._counted: dict[tuple[Process, str], object] = {}
         self._replaced: dict[tuple[Process, str], set[str]] = defaultdict(set)
+        self._requested_at: dict[str, float] = {}
+        self._forgotten: dict[tuple[Process, str], tuple[float, int]] = {}
         self._took_over: set[Task] = set()
 
     # Token requests
@@ -100,10 +103,16 @@ class Promises:
         excused = excused or scheduler.current in self._took_over
         if seconds > timeout + A_MOMENT and not excused:
             scheduler.violate(f"no caller waits beyond its timeout: {seconds:g} s, not {timeout:g}")
+        if seconds > IN_VAIN and not scheduler.lost and not excused:
+            scheduler.violate(f"no caller waits in vain: {seconds:g} s in a world without faults")
 
     def token_used(self, use: Use, access_token: str) -> None:
         """A request to the API carries this token."""
         scheduler.tell(f"call with {access_token[:]}")
+        began, steps = self._forgotten.get((use.auth.process, use.auth.client_id), (0.0, 0))
+        old = self._requested_at.get(access_token, 0.0) < began
+        if old and use.step > steps and len(self.scenario.processes) == 1 and not self.forked:
+            scheduler.violate("a token that was forgotten does not come back")
         if access_token in use.replaced and not self.forgot:
             scheduler.violate("a rejected token is not used again by a process that knows")
 
@@ -117,15 +126,23 @@ class Promises:
         """The tokens that a process has replaced, and knows to be rejected."""
         return frozenset(self._replaced[auth.process, auth.client_id])
 
-    def issued(self, access_token: str) -> None:
+    def issued(self, access_token: str, requested_at: float) -> None:
         """The endpoint returns this token."""
+        known = self._requested_at.get(access_token, 0.0)
+        self._requested_at[access_token] = max(known, requested_at)
         for tokens in self._replaced.values():
             tokens.discard(access_token)
 
-    def forgets(self, auth: Auth) -> None:  # noqa: ARG002
-        """A process is to forget its token."""
-        scheduler.tell("forget")
+    def forgets(self, auth: Auth) -> float:
+        """A process is to forget its token; the moment from which tokens are new to it."""
+        scheduler.tell(f"forget {auth.client_id}")
         self.forgot = True
+        return scheduler.time
+
+    def forgotten(self, auth: Auth, began: float) -> None:
+        """It has done so."""
+        scheduler.tell("forgotten")
+        self._forgotten[auth.process, auth.client_id] = began, scheduler.steps
 
     def forks(self) -> None:
         """A process forks: the child does not share its memory."""
@@ -181,3 +198,6 @@ class Promises:
             lives = process.threads == "run" and not process.killed and not process.forked
             if lives and auth.source.shared.renewal is not None:
                 scheduler.violate("nothing is left at the end: a renewal is")
+        shared = self.scenario.shared
+        if shared and shared.locked():
+            scheduler.violate("nothing is left at the end: the store's lock is")

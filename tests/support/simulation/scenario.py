@@ -54,6 +54,7 @@ class Scenario:
         self.nested = self.rotates and choices.chance(0.5)
         self.auths: list[Auth] = []
         self.callers: list[Caller] = []
+        self.processes = [Process(1)]
         self._stores: dict[Process, Store] = {}
         self._draw()
 
@@ -62,7 +63,7 @@ class Scenario:
     def _draw(self) -> None:
         choices = self.choices
         scheduler.stay = choices.of((0.9, 0.7, 0.5))
-        processes = [Process(1)]
+        processes = self.processes
         if self.shared and choices.chance(0.8):
             processes.append(Process(2))
         if not self.shared and choices.chance(0.05):
@@ -238,7 +239,7 @@ class Sending:
     def __call__(self, request: TokenRequest, timeout: float) -> TokenResponse:
         scheduler.switch()
         auth, scenario = self.auth, self.auth.scenario
-        until = scenario.promises.request_begins(auth, timeout)
+        sent_at, until = scheduler.time, scenario.promises.request_begins(auth, timeout)
         try:
             if auth.route == "dead proxy":
                 scheduler.lost += 5
@@ -251,7 +252,7 @@ class Sending:
             if delay >= timeout:
                 raise TokenEndpointUnavailable("too slow")
             response, access_token = scenario.endpoint.response(auth.client_id, fault)
-            scenario.promises.issued(access_token)
+            scenario.promises.issued(access_token, sent_at)
             return response
         finally:
             scenario.promises.request_ends(auth, until)
