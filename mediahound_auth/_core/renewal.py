@@ -173,10 +173,21 @@ class Renewal:
         _ = self._shared.state  # as above
 
     def expire(self, error: MediaHoundAuthError) -> None:
-        """Make `error` the outcome if the time is up and there is no outcome."""
+        """A caller's time is up: make `error` the outcome if that of the renewal is up, too.
+
+        A token that the store has not got yet is the outcome then.
+        """
         tried = self._tried._replace(timeout=self.timeout)
-        if not self.remaining and not self.received:  # nor has a caller joined who has more time
+        if self.received:
+            self._succeed(self.received, tried)
+        elif not self.remaining:  # else a caller has joined who has more time
             self._fail(error, tried)
+
+    def _succeed(self, token: Token, tried: Conditions) -> None:
+        try:
+            self._decide(token, tried)
+        finally:
+            self._done.wake()
 
     def _fail(self, error: MediaHoundAuthError, tried: Conditions) -> None:
         # Without its traceback: the frames hold the secret, and some tools print what frames hold.
@@ -233,11 +244,8 @@ class Renewal:
                     raise
                 self.received = token
                 self._save(store, token)
-            try:
-                in_time = self._decide(token, self._tried)
-            finally:
-                self._done.wake()
-            if not in_time:
+            self._succeed(token, self._tried)
+            if self.outcome is not token:
                 self._shared.record_late(self, token)
             events.renewed(grant, self, token)
 

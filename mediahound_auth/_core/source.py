@@ -205,8 +205,8 @@ class TokenSource:
     def _timed_out(self, renewal: Renewal) -> Outcome:
         error = timeout_error(self.settings.grant, self.settings.timeout, renewal.last_error)
         renewal.expire(error)
-        # If there is no outcome yet, it has more time than this caller, or its store is slow.
-        return renewal.outcome or renewal.received or error
+        # If there is no outcome yet, it has more time than this caller, or is just deciding.
+        return renewal.outcome or error
 
 
 def _shared_failure(state: State, now: float) -> MediaHoundAuthError:

@@ -151,10 +151,14 @@ class Caller:
             burnt = not task.fuse and isinstance(task.interruption, Interruption)
             task.fuse = 0
             task.interruption = None
-        # Where a thread does not begin in time, its work is done by the caller: see DaemonThread.
-        if burnt and self.auth.process.threads == "run" and not scheduler.stalls:
+        if burnt and not self._may_take_over():
             scheduler.violate(f"an interruption is the caller's own: {use.result!r} came of it")
         self.auth.scenario.promises.used(use)
+
+    def _may_take_over(self) -> bool:
+        """Whether the thread of a renewal may not begin in time: then a caller does its work."""
+        slow = self.auth.process.threads != "run" or scheduler.stalls > 0
+        return slow or any(caller.interrupted for caller in self.auth.scenario.callers)
 
     def _burn(self, task: Task) -> None:
         task.fuse, task.interruption = self.interrupted_after, Interruption()
