@@ -83,7 +83,7 @@ class Use:
             if not isinstance(self.result, Token):
                 return
             authorization = self.result.authorization
-        access_token = authorization.removeprefix("Bearer ")
+        access_token = str.removeprefix(authorization, "Bearer ")
         self.result = self._send(access_token)
         if self.kind == "unseen call":
             source.on_unseen_response(access_token)
@@ -158,7 +158,8 @@ class Caller:
     def _may_take_over(self) -> bool:
         """Whether the thread of a renewal may not begin in time: then a caller does its work."""
         slow = self.auth.process.threads != "run" or scheduler.stalls > 0
-        return slow or any(caller.interrupted for caller in self.auth.scenario.callers)
+        callers = self.auth.scenario.callers
+        return slow or any(caller.interrupted or caller.handler_calls for caller in callers)
 
     def _burn(self, task: Task) -> None:
         task.fuse, task.interruption = self.interrupted_after, Interruption()

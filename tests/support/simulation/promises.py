@@ -47,7 +47,7 @@ class Promises:
 
     def request_begins(self, auth: Auth, timeout: float) -> float:
         """A token request is sent; until when."""
-        scheduler.tell(f"token request by {auth.route} with {timeout:g} s")
+        scheduler.tell("token request by", auth.route, "with", timeout, "s")
         in_flight = self._in_flight[auth.client_id, self.scenario.reach_of(auth.process)]
         if any(scheduler.time < until for until in in_flight) and not self._may_be_two():
             scheduler.violate("one token request in flight per reach of the store: there are two")
@@ -60,7 +60,7 @@ class Promises:
 
     def request_goes(self, auth: Auth, delay: float, fault: str) -> None:
         """The response will take so many seconds, or something will go wrong."""
-        scheduler.tell(f"  {fault or 'a token'} after {delay:g} s")
+        scheduler.tell(" ", fault or "a token", "after", delay, "s")
         if fault:
             scheduler.lost += max(delay, 0.2)
         if fault not in ("", "slow"):
@@ -108,7 +108,7 @@ class Promises:
 
     def token_used(self, use: Use, access_token: str) -> None:
         """A request to the API carries this token."""
-        scheduler.tell(f"call with {access_token[:]}")
+        scheduler.tell("call with", access_token)
         began, steps = self._forgotten.get((use.auth.process, use.auth.client_id), (0.0, 0))
         old = self._requested_at.get(access_token, 0.0) < began and use.step > steps
         # Where others share the store, or that fails, the token may come from there.
@@ -155,14 +155,14 @@ class Promises:
         """What a renewal waits for needs a token itself."""
         moment, lost = scheduler.time, scheduler.lost
         result = run_steps(auth.source.get_token())
-        scheduler.tell(f"  a client_secret callable needs a token: {result!r}")
+        scheduler.tell("  a client_secret callable needs a token:", result)
         waited = scheduler.time - moment - (scheduler.lost - lost)
         if waited > 1.0 and not (self.forgot or self.forked):
             scheduler.violate("no renewal waits for itself")
 
     def used(self, use: Use) -> None:
         """A use has come to its end."""
-        scheduler.tell(f"{use.kind} of {use.auth.client_id}: {use.result!r}")
+        scheduler.tell(use.kind, "of", use.auth.client_id, "comes to", use.result)
         if use.kind == "renew":
             self.renews += 1
         if use.result == 200 or isinstance(use.result, Token):

@@ -20,11 +20,12 @@ from simulation.promises import Promises
 from simulation.scheduler import Process, Task, scheduler
 from simulation.world import Api, Endpoint, SharedStore, StoreView
 
-__all__ = ["Failure", "Scenario", "run"]
+__all__ = ["Failure", "Scenario", "run", "run_seed"]
 
 TIMEOUTS = (30.0, 2.0)
 GAPS = (0.0, 0.0, 0.02, 0.5, 1.0, 5.0)  # seconds between the uses of one caller
 KINDS = ("call", "call", "call", "token", "unseen call", "renew", "forget", "fork")
+BUSY = 50  # calls one after the other
 LONG = 200.0  # seconds, after which no failure is shared any more
 
 
@@ -96,7 +97,7 @@ class Scenario:
     def _caller(self, auth: Auth, busy: bool) -> None:
         choices = self.choices
         if busy:
-            plan = [(0.0, "call")] * 80
+            plan = [(0.0, "call")] * BUSY
         else:
             kinds = KINDS if choices.chance(0.3) else KINDS[:4]
             plan = [(choices.of(GAPS), choices.of(kinds)) for _ in range(1 + choices.below(4))]
@@ -274,3 +275,8 @@ def run(choices: Choices, policy: str = "order") -> Failure | None:
     if scheduler.violation:
         return Failure(scheduler.violation, choices.made)
     return None
+
+
+def run_seed(seed: int) -> Failure | None:
+    """Run the schedule of a seed: a random walk, or one by priorities (PCT)."""
+    return run(Choices(seed), "pct" if seed % 2 else "walk")
