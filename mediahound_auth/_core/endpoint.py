@@ -18,7 +18,14 @@ from mediahound_auth.errors import (
 )
 from mediahound_auth.token import Token
 
-__all__ = ["Sender", "after_attempts", "request_token", "timeout_error", "unexpected_error"]
+__all__ = [
+    "Sender",
+    "after_attempts",
+    "needed_for_itself",
+    "request_token",
+    "timeout_error",
+    "unexpected_error",
+]
 
 # Sends a token request as it is, within so many seconds, and returns the response. It follows no
 # redirect, and raises TokenEndpointUnavailable where there is no response.
@@ -84,3 +91,11 @@ def after_attempts(error: TokenRequestError, attempts: int, seconds: float) -> T
     if attempts > 1:
         error.args = (f"{error} ({attempts} attempts in {seconds:.1f} s)",)
     return error
+
+
+def needed_for_itself(grant: Grant) -> TokenRequestError:
+    """What to raise when a token is needed by code that the renewal of that token waits for."""
+    return TokenRequestError(
+        f"no access token from {grant.endpoint}: it was needed while it was being requested, by a "
+        "client_secret callable, a store or a log handler. Use another auth object there"
+    )

@@ -6,7 +6,8 @@ responds; and no event loop is blocked.
 
 **Who decides the outcome.** The first to call `_decide`: the renewal's thread, with a token or a
 failure, or a caller who has waited until the time limit, with a failure. It needs no lock, because
-a signal handler may wait for this renewal in the very thread that holds `state_lock`. Whoever holds
+a signal handler may wait for this renewal in the very thread that holds `state_lock`. It is one
+step, so that such a handler cannot interrupt it halfway. Whoever holds
 that lock next records the outcome in the `SharedTokenState` before reading anything. A token that
 comes after a failure was decided is used all the same.
 
@@ -17,6 +18,7 @@ before the exceptions.
 from __future__ import annotations
 
 from collections.abc import Generator
+from contextvars import ContextVar
 from typing import TypeVar, cast
 
 from mediahound_auth import _events as events
@@ -29,7 +31,13 @@ from mediahound_auth._core.endpoint import (
     unexpected_error,
 )
 from mediahound_auth._core.grant import Grant
-from mediahound_auth._core.lifecycle import STORE_POLL_INTERVAL, retry_delay, store_lock_timeout
+from mediahound_auth._core.lifecycle import (
+    STORE_POLL_INTERVAL,
+    Conditions,
+    State,
+    retry_delay,
+    store_lock_timeout,
+)
 from mediahound_auth._core.settings import Settings
 from mediahound_auth._core.shared_state import SharedTokenState
 from mediahound_auth._core.store_session import StoreSession
@@ -51,20 +59,25 @@ Outcome = Token | MediaHoundAuthError
 # most: written once for threads and tasks.
 Steps = Generator[tuple["Renewal", float], None, T]
 
+# The renewals that this context is on the way of: a `client_secret` callable, a store or a log
+# handler may make calls of its own, and must not wait for the renewal that waits for it.
+_within: ContextVar[tuple[Renewal, ...]] = ContextVar("_within", default=())
+
 
 class Renewal:
     """One renewal in progress.
 
     Attributes:
         settings: those of the auth object whose caller started it.
+        transport: the transport of that object.
         rejected: the access token that an API has rejected, if that is why it was started.
         skip_store: the endpoint is to be asked, whatever a store may hold.
         waited_for: callers need its outcome. Guarded by `state_lock`.
         started, deadline: when it was started, and when its time is up, by `runtime.monotonic`.
-            Callers with a longer `timeout` move the deadline on, with `state_lock` held.
+        timeout: the seconds in between. Callers with a longer one extend it.
         attempts: how many token requests were sent; none if the token came from the store.
         last_error: why the last one failed.
-        outcome, decided_at: the token or failure, once that is decided, and when that was.
+        received: the token that the endpoint has returned, before the store has it.
         recorded: the `SharedTokenState` has the outcome. Guarded by `state_lock`.
         rejected_secret: the key of the grant whose secret was rejected, if a callable provides it.
         same_secret: the callable has returned that secret again, and no request was sent.
@@ -75,6 +88,7 @@ class Renewal:
         settings: Settings,
         shared: SharedTokenState,
         send: Sender,
+        transport: object,
         rejected: str | None,
         skip_store: bool,
     ) -> None:
@@ -82,17 +96,21 @@ class Renewal:
         self.skip_store = skip_store
         self.waited_for = False
         self.started: float = runtime.monotonic()
+        self.timeout: float = settings.timeout
         self.deadline: float = self.started + settings.timeout
         self.attempts = 0
         self.last_error: TokenRequestError | None = None
-        self.outcome: Outcome | None = None
-        self.decided_at = 0.0
+        self.received: Token | None = None
         self.recorded = False
         self.rejected_secret = ""
         self.same_secret = False
         self.settings = settings
+        self.transport = transport
+        self._senders = {transport: send}
+        # The first one counts: the outcome, when it was decided, and what had been tried by then.
+        self._decisions: list[tuple[Outcome, float, Conditions]] = []
+        self._tried = Conditions(frozenset(), settings.timeout)
         self._shared = shared
-        self._send = send
         self._pid = runtime.process_id()
         self._done = runtime.Event()
         patience = min(runtime.THREAD_START_TIMEOUT, settings.timeout / 2)
@@ -104,10 +122,40 @@ class Renewal:
         return max(0.0, self.deadline - runtime.monotonic())
 
     @property
+    def outcome(self) -> Outcome | None:
+        """The token or failure, once that is decided."""
+        return self._decisions[0][0] if self._decisions else None
+
+    @property
+    def decided_at(self) -> float:
+        """When that was, by `runtime.now`."""
+        return self._decisions[0][1]
+
+    @property
+    def conditions(self) -> Conditions:
+        """Those under which it came to its outcome."""
+        return self._decisions[0][2]
+
+    @property
+    def waits_for_caller(self) -> bool:
+        """Whether it waits itself for what the caller does in this context."""
+        return self.outcome is None and self in _within.get()
+
+    @property
     def joinable(self) -> bool:
         """Whether waiting for it makes sense: after fork() its thread has stayed in the parent."""
         in_progress = self.outcome is not None or runtime.monotonic() < self.deadline
         return in_progress and not self.recorded and self._pid == runtime.process_id()
+
+    def extend(self, timeout: float, transport: object, send: Sender) -> None:
+        """A caller has joined who waits for so many seconds, and has this transport.
+
+        With `state_lock` held.
+        """
+        self._senders.setdefault(transport, send)
+        if timeout > self.timeout:
+            self.deadline = max(self.deadline, self.started + timeout)
+            self.timeout = timeout  # last: what has failed within this time had all of it
 
     def start(self) -> None:
         """Start its thread, unless that has been done."""
@@ -130,38 +178,54 @@ class Renewal:
         await self._done.wait_async(min(runtime.monotonic() + timeout, self.deadline))
         _ = self._shared.state  # as above
 
-    def fail(self, error: MediaHoundAuthError) -> None:
-        """Make `error` the outcome, unless there is one."""
+    def expire(self, error: MediaHoundAuthError) -> None:
+        """A caller's time is up: make `error` the outcome if that of the renewal is up, too.
+
+        A token that the store has not got yet is the outcome then.
+        """
+        tried = self._tried._replace(timeout=self.timeout)
+        if self.received:
+            self._succeed(self.received, tried)
+        elif not self.remaining:  # else a caller has joined who has more time
+            self._fail(error, tried)
+
+    def _succeed(self, token: Token, tried: Conditions) -> None:
+        try:
+            self._decide(token, tried)
+        finally:
+            self._done.wake()
+
+    def _fail(self, error: MediaHoundAuthError, tried: Conditions) -> None:
         # Without its traceback: the frames hold the secret, and some tools print what frames hold.
         error = copy_error(error)
-        if self._decide(error):
-            try:
-                if not self.same_secret:
-                    current = self._shared.recorded.token
-                    events.renewal_failed(self.settings.grant, self, error, current)
-            finally:
+        try:
+            if self._decide(error, tried) and not self.same_secret:
+                current = self._shared.recorded.token
+                events.renewal_failed(self.settings.grant, self, error, current)
+        finally:
+            if self.outcome is error:
                 self._done.wake()
 
-    def _decide(self, outcome: Outcome) -> bool:
-        if not self._done.is_first():
-            return False
-        self.decided_at = runtime.now()
-        self.outcome = outcome
-        return True
+    def _decide(self, outcome: Outcome, tried: Conditions) -> bool:
+        decision = (outcome, runtime.now(), tried)
+        self._decisions.append(decision)
+        return self._decisions[0] is decision
 
     # What follows runs in the renewal's thread.
 
     def _run(self) -> None:
+        within = _within.set((*_within.get(), self))
         try:
             self._renew()
         except MediaHoundAuthError as error:
-            self.fail(error)
+            self._fail(error, self._tried)
         except BaseException as error:
             # Whatever else breaks, callers must not wait for nothing.
-            self.fail(unexpected_error(self.settings.grant, error))
+            self._fail(unexpected_error(self.settings.grant, error), self._tried)
             if not isinstance(error, Exception):
                 raise error.with_traceback(None) from None  # frames can hold the secret
         finally:
+            _within.reset(within)
             self._shared.end(self)
 
     def _renew(self) -> None:
@@ -174,7 +238,7 @@ class Renewal:
         if rotates and state.secret_is_rejected(grant.key(), runtime.now()):
             assert state.failure is not None
             self.same_secret = True
-            self.fail(state.failure)
+            self._fail(state.failure, self._tried)
             return
         health, timeout = self._shared.store_health, self.settings.timeout
         with StoreSession(self.settings.store_or_default, grant.key(), health, timeout) as store:
@@ -185,10 +249,10 @@ class Renewal:
                 except InvalidClientError:
                     self.rejected_secret = grant.key() if rotates else ""
                     raise
+                self.received = token
                 self._save(store, token)
-            if self._decide(token):
-                self._done.wake()
-            else:
+            self._succeed(token, self._tried)
+            if self.outcome is not token:
                 self._shared.record_late(self, token)
             events.renewed(grant, self, token)
             if state.unconfirmed == 1 and self.rejected is not None:
@@ -216,15 +280,18 @@ class Renewal:
         while True:
             if self.attempts and grant.client_auth == "client_assertion":
                 grant = self.settings.grant.resolved()  # each is used once (RFC 7523 §3)
+            self._tried = self._tried._replace(timeout=self.timeout)
             remaining, sent_at = self.remaining, runtime.monotonic()
-            if not remaining:  # the thread began late, or a store has used it up
-                raise timeout_error(grant, self.deadline - self.started, self.last_error)
             state = self._shared.recorded
+            if not remaining:  # the thread began late, or a store has used it up
+                raise timeout_error(grant, self.timeout, self.last_error)
+            if token := self._brought_by_another(state):
+                return token
             self.attempts += 1
             result: Token | TokenRequestError
             try:
                 known = (state.token, self._shared.forgotten)
-                token = request_token(grant, self._send, remaining, known)
+                token = request_token(grant, self._next_sender(), remaining, known)
                 result = state.with_returned_again(token)
             except TokenRequestError as error:
                 result = self.last_error = error
@@ -232,10 +299,25 @@ class Renewal:
             events.token_requested(grant, self.attempts, result, duration)
             if isinstance(result, Token):
                 return result
+            self._tried = self._tried._replace(timeout=self.timeout)
             delay = retry_delay(result, self.attempts, self.remaining, runtime.jitter())
             if delay is None:
                 raise after_attempts(result, self.attempts, runtime.monotonic() - self.started)
             runtime.sleep(delay)
+
+    def _next_sender(self) -> Sender:
+        """Those of all who wait, in turn: one of them may have a transport that works."""
+        senders = list(self._senders.items())
+        transport, send = senders[(self.attempts - 1) % len(senders)]
+        self._tried = self._tried._replace(transports=self._tried.transports | {transport})
+        return send
+
+    def _brought_by_another(self, state: State) -> Token | None:
+        """The token of the renewal that has taken over from this one, if that was faster."""
+        replaced = self._shared.renewal is not self and not self.skip_store
+        if replaced and state.usable(runtime.now()) and state.token:
+            return None if state.token.access_token == self.rejected else state.token
+        return None
 
     def _save(self, store: StoreSession, token: Token) -> None:
         # Not so after forget(), or if a later renewal has taken over; nor if that comes meanwhile.

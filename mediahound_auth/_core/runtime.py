@@ -23,6 +23,7 @@ progress: the thread of one that it inherited has stayed in the parent (see `Ren
 
 from __future__ import annotations
 
+import contextvars
 import os
 import queue
 import random
@@ -84,13 +85,8 @@ class Event:
     def __init__(self) -> None:
         # A Condition on an RLock: a signal handler may come while its thread holds the lock.
         self._condition = threading.Condition()
-        self._first = threading.Lock()  # acquired once, and never released
         self._happened = False
         self._wakers: dict[Callable[[], object], None] = {}
-
-    def is_first(self) -> bool:
-        """Whether the caller is the first to ask, and so is to make it happen. Never waits."""
-        return self._first.acquire(blocking=False)
 
     def wake(self) -> None:
         """It has happened: wake all who wait."""
@@ -143,6 +139,8 @@ def _call_soon(token: Any) -> Callable[[Callable[[], object]], object]:
 class DaemonThread:
     """A thread that does `work`, once. Where threads do not run, a caller who waits does it.
 
+    It has the context (`contextvars`) of the caller who starts it.
+
     Attributes:
         begins_by: from that moment on, a caller may take the work over from a thread that has not
             begun: `start_timeout` seconds after the start, or at once if no thread can be started.
@@ -161,7 +159,8 @@ class DaemonThread:
         if not self._started:
             try:
                 self._started = True
-                threading.Thread(target=self._run, name=self._name, daemon=True).start()
+                run = partial(contextvars.copy_context().run, self._run)
+                threading.Thread(target=run, name=self._name, daemon=True).start()
             except RuntimeError:  # a subinterpreter, a limit of the system, or the program's end
                 self._started = False
                 self.begins_by = monotonic()
@@ -208,7 +207,7 @@ class Worker:
             done.wake()
 
         until = monotonic() + timeout
-        self._tasks.put(task)
+        self._tasks.put(partial(contextvars.copy_context().run, task))
         self._thread.start()
         if not done.wait(min(until, self._thread.begins_by)) and monotonic() < until:
             self._direct = self._thread.take_over()
