@@ -17,7 +17,14 @@ from mediahound_auth.errors import (
 )
 from mediahound_auth.token import Token
 
-__all__ = ["Sender", "request_token", "timeout_error", "unexpected_error"]
+__all__ = [
+    "Sender",
+    "needs_itself_error",
+    "no_thread_error",
+    "request_token",
+    "timeout_error",
+    "unexpected_error",
+]
 
 # Sends a token request as it is, within so many seconds, and returns the response. It follows no
 # redirect, and raises TokenEndpointUnavailable where there is no response.
@@ -71,3 +78,21 @@ def timeout_error(
     error = TokenEndpointUnavailable(f"no token within {timeout:g} s: {last_error}")
     error.__cause__ = last_error.__cause__
     return error
+
+
+def needs_itself_error(grant: Grant) -> TokenRequestError:
+    """What to raise for a call that is made on behalf of a renewal of the very token it needs."""
+    return TokenRequestError(
+        f"this request needs the access token that is being requested from {grant.host}: it was "
+        "made by the client_secret callable, the store, the transport or a log handler of that "
+        "token request. Make it without this auth object"
+    )
+
+
+def no_thread_error(grant: Grant) -> TokenEndpointUnavailable:
+    """What to raise for a task where no thread can be started, which its token request needs."""
+    return TokenEndpointUnavailable(
+        f"no token request was sent to {grant.host}: no thread could be started for it. Raise the "
+        "limit for threads or processes, or, where Python has no threads, call token() before the "
+        "event loop runs"
+    )

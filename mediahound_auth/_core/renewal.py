@@ -16,7 +16,9 @@ before the exceptions.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Generator
+from contextvars import ContextVar
 from typing import TypeVar, cast
 
 from mediahound_auth import _events as events
@@ -44,6 +46,14 @@ Outcome = Token | MediaHoundAuthError
 # What a caller does, up to each point where it waits for a renewal, and for how many seconds at
 # most: written once for threads and tasks.
 Steps = Generator[tuple["Renewal", float], None, T]
+
+# Seconds after which a task tries again to start a thread.
+START_RETRY_INTERVAL = 0.05
+
+# The renewals on whose behalf the current code runs: that of a client_secret callable, a store, a
+# transport or a log handler, wherever the context goes with it. Weak, since it may go far.
+_working_for: ContextVar[tuple[weakref.ref[Renewal], ...]]
+_working_for = ContextVar("mediahound_auth_renewals", default=())
 
 
 class Renewal:
@@ -87,6 +97,7 @@ class Renewal:
         self.settings = settings
         self._shared = shared
         self._send = send
+        self._at_work = False
         self._pid = runtime.process_id()
         self._done = runtime.Event()
         patience = min(runtime.THREAD_START_TIMEOUT, settings.timeout / 2)
@@ -96,6 +107,24 @@ class Renewal:
     def remaining(self) -> float:
         """Seconds that are left, 0.0 if none are."""
         return max(0.0, self.deadline - runtime.monotonic())
+
+    @property
+    def needs_itself(self) -> bool:
+        """Whether the caller is at work for a renewal of the same token, and must not wait."""
+        renewals = (reference() for reference in _working_for.get())
+        return any(
+            renewal.at_work and renewal._shared is self._shared for renewal in renewals if renewal
+        )
+
+    @property
+    def at_work(self) -> bool:
+        """Whether its thread is: in this process, and not at its end yet."""
+        return self._at_work and self._pid == runtime.process_id()
+
+    @property
+    def has_thread(self) -> bool:
+        """Whether a thread or a caller does its work: False if no thread could be started."""
+        return self._thread.runs
 
     @property
     def joinable(self) -> bool:
@@ -109,19 +138,28 @@ class Renewal:
 
     def wait(self, timeout: float) -> None:
         """Block this thread until the outcome is decided, for `timeout` seconds at most."""
-        self._thread.start()
-        until = min(runtime.monotonic() + timeout, self.deadline)
-        done = self._done.wait(min(until, self._thread.begins_by))
-        if not done and runtime.monotonic() < until:
+        if self.needs_itself:
+            return
+        now = runtime.monotonic()
+        until = min(now + timeout, self.deadline)
+        begins_by = self._thread.begins_by if self._thread.start() else now
+        if not self._done.wait(min(until, begins_by)) and runtime.monotonic() < until:
             if self._thread.take_over():
                 self._run()
             self._done.wait(until)
         _ = self._shared.state  # record the outcome: the caller's next call goes by it
 
     async def wait_async(self, timeout: float) -> None:
-        """The same for a task, on asyncio or trio."""
-        self._thread.start()
-        await self._done.wait_async(min(runtime.monotonic() + timeout, self.deadline))
+        """The same for a task, on asyncio or trio; soon over if no thread can be started."""
+        if self.needs_itself:
+            return
+        until = min(runtime.monotonic() + timeout, self.deadline)
+        while not self._thread.start():
+            now = runtime.monotonic()
+            if now >= min(until, self._thread.begins_by):
+                return
+            await self._done.wait_async(now + START_RETRY_INTERVAL)
+        await self._done.wait_async(until)
         _ = self._shared.state  # as above
 
     def fail(self, error: MediaHoundAuthError) -> None:
@@ -145,6 +183,9 @@ class Renewal:
     # What follows runs in the renewal's thread.
 
     def _run(self) -> None:
+        others = (other for other in _working_for.get() if (known := other()) and known.at_work)
+        working_for = _working_for.set((*others, weakref.ref(self)))
+        self._at_work = True
         try:
             self._renew()
         except MediaHoundAuthError as error:
@@ -155,6 +196,8 @@ class Renewal:
             if not isinstance(error, Exception):
                 raise error.with_traceback(None) from None  # frames can hold the secret
         finally:
+            self._at_work = False
+            _working_for.reset(working_for)
             self._shared.end(self)
 
     def _renew(self) -> None:

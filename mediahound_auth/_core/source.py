@@ -8,7 +8,12 @@ from __future__ import annotations
 
 from mediahound_auth import _events as events
 from mediahound_auth._core import runtime
-from mediahound_auth._core.endpoint import Sender, timeout_error
+from mediahound_auth._core.endpoint import (
+    Sender,
+    needs_itself_error,
+    no_thread_error,
+    timeout_error,
+)
 from mediahound_auth._core.lifecycle import Action, token_was_accepted
 from mediahound_auth._core.origins import Origin
 from mediahound_auth._core.renewal import Outcome, Renewal, Steps
@@ -142,6 +147,10 @@ class TokenSource:
         return renewal
 
     def _timed_out(self, renewal: Renewal) -> Outcome:
+        if renewal.needs_itself:
+            return needs_itself_error(self.settings.grant)
+        if not renewal.has_thread:
+            return no_thread_error(self.settings.grant)
         error = timeout_error(self.settings.grant, self.settings.timeout, renewal.last_error)
         if not renewal.remaining:
             renewal.fail(error)
