@@ -13,8 +13,7 @@ Rule 0: everything that decides *when* lives in this module. `now` (Unix time, i
    path, and a renewal that vanishes is started again.
    *May become* fresh; returned again; expired; rejected.
 3. **Returned again.** The renewal brought the same token: this endpoint returns a token until it
-   expires, as Spring's `DefaultTokenServices` does. `renew_at` becomes the expiry. While a usable
-   token is at hand, there is a second at least between two token requests.
+   expires, as Spring's `DefaultTokenServices` does. `renew_at` becomes the expiry.
    *May become* expired; rejected.
 4. **Expired or absent.** One caller requests a token, and all others wait for that outcome, be it a
    token or a failure.
@@ -23,10 +22,16 @@ Rule 0: everything that decides *when* lives in this module. `now` (Unix time, i
    token is another one by now, the request is retried with that. Otherwise the token is renewed,
    once for all callers whose requests were rejected. Such a renewal is *unconfirmed* until a
    retried request is accepted: no token satisfies an API that rejects fresh ones. Each unconfirmed
-   renewal in a row doubles what has to happen before the next one: that many seconds, or that many
-   accepted calls. Until then the 401 is returned to the caller. (Accepted calls alone confirm no
-   renewal: one forbidden resource among many would cost a token request at each call of it.)
+   renewal in a row doubles the wait for the next one. That wait is cut to a second once as many
+   calls are accepted as it has seconds, since the token may have been revoked after those. Until
+   then the 401 is returned to the caller. (Accepted calls alone confirm no renewal: one forbidden
+   resource among many would cost a token request at each call of it.)
+   A call may end without its response being seen here, as where an event hook of httpx raises
+   first. Then the token is *suspect*: the next call takes it for rejected.
    *May become* fresh; returned again; failing.
+   **One bound over 2 to 5**: while a usable token is at hand, there is at most one token request
+   per second, sustained, whatever the API responds. Three may come at once, so that a token
+   that is revoked twice within a second is replaced twice.
 6. **Retrying a token request.** A transient failure (no connection, time-out, 429, 5xx) is retried
    after an exponential back-off or after `Retry-After`, if that ends within the time limit: the
    longest `timeout` of those who wait, counted from the start of the renewal. Other failures end
@@ -69,6 +74,7 @@ NEVER = float("-inf")
 
 # Seconds, all of them.
 MIN_BACK_OFF = 1.0  # between token requests while a token is at hand; any first back-off
+MAX_AT_ONCE = 3  # token requests while a token is at hand, before they are a second apart
 MAX_BACK_OFF = 60.0  # that failures and unconfirmed renewals in a row grow to
 MAX_RETRY_AFTER = 3600.0  # that is honoured
 MAX_MARGIN_FRACTION = 0.2  # of a token's lifetime
@@ -104,6 +110,8 @@ class State(NamedTuple):
             until when that secret is not sent again.
         unconfirmed, unconfirmed_at, accepted_calls: how many renewals in a row are unconfirmed,
             when the last one was, and how many calls were accepted since.
+        suspect: a call with the token may have been rejected unseen.
+        paced_until: how long the token requests of late would have taken, a second apart.
     """
 
     token: Token | None = None
@@ -118,6 +126,13 @@ class State(NamedTuple):
     unconfirmed: int = 0
     unconfirmed_at: float = NEVER
     accepted_calls: int = 0
+    paced_until: float = NEVER
+    suspect: bool = False
+
+    @property
+    def counts_accepted_calls(self) -> bool:
+        """Whether it matters that an API accepts the token."""
+        return self.unconfirmed > 0 and self.accepted_calls < _back_off(self.unconfirmed)
 
     def usable(self, now: float) -> bool:
         """Whether there is a token that has not expired."""
@@ -139,11 +154,9 @@ class State(NamedTuple):
         if self.token is None or self.token.access_token != rejected:
             action = self.next_action(now)
             return Action.USE if action is Action.USE_AND_RENEW else action
-        if self._failed_lately(now):
+        if self._failed_lately(now) or self._renewed_lately(now):
             return Action.GIVE_UP
-        needed = _back_off(self.unconfirmed)
-        waiting = self.unconfirmed and self.unconfirmed_at <= now < self.unconfirmed_at + needed
-        return Action.GIVE_UP if waiting and self.accepted_calls < needed else Action.RENEW
+        return Action.RENEW
 
     def is_improved_by(self, other: Token, rejected: str | None, now: float) -> bool:
         """Whether `other`, found in a store, makes a token request unnecessary.
@@ -177,15 +190,25 @@ class State(NamedTuple):
         return self._replace(renew_at=renew_at)
 
     def on_token(
-        self, token: Token, now: float, *, margin: float, jitter: float, after_401: bool = False
+        self,
+        token: Token,
+        now: float,
+        *,
+        margin: float,
+        jitter: float,
+        requested: bool = False,
+        after_401: bool = False,
     ) -> State:
-        """`token` has arrived, from the endpoint or a store.
+        """`token` has arrived, from the endpoint (`requested`) or a store.
 
-        `after_401`: it was requested from the endpoint because an API rejected the one before.
+        `after_401`: it was requested because an API rejected the one before.
         """
         token = self.with_returned_again(token)
         if now >= token.expires_at and self.usable(now) and not (after_401 or token.returned_again):
             return self  # another one, of a short lifetime, whose response took longer
+        paced_until = self.paced_until
+        if requested or after_401:
+            paced_until = max(now, min(paced_until, now + MAX_AT_ONCE - 1)) + MIN_BACK_OFF
         lifetime = token.expires_at - token.requested_at
         early = min(margin, MAX_MARGIN_FRACTION * lifetime) * (1 - jitter / 2)
         early = 0.0 if token.returned_again else early
@@ -198,6 +221,8 @@ class State(NamedTuple):
             unconfirmed=self.unconfirmed + after_401,
             unconfirmed_at=now if after_401 else self.unconfirmed_at,
             accepted_calls=0 if after_401 else self.accepted_calls,
+            paced_until=paced_until,
+            suspect=False,
         )
 
     def on_failure(
@@ -244,10 +269,24 @@ class State(NamedTuple):
             return self
         if retried:
             return self._replace(unconfirmed=0, unconfirmed_at=NEVER, accepted_calls=0)
+        if not self.counts_accepted_calls:
+            return self
         return self._replace(accepted_calls=self.accepted_calls + 1)
+
+    def on_unseen_response(self, access_token: str) -> State:
+        """A call with this access token has ended, and its response was not seen."""
+        current = self.token is not None and self.token.access_token == access_token
+        return self._replace(suspect=True) if current else self
 
     def _failed_lately(self, now: float) -> bool:
         return self.failed_at <= now < self.retry_at
+
+    def _renewed_lately(self, now: float) -> bool:
+        """Whether the next renewal after a 401 has to wait. A clock that is set back ends that."""
+        wait = _back_off(self.unconfirmed) if self.counts_accepted_calls else MIN_BACK_OFF
+        if self.unconfirmed and self.unconfirmed_at <= now < self.unconfirmed_at + wait:
+            return True
+        return self.usable(now) and MAX_AT_ONCE - 1 < self.paced_until - now <= MAX_AT_ONCE
 
 
 def retry_delay(

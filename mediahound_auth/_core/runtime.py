@@ -177,11 +177,14 @@ class DaemonThread:
     def start(self) -> bool:
         """Start the thread, unless that has been done; False if no thread can be started now."""
         if not self.runs:
-            self._started = True
             try:
+                self._started = True
                 self._new_thread().start()
             except RuntimeError:  # a limit of the system, or the program's end
                 self._started = False
+            except BaseException:  # a signal handler's; whether it has started is not known
+                self._started = False
+                raise
         return self.runs
 
     def take_over(self) -> bool:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from mediahound_auth._core import runtime
 from mediahound_auth._core.grant import Grant
-from mediahound_auth._core.lifecycle import State
+from mediahound_auth._core.lifecycle import NEVER, State
 from mediahound_auth._core.origins import Origin
 from mediahound_auth._core.store_session import StoreHealth
 from mediahound_auth.errors import MediaHoundAuthError, copy_error
@@ -74,7 +74,8 @@ class SharedTokenState:
     def state(self, state: State) -> None:
         self.recorded = state
         authorization = state.token.authorization if state.token else ""
-        self.fast_path: FastPath = (state.renew_at, authorization, state.unconfirmed > 0)
+        renew_at = NEVER if state.suspect else state.renew_at
+        self.fast_path: FastPath = (renew_at, authorization, state.counts_accepted_calls)
 
     def record_late(self, renewal: Renewal, token: Token) -> None:
         """Use `token`, which came when `renewal` had failed already, unless that was replaced."""
@@ -124,7 +125,8 @@ class SharedTokenState:
             renewal.decided_at,
             margin=renewal.settings.renew_margin,
             jitter=runtime.jitter(),
-            after_401=renewal.rejected is not None and renewal.attempts > 0,
+            requested=renewal.attempts > 0,
+            after_401=renewal.attempts > 0 and renewal.rejected is not None,
         )
 
 

@@ -42,6 +42,8 @@ class TokenSource:
 
     def get_token(self) -> Steps[Outcome]:
         """A token to use now; waits only if there is no usable one."""
+        if self.shared.recorded.suspect:
+            yield from self._replace_suspect()
         renewal = None
         with runtime.state_lock:
             now, state = runtime.now(), self.shared.state
@@ -64,6 +66,13 @@ class TokenSource:
             renewal.start()
         assert state.token is not None
         return state.token
+
+    def _replace_suspect(self) -> Steps[None]:
+        with runtime.state_lock:
+            state = self.shared.state
+            self.shared.state = state._replace(suspect=False)
+        if state.suspect and state.token:
+            yield from self.get_replacement(state.token.access_token)
 
     def get_replacement(self, rejected: str) -> Steps[Token | None]:
         """The token to retry a request with whose access token, `rejected`, an API rejected.
@@ -123,6 +132,11 @@ class TokenSource:
         if token_was_accepted(status):
             with runtime.state_lock:
                 self.shared.state = self.shared.state.on_accepted(access_token, retried=retried)
+
+    def on_unseen_response(self, access_token: str) -> None:
+        """A call whose request carried `access_token` has ended, and its response was not seen."""
+        with runtime.state_lock:
+            self.shared.state = self.shared.state.on_unseen_response(access_token)
 
     def allows(self, origin: Origin) -> bool:
         """Whether the token may go to `origin`; the first request to another one logs a warning."""

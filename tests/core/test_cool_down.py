@@ -228,22 +228,24 @@ def test_when_a_replay_is_accepted_after_all_the_next_rejection_is_repaired_at_o
         clock.advance(wait)
     server.reject_api_requests = False
     for _ in range(10):
-        server.revoke_tokens()
-        assert call(server, auth) == 200
+        for _ in range(2):  # within a second
+            server.revoke_tokens()
+            assert call(server, auth) == 200
+        clock.advance(2)
 
 
 @pytest.mark.parametrize("rotating", [False, True], ids=["secret", "callable"])
 @pytest.mark.parametrize("rejections", [1, 2, 3])
-def test_when_calls_are_accepted_again_a_revocation_is_repaired_without_waiting(
+def test_when_calls_are_accepted_again_a_revocation_is_repaired_after_a_second(
     rejections: int, rotating: bool, server: MediaHoundServer, clock: Clock
 ) -> None:
     secret = (lambda: server.client_secret) if rotating else server.client_secret
     auth = MediaHoundAuth(server.client_id, secret, token_url=server.token_url)
     server.reject_api_requests = True
     for rejection in range(rejections):
-        assert call(server, auth) == 401
         clock.advance(2**rejection)
-    clock.advance(-0.5)
+        assert call(server, auth) == 401
+    clock.advance(1)
     server.reject_api_requests = False
     for _ in range(2 ** (rejections - 1)):
         assert call(server, auth) == 200

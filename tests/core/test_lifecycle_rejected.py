@@ -15,11 +15,21 @@ TWO_WEEKS = 14 * 24 * 3600.0
 
 
 def obtained(
-    name: str, state: State | None = None, *, now: float = 0.0, after_401: bool = False
+    name: str,
+    state: State | None = None,
+    *,
+    now: float = 0.0,
+    requested: bool = False,
+    after_401: bool = False,
 ) -> State:
     """A token good for two weeks has arrived; `doubtful` if it was asked for after a rejection."""
     return (state or State()).on_token(
-        Token(name, now + TWO_WEEKS, now), now, margin=300.0, jitter=0.0, after_401=after_401
+        Token(name, now + TWO_WEEKS, now),
+        now,
+        margin=300.0,
+        jitter=0.0,
+        requested=requested,
+        after_401=after_401,
     )
 
 
@@ -77,25 +87,65 @@ def test_each_renewal_in_doubt_doubles_the_time_to_the_next() -> None:
         assert state.action_after_401(f"{number}", now) is RENEW
 
 
-def test_or_the_number_of_calls_that_have_to_be_accepted_before_the_next() -> None:
-    state = obtained("0")
+def test_once_as_many_calls_are_accepted_a_second_is_enough() -> None:
+    state, now = obtained("0"), 100.0
     for number, patience in enumerate((1, 2, 4, 8, 16, 32, 60, 60), start=1):
-        state = obtained(f"{number}", state, now=100.0, after_401=True)
+        state = obtained(f"{number}", state, now=now, after_401=True)
+        now += 1.0
         for _ in range(patience):
-            assert state.action_after_401(f"{number}", 100.0) is GIVE_UP
+            assert state.counts_accepted_calls
+            assert patience == 1 or state.action_after_401(f"{number}", now) is GIVE_UP
             state = state.on_accepted(f"{number}", retried=False)
-        assert state.action_after_401(f"{number}", 100.0) is RENEW
+        assert not state.counts_accepted_calls
+        assert state.on_accepted(f"{number}", retried=False) == state
+        assert state.action_after_401(f"{number}", now - A_WHILE) is GIVE_UP
+        assert state.action_after_401(f"{number}", now) is RENEW
 
 
-def test_a_replay_that_is_accepted_ends_the_doubt() -> None:
+def test_a_retry_that_is_accepted_ends_the_doubt() -> None:
     state = obtained("one")
-    for name in ("two", "three", "four"):
-        state = obtained(name, state, now=100.0, after_401=True)
+    for number, name in enumerate(("two", "three", "four")):
+        state = obtained(name, state, now=100.0 + number, after_401=True)
     state = state.on_accepted("four", retried=True)
     assert state.unconfirmed == 0
-    assert state.action_after_401("four", 100.0) is RENEW
-    state = obtained("five", state, now=100.0, after_401=True)
-    assert state.action_after_401("five", 101.0) is RENEW
+    assert state.action_after_401("four", 102.0) is RENEW
+    state = obtained("five", state, now=102.0, after_401=True)
+    assert state.action_after_401("five", 103.0) is RENEW
+
+
+def test_a_token_that_is_revoked_twice_within_a_second_is_replaced_twice() -> None:
+    state = obtained("one", now=100.0, requested=True)
+    for name, following in (("one", "two"), ("two", "three")):
+        assert state.action_after_401(name, 100.0) is RENEW
+        state = obtained(following, state, now=100.0, after_401=True)
+        state = state.on_accepted(following, retried=True)
+    assert state.action_after_401("three", 101.0 - A_WHILE) is GIVE_UP
+    assert state.action_after_401("three", 101.0) is RENEW
+
+
+def test_token_requests_on_demand_delay_the_next_after_a_401_by_a_second_at_most() -> None:
+    state = obtained("one", now=100.0, requested=True)
+    for number in range(10):
+        state = obtained(f"{number}", state, now=100.0, requested=True)
+    assert state.action_after_401("9", 101.0 - A_WHILE) is GIVE_UP
+    assert state.action_after_401("9", 101.0) is RENEW
+    assert state.action_after_401("9", 99.9) is RENEW  # the clock was set back
+
+
+def test_what_was_found_in_a_store_is_no_token_request() -> None:
+    state = obtained("0", now=100.0)
+    for number in range(10):
+        state = obtained(f"{number}", state, now=100.0)
+    assert state.action_after_401("9", 100.0) is RENEW
+
+
+def test_an_expired_token_is_replaced_however_many_requests_there_were() -> None:
+    state = State()
+    for number in range(3):
+        token = Token(f"{number}", 100.5, 100.0)
+        state = state.on_token(token, 100.0, margin=0.0, jitter=0.0, requested=True)
+    assert state.action_after_401("2", 100.4) is GIVE_UP
+    assert state.action_after_401("2", 100.5) is RENEW
 
 
 @pytest.mark.parametrize("retried", [False, True])

@@ -79,11 +79,8 @@ def test_so_does_one_that_a_task_starts_and_it_can_run_an_event_loop_of_its_own(
 
     auth = with_callable(HttpxAuth, server, lambda: anyio.run(read_secret))
 
-    async def main() -> Token:
-        return await auth.atoken()
-
     with serving(server.client_secret):
-        assert anyio.run(main, backend=backend)
+        assert anyio.run(auth.atoken, backend=backend)
 
 
 def test_so_does_one_in_the_background(client_id: str, clock: Clock) -> None:
