@@ -25,13 +25,19 @@ from mediahound_auth import _events as events
 from mediahound_auth._core import runtime
 from mediahound_auth._core.endpoint import Sender, request_token, timeout_error, unexpected_error
 from mediahound_auth._core.grant import Grant
-from mediahound_auth._core.lifecycle import STORE_POLL_INTERVAL, retry_delay, store_lock_timeout
+from mediahound_auth._core.lifecycle import (
+    STORE_POLL_INTERVAL,
+    SUSPENDED_AFTER,
+    retry_delay,
+    store_lock_timeout,
+)
 from mediahound_auth._core.settings import Settings
 from mediahound_auth._core.shared_state import SharedTokenState
 from mediahound_auth._core.store_session import StoreSession
 from mediahound_auth.errors import (
     InvalidClientError,
     MediaHoundAuthError,
+    TokenEndpointUnavailable,
     TokenRequestError,
     copy_error,
 )
@@ -63,6 +69,7 @@ class Renewal:
         settings: those of the auth object whose caller started it.
         rejected: the access token that an API has rejected, if that is why it was started.
         skip_store: the endpoint is to be asked, whatever a store may hold.
+        skip_lock: the store's lock is not waited for: an earlier renewal may hold it and be stuck.
         waited_for: callers need its outcome. Guarded by `state_lock`.
         started, deadline: when it was started, and when its time is up, by `runtime.monotonic`.
             Callers with a longer `timeout` move the deadline on, with `state_lock` held.
@@ -72,6 +79,9 @@ class Renewal:
         recorded: the `SharedTokenState` has the outcome. Guarded by `state_lock`.
         rejected_secret: the key of the grant whose secret was rejected, if a callable provides it.
         same_secret: the callable has returned that secret again, and no request was sent.
+        lost: it failed for a reason that says nothing of the endpoint: the process was suspended,
+            or the caller who did the work was interrupted. The failure is not remembered, and those
+            who wait start another renewal.
     """
 
     def __init__(
@@ -84,6 +94,7 @@ class Renewal:
     ) -> None:
         self.rejected = rejected
         self.skip_store = skip_store
+        self.skip_lock = False
         self.waited_for = False
         self.started: float = runtime.monotonic()
         self.deadline: float = self.started + settings.timeout
@@ -94,6 +105,8 @@ class Renewal:
         self.recorded = False
         self.rejected_secret = ""
         self.same_secret = False
+        self.lost = False
+        self._started_at: float = runtime.now()
         self.settings = settings
         self._shared = shared
         self._send = send
@@ -128,8 +141,13 @@ class Renewal:
 
     @property
     def joinable(self) -> bool:
-        """Whether waiting for it makes sense: after fork() its thread has stayed in the parent."""
-        in_progress = self.outcome is not None or runtime.monotonic() < self.deadline
+        """Whether waiting for it makes sense.
+
+        It does not after fork(), since its thread has stayed in the parent; nor after the process
+        was suspended, since its connection is dead, and `monotonic` may have stood still.
+        """
+        in_time = runtime.monotonic() < self.deadline and not self._outlasts(0.0)
+        in_progress = self.outcome is not None or in_time
         return in_progress and not self.recorded and self._pid == runtime.process_id()
 
     def start(self) -> None:
@@ -168,7 +186,7 @@ class Renewal:
         error = copy_error(error)
         if self._decide(error):
             try:
-                if not self.same_secret:
+                if not (self.same_secret or self.lost):
                     events.renewal_failed(self.settings.grant, self, error)
             finally:
                 self._done.wake()
@@ -177,8 +195,14 @@ class Renewal:
         if not self._done.is_first():
             return False
         self.decided_at = runtime.now()
+        if isinstance(outcome, TokenEndpointUnavailable) and self._outlasts(SUSPENDED_AFTER):
+            self.lost = True
         self.outcome = outcome
         return True
+
+    def _outlasts(self, seconds: float) -> bool:
+        """Whether it has taken so many seconds more than its time limit, by Unix time."""
+        return runtime.now() - self._started_at > self.deadline - self.started + seconds
 
     # What follows runs in the renewal's thread.
 
@@ -241,7 +265,7 @@ class Renewal:
             if token and self._shared.recorded.is_improved_by(token, self.rejected, now):
                 return token
             left = until - runtime.monotonic()
-            if locked or left <= 0:
+            if locked or left <= 0 or self.skip_lock:
                 return None
             locked = store.lock(min(left, STORE_POLL_INTERVAL))
 

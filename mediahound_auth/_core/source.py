@@ -40,8 +40,11 @@ class TokenSource:
         self.shared: SharedTokenState = shared_state_for(settings.store_or_default, settings.grant)
         self._send = send
 
-    def get_token(self) -> Steps[Outcome]:
-        """A token to use now; waits only if there is no usable one."""
+    def get_token(self, *, again: bool = False) -> Steps[Outcome]:
+        """A token to use now; waits only if there is no usable one.
+
+        `again`: the renewal that was waited for is lost. (This is not tried a third time.)
+        """
         if self.shared.recorded.suspect:
             yield from self._replace_suspect()
         renewal = None
@@ -61,7 +64,10 @@ class TokenSource:
             return error
         if renewal and action is Action.RENEW:
             yield renewal, self.settings.timeout
-            return renewal.outcome or self._timed_out(renewal)
+            outcome = renewal.outcome or self._timed_out(renewal)
+            if renewal.lost and not again:
+                outcome = yield from self.get_token(again=True)
+            return outcome
         if renewal:
             renewal.start()
         assert state.token is not None
@@ -79,6 +85,7 @@ class TokenSource:
 
         None: there is none, and the 401 is returned to the caller.
         """
+        again = False
         while True:
             renewal = None
             with runtime.state_lock:
@@ -90,6 +97,9 @@ class TokenSource:
                 return state.token if action is Action.USE else None
             yield renewal, self.settings.timeout
             outcome = renewal.outcome or self._timed_out(renewal)
+            if renewal.lost and not again:
+                again = True
+                continue
             if not isinstance(outcome, Token):
                 return None  # the renewal has logged the failure
             if outcome.access_token != rejected:
@@ -100,12 +110,16 @@ class TokenSource:
 
     def renew(self) -> Steps[Outcome]:
         """What the endpoint returns when asked now, whatever is at hand."""
+        again = False
         while True:
             with runtime.state_lock:
                 _ = self.shared.state  # with the outcome, if that is decided: it is not joined then
                 renewal = self._join(waited_for=True, skip_store=True)
             yield renewal, self.settings.timeout
             outcome = renewal.outcome or self._timed_out(renewal)
+            if renewal.lost and not again:
+                again = True
+                continue
             if renewal.skip_store or renewal.attempts or not isinstance(outcome, Token):
                 return outcome
             # It was started for another reason, and has found the token in the store.
@@ -154,7 +168,9 @@ class TokenSource:
         """The renewal in progress, or a new one. With `state_lock` held."""
         renewal = self.shared.renewal
         if renewal is None or not renewal.joinable:
+            stuck = renewal is not None and renewal.at_work and renewal.outcome is None
             renewal = Renewal(self.settings, self.shared, self._send, rejected, skip_store)
+            renewal.skip_lock = stuck
             self.shared.renewal = renewal
         renewal.waited_for |= waited_for
         renewal.deadline = max(renewal.deadline, renewal.started + self.settings.timeout)
