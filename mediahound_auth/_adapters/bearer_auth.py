@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import weakref
 from typing import Any, ClassVar, Self, Unpack
 
 from mediahound_auth._core.grant import TokenRequest, TokenResponse
@@ -56,7 +57,9 @@ class BearerAuth:
         self._start(settings)
 
     def _start(self, settings: Settings) -> None:
-        self._source = TokenSource(settings, self._send)
+        transport = self._transport
+        way = type(self), None if transport is None else weakref.ref(transport)
+        self._source = TokenSource(settings, self._send, way)
         self._shared = self._source.shared  # here too: a call with a usable token needs only this
 
     def token(self) -> Token:

@@ -8,7 +8,6 @@ the asynchronous one.
 from __future__ import annotations
 
 import copy
-import math
 import os
 import ssl
 import sys
@@ -187,9 +186,11 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
         start = None if type(request.stream) is self._bytes_stream else _position(request)
         try:
             response = yield request
-        except GeneratorExit as closed:
-            self._on_unseen_response(request, closed)
-            raise
+        except GeneratorExit:
+            response = None
+        if response is None:  # and no longer inside the handler
+            self._on_unseen_response(request)
+            return
         if response.status_code != 401:
             if unconfirmed or response.history:
                 self._on_response(response)
@@ -214,9 +215,11 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
         start = None if type(request.stream) is self._bytes_stream else _position(request)
         try:
             response = yield request
-        except GeneratorExit as closed:
-            self._on_unseen_response(request, closed)
-            raise
+        except GeneratorExit:
+            response = None
+        if response is None:  # and no longer inside the handler
+            self._on_unseen_response(request)
+            return
         if response.status_code != 401:
             if unconfirmed or response.history:
                 self._on_response(response)
@@ -331,33 +334,22 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
         # httpx will decode it, and that might inflate.
         return self._bytes_stream(b"" if "Content-Encoding" in response.headers else bytes(body))
 
-    def _on_unseen_response(self, request: Any, closed: GeneratorExit) -> None:
-        """The flow was closed: the call went wrong, or an event hook raised, for a 401 perhaps."""
-        if self._may_be_rejected(closed.__context__):
-            self._source.on_unseen_response(_access_token_of(request))
+    def _on_unseen_response(self, request: Any) -> None:
+        """The flow was closed: the call went wrong, or an event hook raised, for a 401 perhaps.
 
-    def _may_be_rejected(self, error: BaseException | None) -> bool:
-        if error is None:  # the flow of a task is not told why it is closed
-            return not _is_cancelled()
-        response = getattr(error, "response", None)
-        if response is not None:
-            return bool(response.status_code == 401)
-        return isinstance(error, Exception) and not isinstance(error, self._library.RequestError)
+        Now that GeneratorExit has been handled, Python tells which error the HTTP library is
+        handling, in tasks as well.
+        """
+        error = sys.exc_info()[1]
+        if isinstance(error, Exception) and not isinstance(error, self._library.RequestError):
+            response = getattr(error, "response", None)
+            if response is None or response.status_code == 401:
+                self._source.on_unseen_response(_access_token_of(request))
 
     def _on_response(self, response: Any, *, retried: bool = False) -> None:
         _redact_history(response)
         access_token = _access_token_of(response.request)
         self._source.on_response(access_token, response.status_code, retried=retried)
-
-
-def _is_cancelled() -> bool:
-    """Whether this task is being cancelled."""
-    asyncio: Any = sys.modules.get("asyncio")
-    with suppress(RuntimeError):  # there is no event loop, or none of asyncio
-        if anyio.current_effective_deadline() == -math.inf:
-            return True
-        return bool(asyncio and asyncio.current_task().cancelling())
-    return False
 
 
 @lru_cache(maxsize=8)

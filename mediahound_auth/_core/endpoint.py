@@ -19,7 +19,7 @@ from mediahound_auth.token import Token
 
 __all__ = [
     "Sender",
-    "needs_itself_error",
+    "needed_for_itself",
     "no_thread_error",
     "request_token",
     "timeout_error",
@@ -80,12 +80,11 @@ def timeout_error(
     return error
 
 
-def needs_itself_error(grant: Grant) -> TokenRequestError:
-    """What to raise for a call that is made on behalf of a renewal of the very token it needs."""
+def needed_for_itself(grant: Grant) -> TokenRequestError:
+    """What to raise when a token is needed by code that the renewal of that token waits for."""
     return TokenRequestError(
-        f"this request needs the access token that is being requested from {grant.host}: it was "
-        "made by the client_secret callable, the store, the transport or a log handler of that "
-        "token request. Make it without this auth object"
+        f"no access token from {grant.host}: it was needed while it was being requested, by a "
+        "client_secret callable, a store, a transport or a log handler. Make that call without it"
     )
 
 

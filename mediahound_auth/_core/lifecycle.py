@@ -35,10 +35,12 @@ Rule 0: everything that decides *when* lives in this module. `now` (Unix time, i
 6. **Retrying a token request.** A transient failure (no connection, time-out, 429, 5xx) is retried
    after an exponential back-off or after `Retry-After`, if that ends within the time limit: the
    longest `timeout` of those who wait, counted from the start of the renewal. Other failures end
-   the renewal. A renewal that finds the store's lock taken looks into the store now and then, and
+   the renewal. Those who wait may have different transports, and it uses one after the other.
+   A renewal that finds the store's lock taken looks into the store now and then, and
    after about half of its time goes on without the lock.
 7. **Failing.** A failure is shared: a caller who needs a token soon after it gets the same failure
-   at once. That time doubles with each failure in a row, and is no shorter than `Retry-After` (an
+   at once, if it would be the same for that caller (`fails_alike`). That time doubles with each
+   failure in a row, and is no shorter than `Retry-After` (an
    hour at most). A failure in the background only holds back the next background renewal, unless
    the endpoint sent `Retry-After`: once the token has expired, a caller may request one. An
    `InvalidClientError` holds for the secret that was rejected. If a callable provides the secret,
@@ -67,7 +69,9 @@ __all__ = [
     "STORE_POLL_INTERVAL",
     "SUSPENDED_AFTER",
     "Action",
+    "Conditions",
     "State",
+    "fails_alike",
     "retry_delay",
     "store_lock_timeout",
     "token_was_accepted",
@@ -101,6 +105,18 @@ class Action(Enum):
     """Request nothing: raise the failure that is shared, or return the 401 to the caller."""
 
 
+class Conditions(NamedTuple):
+    """What decides, besides the endpoint, how token requests end.
+
+    Attributes:
+        transports: what sends them; equal for those that go the same way.
+        timeout: the seconds that all of them together may take.
+    """
+
+    transports: frozenset[object]
+    timeout: float
+
+
 class State(NamedTuple):
     """All that is known of one client's token. Each `on_…` method returns the state that follows.
 
@@ -110,6 +126,7 @@ class State(NamedTuple):
         renewal_due_at: when it was, or will be, due for renewal first.
         failure, failures, failed_at, retry_at: the last failure, how many there were in a row,
             when it happened and until when it is shared.
+        failed_under: the conditions of that failure.
         rejected_secret, rejected_until: the key of a grant whose secret the endpoint rejected, and
             until when that secret is not sent again.
         unconfirmed, unconfirmed_at, accepted_calls: how many renewals in a row are unconfirmed,
@@ -125,6 +142,7 @@ class State(NamedTuple):
     failures: int = 0
     failed_at: float = NEVER
     retry_at: float = NEVER
+    failed_under: Conditions | None = None
     rejected_secret: str = ""
     rejected_until: float = NEVER
     unconfirmed: int = 0
@@ -142,23 +160,25 @@ class State(NamedTuple):
         """Whether there is a token that has not expired."""
         return self.token is not None and now < self.token.expires_at
 
-    def next_action(self, now: float) -> Action:
-        """What a caller who needs a token does at `now`."""
+    def next_action(self, now: float, conditions: Conditions | None = None) -> Action:
+        """What a caller who needs a token does at `now`; `conditions` are the caller's own."""
         if now < self.renew_at:
             return Action.USE
         if self.usable(now):
             return Action.USE_AND_RENEW
-        return Action.GIVE_UP if self._failed_lately(now) else Action.RENEW
+        return Action.GIVE_UP if self._failed_lately(now, conditions) else Action.RENEW
 
-    def action_after_401(self, rejected: str, now: float) -> Action:
+    def action_after_401(
+        self, rejected: str, now: float, conditions: Conditions | None = None
+    ) -> Action:
         """What a caller does whose request carried the access token `rejected` and got a 401.
 
         USE means: retry the request with the current token, which is another one.
         """
         if self.token is None or self.token.access_token != rejected:
-            action = self.next_action(now)
+            action = self.next_action(now, conditions)
             return Action.USE if action is Action.USE_AND_RENEW else action
-        if self._failed_lately(now) or self._renewed_lately(now):
+        if self._failed_lately(now, conditions) or self._renewed_lately(now):
             return Action.GIVE_UP
         return Action.RENEW
 
@@ -210,9 +230,6 @@ class State(NamedTuple):
         token = self.with_returned_again(token)
         if now >= token.expires_at and self.usable(now) and not (after_401 or token.returned_again):
             return self  # another one, of a short lifetime, whose response took longer
-        paced_until = self.paced_until
-        if requested or after_401:
-            paced_until = max(now, min(paced_until, now + MAX_AT_ONCE - 1)) + MIN_BACK_OFF
         lifetime = token.expires_at - token.requested_at
         early = min(margin, MAX_MARGIN_FRACTION * lifetime) * (1 - jitter / 2)
         early = 0.0 if token.returned_again else early
@@ -225,7 +242,7 @@ class State(NamedTuple):
             unconfirmed=self.unconfirmed + after_401,
             unconfirmed_at=now if after_401 else self.unconfirmed_at,
             accepted_calls=0 if after_401 else self.accepted_calls,
-            paced_until=paced_until,
+            paced_until=self._paced(now) if requested or after_401 else self.paced_until,
             suspect=False,
         )
 
@@ -236,9 +253,13 @@ class State(NamedTuple):
         *,
         jitter: float,
         waited_for: bool,
+        requested: bool = False,
+        conditions: Conditions | None = None,
         rejected_secret: str = "",
     ) -> State:
-        """A renewal has failed; `waited_for`: callers needed it.
+        """A renewal has failed under these conditions; `waited_for`: callers needed it.
+
+        `requested`: a token request was sent.
 
         `rejected_secret` is the key of the grant whose secret the endpoint has rejected, where a
         callable provides the secret and the next one may be another.
@@ -259,6 +280,8 @@ class State(NamedTuple):
             failures=failures,
             failed_at=now,
             retry_at=now + (wait if waited_for else retry_after),
+            failed_under=conditions,
+            paced_until=self._paced(now) if requested else self.paced_until,
             rejected_secret=rejected_secret,
             rejected_until=rejected_until,
         )
@@ -282,8 +305,15 @@ class State(NamedTuple):
         current = self.token is not None and self.token.access_token == access_token
         return self._replace(suspect=True) if current else self
 
-    def _failed_lately(self, now: float) -> bool:
-        return self.failed_at <= now < self.retry_at
+    def _failed_lately(self, now: float, conditions: Conditions | None) -> bool:
+        """Whether a caller under these conditions shares the last failure."""
+        if self.failure is None or not self.failed_at <= now < self.retry_at:
+            return False
+        return fails_alike(self.failure, self.failed_under, conditions)
+
+    def _paced(self, now: float) -> float:
+        """`paced_until` after one more token request."""
+        return max(now, min(self.paced_until, now + MAX_AT_ONCE - 1)) + MIN_BACK_OFF
 
     def _renewed_lately(self, now: float) -> bool:
         """Whether the next renewal after a 401 has to wait. A clock that is set back ends that."""
@@ -291,6 +321,23 @@ class State(NamedTuple):
         if self.unconfirmed and self.unconfirmed_at <= now < self.unconfirmed_at + wait:
             return True
         return self.usable(now) and MAX_AT_ONCE - 1 < self.paced_until - now <= MAX_AT_ONCE
+
+
+def fails_alike(
+    failure: MediaHoundAuthError, under: Conditions | None, conditions: Conditions | None
+) -> bool:
+    """Whether a `failure` under some conditions is also that of a caller under other `conditions`.
+
+    A response of the endpoint does not depend on the transport. A transient failure might have
+    ended well within a longer time limit.
+    """
+    if under is None or conditions is None:
+        return True
+    transient = isinstance(failure, TokenEndpointUnavailable) and failure.retryable
+    if transient and conditions.timeout > under.timeout:
+        return False
+    responded = not isinstance(failure, TokenRequestError) or failure.status is not None
+    return responded or conditions.transports <= under.transports
 
 
 def retry_delay(

@@ -6,7 +6,8 @@ responds; and no event loop is blocked.
 
 **Who decides the outcome.** The first to call `_decide`: the renewal's thread, with a token or a
 failure, or a caller who has waited until the time limit, with a failure. It needs no lock, because
-a signal handler may wait for this renewal in the very thread that holds `state_lock`. Whoever holds
+a signal handler may wait for this renewal in the very thread that holds `state_lock`. It is one
+step, so that such a handler cannot interrupt it halfway. Whoever holds
 that lock next records the outcome in the `SharedTokenState` before reading anything. A token that
 comes after a failure was decided is used all the same.
 
@@ -28,6 +29,8 @@ from mediahound_auth._core.grant import Grant
 from mediahound_auth._core.lifecycle import (
     STORE_POLL_INTERVAL,
     SUSPENDED_AFTER,
+    Conditions,
+    State,
     retry_delay,
     store_lock_timeout,
 )
@@ -56,10 +59,10 @@ Steps = Generator[tuple["Renewal", float], None, T]
 # Seconds after which a task tries again to start a thread.
 START_RETRY_INTERVAL = 0.05
 
-# The renewals on whose behalf the current code runs: that of a client_secret callable, a store, a
-# transport or a log handler, wherever the context goes with it. Weak, since it may go far.
-_working_for: ContextVar[tuple[weakref.ref[Renewal], ...]]
-_working_for = ContextVar("mediahound_auth_renewals", default=())
+# The renewals that this context is on the way of: a `client_secret` callable, a store or a log
+# handler may make calls of its own, and must not wait for the renewal that waits for it. Weak,
+# since a context may last, in a thread or task that was started there.
+_within: ContextVar[tuple[weakref.ref[Renewal], ...]] = ContextVar("_within", default=())
 
 
 class Renewal:
@@ -67,21 +70,19 @@ class Renewal:
 
     Attributes:
         settings: those of the auth object whose caller started it.
+        transport: the transport of that object.
         rejected: the access token that an API has rejected, if that is why it was started.
         skip_store: the endpoint is to be asked, whatever a store may hold.
         skip_lock: the store's lock is not waited for: an earlier renewal may hold it and be stuck.
         waited_for: callers need its outcome. Guarded by `state_lock`.
         started, deadline: when it was started, and when its time is up, by `runtime.monotonic`.
-            Callers with a longer `timeout` move the deadline on, with `state_lock` held.
+        timeout: the seconds in between. Callers with a longer one extend it.
         attempts: how many token requests were sent; none if the token came from the store.
         last_error: why the last one failed.
-        outcome, decided_at: the token or failure, once that is decided, and when that was.
+        received: the token that the endpoint has returned, before the store has it.
         recorded: the `SharedTokenState` has the outcome. Guarded by `state_lock`.
         rejected_secret: the key of the grant whose secret was rejected, if a callable provides it.
         same_secret: the callable has returned that secret again, and no request was sent.
-        lost: it failed for a reason that says nothing of the endpoint: the process was suspended,
-            or the caller who did the work was interrupted. The failure is not remembered, and those
-            who wait start another renewal.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class Renewal:
         settings: Settings,
         shared: SharedTokenState,
         send: Sender,
+        transport: object,
         rejected: str | None,
         skip_store: bool,
     ) -> None:
@@ -97,19 +99,23 @@ class Renewal:
         self.skip_lock = False
         self.waited_for = False
         self.started: float = runtime.monotonic()
+        self.timeout: float = settings.timeout
         self.deadline: float = self.started + settings.timeout
         self.attempts = 0
         self.last_error: TokenRequestError | None = None
-        self.outcome: Outcome | None = None
-        self.decided_at = 0.0
+        self.received: Token | None = None
         self.recorded = False
         self.rejected_secret = ""
         self.same_secret = False
-        self.lost = False
         self._started_at: float = runtime.now()
         self.settings = settings
+        self.transport = transport
+        self._senders = {transport: send}
+        # The first one counts: the outcome, when it was decided, what had been tried by then, and
+        # whether the renewal is lost.
+        self._decisions: list[tuple[Outcome, float, Conditions, bool]] = []
+        self._tried = Conditions(frozenset(), settings.timeout)
         self._shared = shared
-        self._send = send
         self._at_work = False
         self._pid = runtime.process_id()
         self._done = runtime.Event()
@@ -122,12 +128,28 @@ class Renewal:
         return max(0.0, self.deadline - runtime.monotonic())
 
     @property
-    def needs_itself(self) -> bool:
-        """Whether the caller is at work for a renewal of the same token, and must not wait."""
-        renewals = (reference() for reference in _working_for.get())
-        return any(
-            renewal.at_work and renewal._shared is self._shared for renewal in renewals if renewal
-        )
+    def outcome(self) -> Outcome | None:
+        """The token or failure, once that is decided."""
+        return self._decisions[0][0] if self._decisions else None
+
+    @property
+    def decided_at(self) -> float:
+        """When that was, by `runtime.now`."""
+        return self._decisions[0][1]
+
+    @property
+    def conditions(self) -> Conditions:
+        """Those under which it came to its outcome."""
+        return self._decisions[0][2]
+
+    @property
+    def lost(self) -> bool:
+        """Whether it failed for a reason that says nothing of the endpoint.
+
+        The process was suspended, or the caller who did the work was interrupted. The failure is
+        not remembered, and callers who wait start another renewal.
+        """
+        return bool(self._decisions) and self._decisions[0][3]
 
     @property
     def at_work(self) -> bool:
@@ -140,6 +162,12 @@ class Renewal:
         return self._thread.runs
 
     @property
+    def waits_for_caller(self) -> bool:
+        """Whether it, or one before it, waits itself for what the caller does in this context."""
+        renewals = [reference() for reference in _within.get()]
+        return any(one and one.at_work and one._shared is self._shared for one in renewals)
+
+    @property
     def joinable(self) -> bool:
         """Whether waiting for it makes sense.
 
@@ -150,14 +178,22 @@ class Renewal:
         in_progress = self.outcome is not None or in_time
         return in_progress and not self.recorded and self._pid == runtime.process_id()
 
+    def extend(self, timeout: float, transport: object, send: Sender) -> None:
+        """A caller has joined who waits for so many seconds, and has this transport.
+
+        With `state_lock` held.
+        """
+        self._senders.setdefault(transport, send)
+        if timeout > self.timeout:
+            self.deadline = max(self.deadline, self.started + timeout)
+            self.timeout = timeout  # last: what has failed within this time had all of it
+
     def start(self) -> None:
         """Start its thread, unless that has been done."""
         self._thread.start()
 
     def wait(self, timeout: float) -> None:
         """Block this thread until the outcome is decided, for `timeout` seconds at most."""
-        if self.needs_itself:
-            return
         now = runtime.monotonic()
         until = min(now + timeout, self.deadline)
         begins_by = self._thread.begins_by if self._thread.start() else now
@@ -169,8 +205,6 @@ class Renewal:
 
     async def wait_async(self, timeout: float) -> None:
         """The same for a task, on asyncio or trio; soon over if no thread can be started."""
-        if self.needs_itself:
-            return
         until = min(runtime.monotonic() + timeout, self.deadline)
         while not self._thread.start():
             now = runtime.monotonic()
@@ -180,25 +214,28 @@ class Renewal:
         await self._done.wait_async(until)
         _ = self._shared.state  # as above
 
-    def fail(self, error: MediaHoundAuthError) -> None:
-        """Make `error` the outcome, unless there is one."""
+    def expire(self, error: MediaHoundAuthError) -> None:
+        """Make `error` the outcome if the time is up and there is no outcome."""
+        tried = self._tried._replace(timeout=self.timeout)
+        if not self.remaining and not self.received:  # nor has a caller joined who has more time
+            self._fail(error, tried)
+
+    def _fail(self, error: MediaHoundAuthError, tried: Conditions) -> None:
         # Without its traceback: the frames hold the secret, and some tools print what frames hold.
         error = copy_error(error)
-        if self._decide(error):
-            try:
-                if not (self.same_secret or self.lost):
-                    events.renewal_failed(self.settings.grant, self, error)
-            finally:
+        try:
+            if self._decide(error, tried) and not (self.same_secret or self.lost):
+                events.renewal_failed(self.settings.grant, self, error)
+        finally:
+            if self.outcome is error:
                 self._done.wake()
 
-    def _decide(self, outcome: Outcome) -> bool:
-        if not self._done.is_first():
-            return False
-        self.decided_at = runtime.now()
-        if isinstance(outcome, TokenEndpointUnavailable) and self._outlasts(SUSPENDED_AFTER):
-            self.lost = True
-        self.outcome = outcome
-        return True
+    def _decide(self, outcome: Outcome, tried: Conditions) -> bool:
+        unreachable = isinstance(outcome, TokenEndpointUnavailable)
+        lost = unreachable and self._outlasts(SUSPENDED_AFTER)
+        decision = (outcome, runtime.now(), tried, lost)
+        self._decisions.append(decision)
+        return self._decisions[0] is decision
 
     def _outlasts(self, seconds: float) -> bool:
         """Whether it has taken so many seconds more than its time limit, by Unix time."""
@@ -207,21 +244,21 @@ class Renewal:
     # What follows runs in the renewal's thread.
 
     def _run(self) -> None:
-        others = (other for other in _working_for.get() if (known := other()) and known.at_work)
-        working_for = _working_for.set((*others, weakref.ref(self)))
+        others = [other for other in _within.get() if (one := other()) and one.at_work]
+        within = _within.set((*others, weakref.ref(self)))
         self._at_work = True
         try:
             self._renew()
         except MediaHoundAuthError as error:
-            self.fail(error)
+            self._fail(error, self._tried)
         except BaseException as error:
             # Whatever else breaks, callers must not wait for nothing.
-            self.fail(unexpected_error(self.settings.grant, error))
+            self._fail(unexpected_error(self.settings.grant, error), self._tried)
             if not isinstance(error, Exception):
                 raise error.with_traceback(None) from None  # frames can hold the secret
         finally:
             self._at_work = False
-            _working_for.reset(working_for)
+            _within.reset(within)
             self._shared.end(self)
 
     def _renew(self) -> None:
@@ -234,7 +271,7 @@ class Renewal:
         if rotates and state.secret_is_rejected(grant.key(), runtime.now()):
             assert state.failure is not None
             self.same_secret = True
-            self.fail(state.failure)
+            self._fail(state.failure, self._tried)
             return
         health, timeout = self._shared.store_health, self.settings.timeout
         with StoreSession(self.settings.store_or_default, grant.key(), health, timeout) as store:
@@ -245,10 +282,13 @@ class Renewal:
                 except InvalidClientError:
                     self.rejected_secret = grant.key() if rotates else ""
                     raise
+                self.received = token
                 self._save(store, token)
-            if self._decide(token):
+            try:
+                in_time = self._decide(token, self._tried)
+            finally:
                 self._done.wake()
-            else:
+            if not in_time:
                 self._shared.record_late(self, token)
             events.renewed(grant, self, token)
 
@@ -272,15 +312,18 @@ class Renewal:
     def _request(self, grant: Grant) -> Token:
         """A token from the endpoint, requested again after a transient failure (lifecycle.py)."""
         while True:
+            self._tried = self._tried._replace(timeout=self.timeout)
             remaining, sent_at = self.remaining, runtime.monotonic()
-            if not remaining:  # the thread began late, or a store has used it up
-                raise timeout_error(grant, self.deadline - self.started, self.last_error)
             state = self._shared.recorded
+            if not remaining:  # the thread began late, or a store has used it up
+                raise timeout_error(grant, self.timeout, self.last_error)
+            if token := self._brought_by_another(state):
+                return token
             self.attempts += 1
             result: Token | TokenRequestError
             try:
                 known = (state.token, self._shared.forgotten)
-                token = request_token(grant, self._send, remaining, known)
+                token = request_token(grant, self._next_sender(), remaining, known)
                 result = state.with_returned_again(token)
             except TokenRequestError as error:
                 result = self.last_error = error
@@ -288,10 +331,25 @@ class Renewal:
             events.token_requested(grant, self.attempts, result, duration)
             if isinstance(result, Token):
                 return result
+            self._tried = self._tried._replace(timeout=self.timeout)
             delay = retry_delay(result, self.attempts, self.remaining, runtime.jitter())
             if delay is None:
                 raise result
             runtime.sleep(delay)
+
+    def _next_sender(self) -> Sender:
+        """Those of all who wait, in turn: one of them may have a transport that works."""
+        senders = list(self._senders.items())
+        transport, send = senders[(self.attempts - 1) % len(senders)]
+        self._tried = self._tried._replace(transports=self._tried.transports | {transport})
+        return send
+
+    def _brought_by_another(self, state: State) -> Token | None:
+        """The token of the renewal that has taken over from this one, if that was faster."""
+        replaced = self._shared.renewal is not self and not self.skip_store
+        if replaced and state.usable(runtime.now()) and state.token:
+            return None if state.token.access_token == self.rejected else state.token
+        return None
 
     def _save(self, store: StoreSession, token: Token) -> None:
         # Not so after forget(), or if a later renewal has taken over; nor if that comes meanwhile.

@@ -86,13 +86,8 @@ class Event:
     def __init__(self) -> None:
         # A Condition on an RLock: a signal handler may come while its thread holds the lock.
         self._condition = threading.Condition()
-        self._first = threading.Lock()  # acquired once, and never released
         self._happened = False
         self._wakers: dict[Callable[[], object], None] = {}
-
-    def is_first(self) -> bool:
-        """Whether the caller is the first to ask, and so is to make it happen. Never waits."""
-        return self._first.acquire(blocking=False)
 
     def wake(self) -> None:
         """It has happened: wake all who wait."""

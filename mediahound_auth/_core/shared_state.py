@@ -118,6 +118,8 @@ class SharedTokenState:
             renewal.decided_at,
             jitter=runtime.jitter(),
             waited_for=renewal.waited_for,
+            requested=renewal.attempts > 0,
+            conditions=renewal.conditions,
             rejected_secret=renewal.rejected_secret,
         )
 

@@ -10,17 +10,28 @@ from mediahound_auth import _events as events
 from mediahound_auth._core import runtime
 from mediahound_auth._core.endpoint import (
     Sender,
-    needs_itself_error,
+    needed_for_itself,
     no_thread_error,
     timeout_error,
 )
-from mediahound_auth._core.lifecycle import Action, token_was_accepted
+from mediahound_auth._core.lifecycle import (
+    Action,
+    Conditions,
+    State,
+    fails_alike,
+    token_was_accepted,
+)
 from mediahound_auth._core.origins import Origin
 from mediahound_auth._core.renewal import Outcome, Renewal, Steps
 from mediahound_auth._core.settings import Settings
 from mediahound_auth._core.shared_state import SharedTokenState, shared_state_for
 from mediahound_auth._core.store_session import StoreSession
-from mediahound_auth.errors import ConfigurationError, TokenRequestError, copy_error
+from mediahound_auth.errors import (
+    ConfigurationError,
+    MediaHoundAuthError,
+    TokenRequestError,
+    copy_error,
+)
 from mediahound_auth.token import Token
 
 __all__ = ["TokenSource"]
@@ -35,92 +46,84 @@ class TokenSource:
     `shared` is what is known of the token, shared with all auth objects of the same grant.
     """
 
-    def __init__(self, settings: Settings, send: Sender) -> None:
+    def __init__(self, settings: Settings, send: Sender, transport: object = None) -> None:
+        """`transport` is what `send` uses, equal for those that go the same way."""
         self.settings = settings
         self.shared: SharedTokenState = shared_state_for(settings.store_or_default, settings.grant)
         self._send = send
+        self._transport = transport
+        self._conditions = Conditions(frozenset([transport]), settings.timeout)
 
-    def get_token(self, *, again: bool = False) -> Steps[Outcome]:
-        """A token to use now; waits only if there is no usable one.
-
-        `again`: the renewal that was waited for is lost. (This is not tried a third time.)
-        """
+    def get_token(self) -> Steps[Outcome]:
+        """A token to use now; waits only if there is no usable one."""
+        until, renewal = self._until(), None
         if self.shared.recorded.suspect:
-            yield from self._replace_suspect()
-        renewal = None
-        with runtime.state_lock:
-            now, state = runtime.now(), self.shared.state
-            action = state.next_action(now)
-            if action is Action.USE_AND_RENEW:
-                renewal = self._join()
-                self.shared.state = state.on_renewal_started(now, self.settings.timeout)
-            elif action is Action.RENEW:
-                renewal = self._join(waited_for=True)
+            yield from self._replace_suspect(until)
+        while True:
+            with runtime.state_lock:
+                now, state = runtime.now(), self.shared.state
+                action = state.next_action(now, self._conditions)
+                if action is Action.RENEW:
+                    renewal = self._join(waited_for=True, instead_of=renewal)
+                elif action is Action.USE_AND_RENEW:
+                    renewal = self._join()
+                    self.shared.state = state.on_renewal_started(now, self.settings.timeout)
+            if action is not Action.RENEW:
+                break
+            assert renewal is not None
+            outcome = yield from self._wait_for(renewal, until)
+            if outcome:
+                return outcome
         if action is Action.GIVE_UP:
-            assert state.failure is not None
-            error = copy_error(state.failure)
-            if isinstance(error, TokenRequestError):
-                error.retry_after = state.retry_at - now
-            return error
-        if renewal and action is Action.RENEW:
-            yield renewal, self.settings.timeout
-            outcome = renewal.outcome or self._timed_out(renewal)
-            if renewal.lost and not again:
-                outcome = yield from self.get_token(again=True)
-            return outcome
-        if renewal:
+            return _shared_failure(state, now)
+        if renewal and action is Action.USE_AND_RENEW:
             renewal.start()
         assert state.token is not None
         return state.token
 
-    def _replace_suspect(self) -> Steps[None]:
+    def _replace_suspect(self, until: float) -> Steps[None]:
         with runtime.state_lock:
             state = self.shared.state
             self.shared.state = state._replace(suspect=False)
         if state.suspect and state.token:
-            yield from self.get_replacement(state.token.access_token)
+            yield from self._replacement(state.token.access_token, until)
 
     def get_replacement(self, rejected: str) -> Steps[Token | None]:
         """The token to retry a request with whose access token, `rejected`, an API rejected.
 
         None: there is none, and the 401 is returned to the caller.
         """
-        again = False
+        return self._replacement(rejected, self._until())
+
+    def _replacement(self, rejected: str, until: float) -> Steps[Token | None]:
+        renewal = None
         while True:
-            renewal = None
             with runtime.state_lock:
                 state = self.shared.state
-                action = state.action_after_401(rejected, runtime.now())
+                action = state.action_after_401(rejected, runtime.now(), self._conditions)
                 if action is Action.RENEW:
-                    renewal = self._join(waited_for=True, rejected=rejected)
-            if renewal is None:
+                    renewal = self._join(waited_for=True, rejected=rejected, instead_of=renewal)
+            if action is not Action.RENEW:
                 return state.token if action is Action.USE else None
-            yield renewal, self.settings.timeout
-            outcome = renewal.outcome or self._timed_out(renewal)
-            if renewal.lost and not again:
-                again = True
-                continue
-            if not isinstance(outcome, Token):
-                return None  # the renewal has logged the failure
-            if outcome.access_token != rejected:
+            assert renewal is not None
+            outcome = yield from self._wait_for(renewal, until)
+            if isinstance(outcome, Token) and outcome.access_token != rejected:
                 return outcome
-            if renewal.rejected == rejected:
-                return None
+            if isinstance(outcome, MediaHoundAuthError) or renewal.rejected == rejected:
+                return None  # the renewal has logged the failure
             # It was started for another reason, perhaps before the token was revoked.
 
     def renew(self) -> Steps[Outcome]:
         """What the endpoint returns when asked now, whatever is at hand."""
-        again = False
+        until, renewal = self._until(), None
         while True:
             with runtime.state_lock:
                 _ = self.shared.state  # with the outcome, if that is decided: it is not joined then
-                renewal = self._join(waited_for=True, skip_store=True)
-            yield renewal, self.settings.timeout
-            outcome = renewal.outcome or self._timed_out(renewal)
-            if renewal.lost and not again:
-                again = True
-                continue
-            if renewal.skip_store or renewal.attempts or not isinstance(outcome, Token):
+                renewal = self._join(waited_for=True, skip_store=True, instead_of=renewal)
+            outcome = yield from self._wait_for(renewal, until)
+            if isinstance(outcome, MediaHoundAuthError):
+                return outcome
+            if outcome and (renewal.skip_store or renewal.attempts):
                 return outcome
             # It was started for another reason, and has found the token in the store.
 
@@ -134,6 +137,7 @@ class TokenSource:
         store, health = self.settings.store_or_default, self.shared.store_health
         with StoreSession(store, key, health, self.settings.timeout) as session:
             session.discard()
+        self.shared.forget()  # a renewal may have found the token before it was discarded
         return None
 
     def on_response(self, access_token: str, status: int, *, retried: bool = False) -> None:
@@ -162,27 +166,72 @@ class TokenSource:
             events.token_withheld(self.settings.grant, origin)
         return False
 
+    def _until(self) -> float:
+        return runtime.monotonic() + self.settings.timeout
+
     def _join(
-        self, *, waited_for: bool = False, rejected: str | None = None, skip_store: bool = False
+        self,
+        *,
+        waited_for: bool = False,
+        rejected: str | None = None,
+        skip_store: bool = False,
+        instead_of: Renewal | None = None,
     ) -> Renewal:
-        """The renewal in progress, or a new one. With `state_lock` held."""
-        renewal = self.shared.renewal
-        if renewal is None or not renewal.joinable:
+        """The renewal in progress, unless that is `instead_of`, or a new one.
+
+        With `state_lock` held.
+        """
+        renewal, transport, send = self.shared.renewal, self._transport, self._send
+        if renewal is None or not renewal.joinable or renewal is instead_of:
             stuck = renewal is not None and renewal.at_work and renewal.outcome is None
-            renewal = Renewal(self.settings, self.shared, self._send, rejected, skip_store)
+            renewal = Renewal(self.settings, self.shared, send, transport, rejected, skip_store)
             renewal.skip_lock = stuck
             self.shared.renewal = renewal
         renewal.waited_for |= waited_for
-        renewal.deadline = max(renewal.deadline, renewal.started + self.settings.timeout)
+        renewal.extend(self.settings.timeout, transport, send)
         return renewal
 
-    def _timed_out(self, renewal: Renewal) -> Outcome:
-        if renewal.needs_itself:
-            return needs_itself_error(self.settings.grant)
+    def _wait_for(self, renewal: Renewal, until: float) -> Steps[Outcome | None]:
+        """The outcome of `renewal`; None if another renewal might end otherwise.
+
+        A caller waits no longer than half of its time for one that was started with another
+        transport, which may hang.
+        """
+        outcome = yield from self._wait_once_for(renewal, until)
+        if renewal.lost:
+            with runtime.state_lock:
+                rejected, skip_store = renewal.rejected, renewal.skip_store
+                renewal = self._join(
+                    waited_for=True, rejected=rejected, skip_store=skip_store, instead_of=renewal
+                )
+            outcome = yield from self._wait_once_for(renewal, self._until())
+        return outcome
+
+    def _wait_once_for(self, renewal: Renewal, until: float) -> Steps[Outcome | None]:
+        if renewal.waits_for_caller:
+            return needed_for_itself(self.settings.grant)
+        left = max(0.0, until - runtime.monotonic())
+        yield renewal, left if renewal.transport == self._transport else left / 2
         if not renewal.has_thread:
             return no_thread_error(self.settings.grant)
+        outcome, in_time = renewal.outcome, runtime.monotonic() < until
+        if isinstance(outcome, Token) or (outcome is None and in_time):
+            return outcome
+        if outcome is None:
+            return self._timed_out(renewal)
+        alike = fails_alike(outcome, renewal.conditions, self._conditions)
+        return outcome if alike or not in_time else None
+
+    def _timed_out(self, renewal: Renewal) -> Outcome:
         error = timeout_error(self.settings.grant, self.settings.timeout, renewal.last_error)
-        if not renewal.remaining:
-            renewal.fail(error)
-        # If there is no outcome yet, it has more time than this caller, or is just deciding.
-        return renewal.outcome or error
+        renewal.expire(error)
+        # If there is no outcome yet, it has more time than this caller, or its store is slow.
+        return renewal.outcome or renewal.received or error
+
+
+def _shared_failure(state: State, now: float) -> MediaHoundAuthError:
+    assert state.failure is not None
+    error = copy_error(state.failure)
+    if isinstance(error, TokenRequestError):
+        error.retry_after = state.retry_at - now
+    return error

@@ -143,7 +143,7 @@ def test_a_callable_that_needs_the_token_itself_fails_at_once(
     with pytest.raises(ConfigurationError, match="callable raised") as caught:
         auth.token()
     assert time.monotonic() - started < 10
-    assert "needs the access token that is being requested" in str(caught.value.__cause__)
+    assert "needed while it was being requested" in str(caught.value.__cause__)
     assert server.token_requests == []
 
 
@@ -152,7 +152,7 @@ def test_so_does_one_that_awaits_it(server: MediaHoundServer) -> None:
     auth = with_callable(HttpxAuth, server, lambda: str(asyncio.run(auth.atoken())))
     with pytest.raises(ConfigurationError) as caught:
         asyncio.run(auth.atoken())
-    assert "needs the access token that is being requested" in str(caught.value.__cause__)
+    assert "needed while it was being requested" in str(caught.value.__cause__)
 
 
 def test_so_does_one_that_needs_it_by_way_of_another_client(server: MediaHoundServer) -> None:
@@ -213,7 +213,7 @@ def test_a_log_handler_that_makes_a_call_delays_no_renewal(
         log.removeHandler(handler)
     wait_for_renewals()
     assert time.monotonic() - started < 10
-    assert "needs the access token that is being requested" in errors[0]  # token_request, at DEBUG
+    assert "needed while it was being requested" in errors[0]  # token_request, at DEBUG
     assert len(server.token_requests) == 1
 
 

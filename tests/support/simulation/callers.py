@@ -46,6 +46,7 @@ class Use:
     """One use of an auth object: a call to the API, or of `token`, `renew` or `forget`.
 
     Attributes:
+        usable, replaced: the token at hand, and those known to be rejected, when it began.
         result: a token, an HTTP status or an error.
     """
 
@@ -53,8 +54,9 @@ class Use:
         self.caller = caller
         self.kind = kind
         self.auth = caller.auth
-        self.started = scheduler.time
+        self.started, self.step = scheduler.time, scheduler.steps
         self.usable = caller.auth.usable()
+        self.replaced = caller.auth.scenario.promises.replaced_of(caller.auth)
         self.result: object = None
 
     def steps(self) -> Generator[Any, None, None]:
@@ -83,13 +85,17 @@ class Use:
             authorization = self.result.authorization
         access_token = authorization.removeprefix("Bearer ")
         self.result = self._send(access_token)
+        if self.kind == "unseen call":
+            source.on_unseen_response(access_token)
+            self.result = 200
+            return
         if self.result != 401:
             if unconfirmed:
                 source.on_response(access_token, 200)
             return
         token = yield from self._timed(source.get_replacement(access_token))
         if token is not None:
-            self.auth.scenario.promises.replaced(access_token, token)
+            self.auth.scenario.promises.replaced(self.auth, access_token, token)
             self.result = self._send(token.access_token)
             source.on_response(token.access_token, self.result, retried=True)
 
@@ -108,6 +114,7 @@ class Caller:
         self.on_loop = on_loop
         self.interrupted_after: int = 0  # steps of its second use
         self.cancelled_after: float = FOREVER  # seconds
+        self.handler_calls = False  # the signal handler makes a call, and raises nothing
         self.interrupted = False
 
     def run(self) -> None:
@@ -119,9 +126,14 @@ class Caller:
 
     def use(self, kind: str) -> None:
         """Use it once."""
+        scenario = self.auth.scenario
+        if kind == "fork":
+            scenario.fork(self.auth)
+            return
         if kind == "forget":
-            self.auth.scenario.promises.forgets(self.auth)
+            began = scenario.promises.forgets(self.auth)
             self.auth.source.forget()
+            scenario.promises.forgotten(self.auth, began)
             return
         use = Use(self, kind)
         task = scheduler.current
@@ -136,7 +148,8 @@ class Caller:
             self.interrupted = True
             return
         finally:
-            burnt, task.fuse = not task.fuse and task.interruption, 0
+            burnt = not task.fuse and isinstance(task.interruption, Interruption)
+            task.fuse = 0
             task.interruption = None
         # Where a thread does not begin in time, its work is done by the caller: see DaemonThread.
         if burnt and self.auth.process.threads == "run" and not scheduler.stalls:
@@ -146,6 +159,8 @@ class Caller:
     def _burn(self, task: Task) -> None:
         task.fuse, task.interruption = self.interrupted_after, Interruption()
         self.interrupted_after = 0
+        if self.handler_calls:
+            task.interruption = lambda: self.use("token")
 
     def _cancelled_at(self) -> float:
         moment, self.cancelled_after = scheduler.time + self.cancelled_after, FOREVER

@@ -15,9 +15,9 @@ from typing import Any, Self, TypeVar
 
 from mediahound_auth import _events as events
 from mediahound_auth._core import runtime
-from simulation.scheduler import FOREVER, Task, scheduler
+from simulation.scheduler import FOREVER, Process, Task, scheduler
 
-__all__ = ["EPOCH", "Cancelled", "pause", "run_task", "simulated_machine"]
+__all__ = ["EPOCH", "Cancelled", "StateLock", "pause", "run_task", "simulated_machine"]
 
 T = TypeVar("T")
 
@@ -33,6 +33,11 @@ class Lock:
         self.owner: Task | None = None
         self.count = 0
         self.waiters: list[Task] = []
+
+    def __deepcopy__(self, _: object) -> Lock:
+        copy = type(self)()  # as the child of a fork finds it
+        copy.count = self.count
+        return copy
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
         scheduler.switch()
@@ -80,6 +85,23 @@ class Lock:
 
 class RLock(Lock):
     reentrant = True
+
+
+class StateLock:
+    """`runtime.state_lock`, of which each process has its own."""
+
+    def __init__(self) -> None:
+        self._locks: dict[Process, RLock] = {}
+
+    def _lock(self) -> RLock:
+        process = scheduler.current.process
+        return self._locks.get(process) or self._locks.setdefault(process, RLock())
+
+    def __enter__(self) -> bool:
+        return self._lock().__enter__()
+
+    def __exit__(self, *error: object) -> None:
+        self._lock().__exit__(*error)
 
 
 class Condition(RLock):
@@ -294,7 +316,7 @@ def simulated_machine() -> Iterator[None]:
         "monotonic": monotonic,
         "jitter": jitter,
         "process_id": process_id,
-        "state_lock": RLock(),
+        "state_lock": StateLock(),
     }
     real = {name: getattr(runtime, name) for name in simulated}
     lowlevel = _module("anyio.lowlevel", current_token=LoopToken)

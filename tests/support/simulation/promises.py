@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from mediahound_auth._core.renewal import run_steps
 from mediahound_auth.token import Token
-from simulation.scheduler import Process, scheduler
+from simulation.scheduler import Process, Task, scheduler
 
 if TYPE_CHECKING:
     from simulation.callers import Auth, Use
@@ -15,30 +16,32 @@ if TYPE_CHECKING:
 __all__ = ["Promises"]
 
 AMPLE = 30.0  # a `timeout` of so many seconds is not used up by what is slow in this world
-BURST = 3  # token requests at once: one in the background, and two revocations
+BURST = 3  # token requests at once, as lifecycle.MAX_AT_ONCE
 A_MOMENT = 1e-6
+IN_VAIN = 1.0  # second, in which a renewal ends if nothing goes wrong
 
 
 class Promises:
     """What must never happen, in any schedule.
 
     Attributes:
-        lost: seconds that the world took of its callers' time, all in all.
         troubles: the ways by which a token request came to nothing.
     """
 
     def __init__(self, scenario: Scenario) -> None:
         self.scenario = scenario
-        self.lost = 0.0
         self.troubles: set[str] = set()
-        self.forgot = False
+        self.forgot = self.forked = False
         self.renews = 0
         self.healthy = False
         self.shortest = AMPLE
         self._in_flight: dict[object, list[float]] = defaultdict(list)
-        self._level: dict[Process, tuple[float, float]] = {}
-        self._counted: dict[Process, object] = {}
-        self._replaced: dict[Process, set[str]] = defaultdict(set)
+        self._level: dict[tuple[Process, str], tuple[float, float]] = {}
+        self._counted: dict[tuple[Process, str], object] = {}
+        self._replaced: dict[tuple[Process, str], set[str]] = defaultdict(set)
+        self._requested_at: dict[str, float] = {}
+        self._forgotten: dict[tuple[Process, str], tuple[float, int]] = {}
+        self._took_over: set[Task] = set()
 
     # Token requests
 
@@ -49,6 +52,8 @@ class Promises:
         if any(scheduler.time < until for until in in_flight) and not self._may_be_two():
             scheduler.violate("one token request in flight per reach of the store: there are two")
         self._bound(auth)
+        if not scheduler.current.name.startswith("mediahound-auth"):
+            self._took_over.add(scheduler.current)
         until = scheduler.time + timeout
         in_flight.append(until)
         return until
@@ -57,7 +62,7 @@ class Promises:
         """The response will take so many seconds, or something will go wrong."""
         scheduler.tell(f"  {fault or 'a token'} after {delay:g} s")
         if fault:
-            self.lost += max(delay, 0.2)
+            scheduler.lost += max(delay, 0.2)
         if fault not in ("", "slow"):
             self.troubles.add(auth.route)
 
@@ -67,17 +72,22 @@ class Promises:
         self._in_flight[auth.client_id, self.scenario.reach_of(auth.process)].remove(until)
 
     def _may_be_two(self) -> bool:
-        return self.forgot or self.scenario.unlocked() or self.lost > 0.25 * self.shortest
+        return (
+            self.forgot
+            or self.forked
+            or self.scenario.unlocked()
+            or scheduler.lost > 0.25 * self.shortest
+        )
 
     def _bound(self, auth: Auth) -> None:
         """At most one token request per second, sustained, while a usable token is at hand."""
-        process, renewal = auth.process, auth.source.shared.renewal
-        if not auth.usable() or self._counted.get(process) is renewal:
+        client, renewal = (auth.process, auth.client_id), auth.source.shared.renewal
+        if not auth.usable() or self._counted.get(client) is renewal:
             return
-        self._counted[process] = renewal
-        level, at = self._level.get(process, (0.0, 0.0))
+        self._counted[client] = renewal
+        level, at = self._level.get(client, (0.0, 0.0))
         level = max(0.0, level - (scheduler.time - at)) + 1
-        self._level[process] = level, scheduler.time
+        self._level[client] = level, scheduler.time
         if level > BURST + self.renews and not self.forgot:
             scheduler.violate("one token request per second while a usable token is at hand")
 
@@ -85,25 +95,68 @@ class Promises:
 
     def waited(self, use: Use, seconds: float) -> None:
         """A caller has waited, stalls of its own not included."""
-        timeout = use.auth.source.settings.timeout
-        if seconds > timeout + A_MOMENT and use.auth.process.threads == "run":
+        timeout, process = use.auth.source.settings.timeout, use.auth.process
+        excused = process.asleep_until > use.started or process.threads != "run"
+        # A signal handler that makes a call may do so while its thread holds `state_lock`.
+        excused = excused or any(caller.handler_calls for caller in self.scenario.callers)
+        # A caller may do the work of a thread that did not begin in time.
+        excused = excused or scheduler.current in self._took_over
+        if seconds > timeout + A_MOMENT and not excused:
             scheduler.violate(f"no caller waits beyond its timeout: {seconds:g} s, not {timeout:g}")
+        if seconds > IN_VAIN and not scheduler.lost and not excused:
+            scheduler.violate(f"no caller waits in vain: {seconds:g} s in a world without faults")
 
     def token_used(self, use: Use, access_token: str) -> None:
         """A request to the API carries this token."""
         scheduler.tell(f"call with {access_token[:]}")
-        if access_token in self._replaced[use.auth.process] and not self.forgot:
+        began, steps = self._forgotten.get((use.auth.process, use.auth.client_id), (0.0, 0))
+        old = self._requested_at.get(access_token, 0.0) < began
+        if old and use.step > steps and len(self.scenario.processes) == 1 and not self.forked:
+            scheduler.violate("a token that was forgotten does not come back")
+        if access_token in use.replaced and not self.forgot:
             scheduler.violate("a rejected token is not used again by a process that knows")
 
-    def replaced(self, rejected: str, token: Token) -> None:
+    def replaced(self, auth: Auth, rejected: str, token: Token) -> None:
         """A process has another token in the place of a rejected one."""
         if token.access_token == rejected:
             scheduler.violate("a request is retried with another token: it was the same")
+        self._replaced[auth.process, auth.client_id].add(rejected)
 
-    def forgets(self, auth: Auth) -> None:  # noqa: ARG002
-        """A process is to forget its token."""
-        scheduler.tell("forget")
+    def replaced_of(self, auth: Auth) -> frozenset[str]:
+        """The tokens that a process has replaced, and knows to be rejected."""
+        return frozenset(self._replaced[auth.process, auth.client_id])
+
+    def issued(self, access_token: str, requested_at: float) -> None:
+        """The endpoint returns this token."""
+        known = self._requested_at.get(access_token, 0.0)
+        self._requested_at[access_token] = max(known, requested_at)
+        for tokens in self._replaced.values():
+            tokens.discard(access_token)
+
+    def forgets(self, auth: Auth) -> float:
+        """A process is to forget its token; the moment from which tokens are new to it."""
+        scheduler.tell(f"forget {auth.client_id}")
         self.forgot = True
+        return scheduler.time
+
+    def forgotten(self, auth: Auth, began: float) -> None:
+        """It has done so."""
+        scheduler.tell("forgotten")
+        self._forgotten[auth.process, auth.client_id] = began, scheduler.steps
+
+    def forks(self) -> None:
+        """A process forks: the child does not share its memory."""
+        scheduler.tell("fork")
+        self.forked = True
+
+    def nested(self, auth: Auth) -> None:
+        """What a renewal waits for needs a token itself."""
+        moment, lost = scheduler.time, scheduler.lost
+        result = run_steps(auth.source.get_token())
+        scheduler.tell(f"  a client_secret callable needs a token: {result!r}")
+        waited = scheduler.time - moment - (scheduler.lost - lost)
+        if waited > 1.0 and not (self.forgot or self.forked):
+            scheduler.violate("no renewal waits for itself")
 
     def used(self, use: Use) -> None:
         """A use has come to its end."""
@@ -131,7 +184,7 @@ class Promises:
         if use.auth.route in self.troubles or use.auth.route == "dead proxy":
             return True
         timeout = use.auth.source.settings.timeout
-        return self.lost > 0.3 * timeout or use.auth.process.threads != "run"
+        return scheduler.lost > 0.3 * timeout or use.auth.process.threads != "run"
 
     # The end
 
@@ -140,9 +193,11 @@ class Promises:
         if any(caller.interrupted for caller in self.scenario.callers):
             return
         for auth in self.scenario.auths:
-            if (
-                auth.process.threads == "run"
-                and not auth.process.killed
-                and auth.source.shared.renewal is not None
-            ):
+            process = auth.process
+            # The child of a fork has no thread that would end what it has inherited.
+            lives = process.threads == "run" and not process.killed and not process.forked
+            if lives and auth.source.shared.renewal is not None:
                 scheduler.violate("nothing is left at the end: a renewal is")
+        shared = self.scenario.shared
+        if shared and shared.locked():
+            scheduler.violate("nothing is left at the end: the store's lock is")

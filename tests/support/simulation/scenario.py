@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable
+from copy import deepcopy
+from functools import partial
+from typing import Any, NamedTuple
 
 from mediahound_auth._core import runtime
 from mediahound_auth._core.grant import Grant, TokenRequest, TokenResponse
@@ -13,7 +15,7 @@ from mediahound_auth.errors import TokenEndpointUnavailable
 from mediahound_auth.stores import MemoryStore, Store
 from simulation.callers import Auth, Caller
 from simulation.choices import Choices
-from simulation.machine import EPOCH, RLock, pause
+from simulation.machine import EPOCH, StateLock, pause
 from simulation.promises import Promises
 from simulation.scheduler import Process, Task, scheduler
 from simulation.world import Api, Endpoint, SharedStore, StoreView
@@ -22,7 +24,7 @@ __all__ = ["Failure", "Scenario", "run"]
 
 TIMEOUTS = (30.0, 2.0)
 GAPS = (0.0, 0.0, 0.02, 0.5, 1.0, 5.0)  # seconds between the uses of one caller
-KINDS = ("call", "call", "call", "token", "renew", "forget")
+KINDS = ("call", "call", "call", "token", "unseen call", "renew", "forget", "fork")
 LONG = 200.0  # seconds, after which no failure is shared any more
 
 
@@ -34,7 +36,12 @@ class Failure(NamedTuple):
 
 
 class Scenario:
-    """A world and those in it."""
+    """A world and those in it.
+
+    Attributes:
+        secret: the client secret that the endpoint accepts.
+        nested: the callable that provides it needs a token itself.
+    """
 
     def __init__(self, choices: Choices) -> None:
         self.choices = choices
@@ -42,8 +49,12 @@ class Scenario:
         self.endpoint = Endpoint(choices)
         self.api = Api(choices, self.endpoint)
         self.shared = SharedStore(choices) if choices.chance(0.3) else None
+        self.secret = "secret"
+        self.rotates = choices.chance(0.1)
+        self.nested = self.rotates and choices.chance(0.5)
         self.auths: list[Auth] = []
         self.callers: list[Caller] = []
+        self.processes = [Process(1)]
         self._stores: dict[Process, Store] = {}
         self._draw()
 
@@ -52,55 +63,76 @@ class Scenario:
     def _draw(self) -> None:
         choices = self.choices
         scheduler.stay = choices.of((0.9, 0.7, 0.5))
-        processes = [Process(1)]
+        processes = self.processes
         if self.shared and choices.chance(0.8):
             processes.append(Process(2))
         if not self.shared and choices.chance(0.05):
             processes[0].threads = choices.of(("fail", "hang"))
-        clients = ["a", "b"] if choices.chance(0.1) else ["a"]
+        clients = ["a", "b"] if choices.chance(0.1) and not self.nested else ["a"]
         busy = choices.chance(0.1)
         for _ in range(1 + choices.below(4)):
-            auth = self._auth(choices.of(processes), choices.of(clients))
-            self.callers.append(self._caller(auth, busy))
-        if choices.chance(0.5):
-            moments = [choices.of(GAPS) for _ in range(1 + choices.below(2))]
-            scheduler.spawn("revocations", Process(0), lambda: self._revoke(moments))
+            self._auth(choices.of(processes), choices.of(clients))
+            self._caller(self.auths[-1], busy)
         for number, caller in enumerate(self.callers, 1):
             scheduler.spawn(f"caller {number}", caller.auth.process, caller.run)
+        if choices.chance(0.5):
+            events = [self._event(processes) for _ in range(1 + choices.below(2))]
+            scheduler.spawn("the world", Process(0), lambda: happen(events))
         scheduler.stalls = 0.01 if choices.chance(0.15) else 0.0
 
-    def _auth(self, process: Process, client_id: str) -> Auth:
+    def _auth(self, process: Process, client_id: str) -> None:
         choices = self.choices
         scheduler.current = Task("its birth", process, lambda: None)
         route = "dead proxy" if choices.chance(0.08) else "direct"
         auth = Auth(self, process, client_id, route)
         timeout = choices.of(TIMEOUTS) if choices.chance(0.3) else TIMEOUTS[0]
         self.promises.shortest = min(self.promises.shortest, timeout)
-        grant = Grant(client_id, "secret", "https://token.example/token")
+        secret = self.provide_secret if self.rotates else self.secret
+        grant = Grant(client_id, secret, "https://token.example/token")
         settings = Settings(grant, frozenset(), self.store_of(process), 300.0, timeout)
-        auth.source = TokenSource(settings, sender(auth))
+        auth.source = TokenSource(settings, Sending(auth), route)
         self.auths.append(auth)
-        return auth
 
-    def _caller(self, auth: Auth, busy: bool) -> Caller:
+    def _caller(self, auth: Auth, busy: bool) -> None:
         choices = self.choices
         if busy:
             plan = [(0.0, "call")] * 80
         else:
-            kinds = KINDS if choices.chance(0.2) else KINDS[:4]
+            kinds = KINDS if choices.chance(0.3) else KINDS[:4]
             plan = [(choices.of(GAPS), choices.of(kinds)) for _ in range(1 + choices.below(4))]
         caller = Caller(auth, plan, on_loop=choices.chance(0.3))
-        if choices.chance(0.1):
+        if choices.chance(0.15):
             caller.interrupted_after = 1 + choices.below(25)
+            caller.handler_calls = choices.chance(0.3) and not self.nested
             caller.cancelled_after = choices.of((0.001, 0.1, 1.0))
-        return caller
+        self.callers.append(caller)
 
-    def _revoke(self, moments: Sequence[float]) -> None:
-        for seconds in moments:
-            pause(seconds)
-            self.endpoint.revoke()
+    def _event(self, processes: list[Process]) -> tuple[float, Callable[[], None]]:
+        choices = self.choices
+        seconds, process = choices.of(GAPS), choices.of(processes)
+        events: list[Callable[[], None]]
+        events = [self.endpoint.revoke, partial(jump, process), partial(suspend, process)]
+        if len(processes) > 1:
+            events.append(partial(kill, process))
+        if self.rotates:
+            events = [self.rotate_secret]
+        return seconds, choices.of(events) if choices.chance(0.3) else events[0]
 
     # What others ask
+
+    def provide_secret(self) -> str:
+        """The `client_secret` callable, which may itself make a call that needs a token."""
+        task = scheduler.current
+        pause(0.01)
+        if self.nested and task.name.startswith("mediahound-auth"):
+            auth = next(auth for auth in self.auths if auth.process is task.process)
+            self.promises.nested(auth)
+        return self.secret
+
+    def rotate_secret(self) -> None:
+        """The endpoint accepts another secret from now on."""
+        scheduler.tell("another secret")
+        self.secret = "secret-2"
 
     def store_of(self, process: Process) -> Store:
         """The store, as `process` reaches it."""
@@ -126,6 +158,21 @@ class Scenario:
         """What the clock of `process` shows."""
         return EPOCH + scheduler.time + process.clock
 
+    def fork(self, auth: Auth) -> None:
+        """The process of `auth` forks, and the child makes a call."""
+        child = Process(10 + len(self.auths))
+        child.forked = True
+        store = auth.source.settings.store_or_default
+        view = StoreView(self.shared, child) if self.shared else copy_of_memory(store)
+        copy = Auth(self, child, auth.client_id, auth.route)
+        memo: dict[int, Any] = {id(self): self, id(auth): copy, id(store): view}
+        with runtime.state_lock:
+            copy.source = deepcopy(auth.source, memo)
+            self.promises.forks()
+        self.auths.append(copy)
+        caller = Caller(copy, [(0.0, "call")], on_loop=False)
+        scheduler.spawn(f"child {child.number}", child, caller.run)
+
     # How it is run
 
     def heal(self) -> None:
@@ -146,32 +193,75 @@ class Scenario:
                 scheduler.spawn(f"caller {number} again", auth.process, caller.run)
 
 
-def sender(auth: Auth) -> Callable[[TokenRequest, float], TokenResponse]:
+def happen(events: list[tuple[float, Callable[[], None]]]) -> None:
+    """Let what happens in the world happen."""
+    for seconds, event in events:
+        pause(seconds)
+        event()
+
+
+def jump(process: Process) -> None:
+    """The clock of a process is set."""
+    seconds = scheduler.choices.of((5.0, -5.0, 10_000.0, -10_000.0))
+    scheduler.tell(f"the clock of process {process.number} jumps by {seconds:g} s")
+    scheduler.lost += 1
+    process.clock += seconds
+
+
+def suspend(process: Process) -> None:
+    """A process sleeps."""
+    seconds = scheduler.choices.of((3.0, 100.0))
+    scheduler.tell(f"process {process.number} is suspended for {seconds:g} s")
+    scheduler.lost += seconds
+    process.asleep_until = scheduler.time + seconds
+
+
+def kill(process: Process) -> None:
+    """A process ends, whatever it holds."""
+    scheduler.tell(f"process {process.number} is killed")
+    scheduler.kill(process)
+
+
+def copy_of_memory(store: Store) -> MemoryStore:
+    """The store in memory, as the child of a fork has it."""
+    copy = MemoryStore()
+    fields = {name: deepcopy(value) for name, value in vars(store).items()}
+    vars(copy).update(fields)
+    return copy
+
+
+class Sending:
     """What sends the token requests of `auth`."""
 
-    def send(request: TokenRequest, timeout: float) -> TokenResponse:  # noqa: ARG001
+    def __init__(self, auth: Auth) -> None:
+        self.auth = auth
+
+    def __call__(self, request: TokenRequest, timeout: float) -> TokenResponse:
         scheduler.switch()
-        endpoint, promises = auth.scenario.endpoint, auth.scenario.promises
-        until = promises.request_begins(auth, timeout)
+        auth, scenario = self.auth, self.auth.scenario
+        sent_at, until = scheduler.time, scenario.promises.request_begins(auth, timeout)
         try:
             if auth.route == "dead proxy":
+                scheduler.lost += 5
                 raise TokenEndpointUnavailable("the proxy is dead")
-            delay, fault = endpoint.receive(timeout)
-            promises.request_goes(auth, delay, fault)
+            delay, fault = scenario.endpoint.receive(timeout)
+            if f"client_secret={scenario.secret}&".encode() not in request.body + b"&":
+                fault = "invalid_client"
+            scenario.promises.request_goes(auth, delay, fault)
             pause(min(delay, timeout))
             if delay >= timeout:
                 raise TokenEndpointUnavailable("too slow")
-            return endpoint.response(auth.client_id, fault)
+            response, access_token = scenario.endpoint.response(auth.client_id, fault)
+            scenario.promises.issued(access_token, sent_at)
+            return response
         finally:
-            promises.request_ends(auth, until)
-
-    return send
+            scenario.promises.request_ends(auth, until)
 
 
 def run(choices: Choices, policy: str = "order") -> Failure | None:
     """Run one schedule, on a simulated machine."""
     scheduler.reset(choices, policy)
-    runtime.state_lock = RLock()  # type: ignore[assignment]
+    runtime.state_lock = StateLock()  # type: ignore[assignment]
     scenario = Scenario(choices)
     scheduler.run()
     if not scheduler.violation:

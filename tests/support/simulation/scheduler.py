@@ -35,6 +35,7 @@ class Process:
 
     Attributes:
         clock: by how many seconds its clock is wrong.
+        asleep_until: when it goes on, if it is suspended.
         threads: "run", "fail" (none can be started) or "hang" (they are started and never run).
     """
 
@@ -43,6 +44,8 @@ class Process:
         self.clock = 0.0
         self.threads = "run"
         self.killed = False
+        self.forked = False
+        self.asleep_until = 0.0
 
 
 class Worker:
@@ -68,7 +71,7 @@ class Task:
     Attributes:
         wake_at: when it goes on, if it waits; infinity, if only another task can wake it.
         held: how many locks it holds that are held for a few statements.
-        fuse: calls into the scheduler until `interruption` is raised in it; 0 is never.
+        fuse: calls into the scheduler until `interruption` is raised, or called, in it; 0: never.
         awaiting: it is a task of an event loop, which may not block.
         stalled: for how many seconds it got no processor.
     """
@@ -80,12 +83,15 @@ class Task:
         self.wake_at = 0.0
         self.held = 0
         self.fuse = 0
-        self.interruption: BaseException | None = None
+        self.interruption: BaseException | Callable[[], None] | None = None
         self.awaiting = False
         self.killed = False
         self.stalled = 0.0
         self.priority = 0.0
         self.worker: Worker
+
+    def __deepcopy__(self, _: object) -> Task:
+        return self  # a fork leaves it in the parent
 
     @property
     def baton(self) -> threading.Lock:
@@ -100,6 +106,7 @@ class Scheduler:
         current: the task that runs.
         steps: the calls into the scheduler.
         violation: the first promise that was broken.
+        lost: seconds that the world has taken of the time of its callers.
         story: what happens, line by line, if it is to be told.
     """
 
@@ -117,6 +124,7 @@ class Scheduler:
         self.steps = 0
         self.violation: str | None = None
         self.stopping = False
+        self.lost = 0.0
         self.stalls = 0.0  # the probability of one at each step
         self.stay = 0.8  # the probability that a thread goes on, in a random walk
         self._policy = policy
@@ -184,6 +192,9 @@ class Scheduler:
             self.violate("no end: something goes round in circles")
         if task.fuse:
             self._burn(task)
+        if task.process.asleep_until > self.time:
+            task.stalled += task.process.asleep_until - self.time
+            self.block(task.process.asleep_until)
         count = len(self._ready)
         if self.stalls and not task.held:
             count += 1
@@ -192,6 +203,7 @@ class Scheduler:
             if choice == len(self._ready):
                 seconds = self.choices.of(STALLS)
                 task.stalled += seconds
+                self.lost += seconds
                 self.block(self.time + seconds)
             elif choice:
                 others = [other for other in self._ready if other is not task]
@@ -222,10 +234,12 @@ class Scheduler:
     def tell(self, event: str) -> None:
         """Add a line to the story."""
         if self.story is not None:
-            self.story.append(f"{self.time:9.3f} {self.current.name:24} {event}")
+            who = f"{self.current.process.number} {self.current.name}"
+            self.story.append(f"{self.time:9.3f} {who:26} {event}")
 
     def violate(self, promise: str) -> NoReturn:
         """A promise was broken: end the schedule."""
+        self.tell(promise)
         self._stop(promise)
         raise Stopped
 
@@ -238,9 +252,12 @@ class Scheduler:
 
     def _burn(self, task: Task) -> None:
         task.fuse -= 1
-        if not task.fuse:
-            assert task.interruption is not None
-            raise task.interruption
+        interruption = task.interruption
+        if task.fuse or interruption is None:
+            return
+        if isinstance(interruption, BaseException):
+            raise interruption
+        interruption()
 
     def _hand_over(self, task: Task, following: Task) -> None:
         following.baton.release()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from mediahound_auth._core.grant import TokenResponse
+from mediahound_auth._core.store_session import STORE_TIMEOUT
 from mediahound_auth.errors import TokenEndpointUnavailable
 from mediahound_auth.token import Token
 from simulation.choices import Choices
@@ -53,28 +54,28 @@ class Endpoint:
             return timeout, fault
         return (scheduler.choices.of(SLOW) if fault == "slow" else 0.01), fault
 
-    def response(self, client_id: str, fault: str) -> TokenResponse:
-        """The response to a request that has come in."""
+    def response(self, client_id: str, fault: str) -> tuple[TokenResponse, str]:
+        """The response to a request that has come in, and the access token in it, or ''."""
         if fault in ("503", "retry_after"):
             headers = {"Retry-After": "2"} if fault == "retry_after" else {}
-            return TokenResponse(503, headers, b"{}")
+            return TokenResponse(503, headers, b"{}"), ""
         if fault == "invalid_client":
-            return TokenResponse(401, {}, b'{"error": "invalid_client"}')
-        body = self._token(client_id)
+            return TokenResponse(401, {}, b'{"error": "invalid_client"}'), ""
+        token = self._token(client_id)
         pause(0.01)
         if fault == "lost":
             raise TokenEndpointUnavailable("the response was lost")
-        return TokenResponse(200, {}, body)
+        expires_in = int(self.issued[token][1] - scheduler.time)
+        fields = {"access_token": token, "token_type": "bearer", "expires_in": expires_in}
+        return TokenResponse(200, {}, json.dumps(fields).encode()), token
 
-    def _token(self, client_id: str) -> bytes:
+    def _token(self, client_id: str) -> str:
         token = self._latest.get(client_id, "")
         if not (self.same and self.is_valid(token, client_id)):
             token = f"{client_id}-{len(self.issued) + 1}"
             self.issued[token] = (client_id, scheduler.time + self.lifetime)
             self._latest[client_id] = token
-        expires_in = int(self.issued[token][1] - scheduler.time)
-        fields = {"access_token": token, "token_type": "bearer", "expires_in": expires_in}
-        return json.dumps(fields).encode()
+        return token
 
     def is_valid(self, token: str, client_id: str) -> bool:
         """Whether an API accepts `token`."""
@@ -158,7 +159,10 @@ class StoreView:
         fault = ""
         if shared.faults and scheduler.choices.chance(0.3):
             fault = scheduler.choices.of(shared.faults)
-        pause({"slow": 1.0, "hang": 60.0}.get(fault, 0.001))
+            scheduler.tell(f"store: {fault}")
+        seconds = {"slow": 1.0, "hang": 60.0}.get(fault, 0.001)
+        scheduler.lost += min(seconds, STORE_TIMEOUT)
+        pause(seconds)
         if fault == "down":
             raise OSError("the store is down")
 
@@ -194,6 +198,7 @@ class StoreLock:
         self._view.operate()
         while shared.locked():
             if scheduler.time >= self._until:
+                scheduler.tell("store: the lock is taken")
                 raise TimeoutError
             shared.waiters.append(task)
             try:
@@ -202,11 +207,13 @@ class StoreLock:
                 shared.waiters.remove(task)
         shared.holder, shared.held_until = self._view.process, scheduler.time + shared.lease
         self._held_until = shared.held_until
+        scheduler.tell("store: locked")
 
     def __exit__(self, *_: object) -> None:
         scheduler.switch()
         shared = self._view.shared
         if shared.holder is self._view.process and shared.held_until == self._held_until:
             shared.holder = None
+            scheduler.tell("store: unlocked")
             for waiter in shared.waiters:
                 scheduler.wake(waiter)

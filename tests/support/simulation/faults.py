@@ -1,0 +1,229 @@
+"""Faults of the past, and some that are likely: each is put into the core, to be found.
+
+Each function takes what sets an attribute for the time being, and changes the real code with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from typing import Any
+
+from mediahound_auth._core import lifecycle, runtime, source
+from mediahound_auth._core.lifecycle import Conditions, State
+from mediahound_auth._core.renewal import Renewal
+from mediahound_auth._core.runtime import DaemonThread, Event, Worker
+from mediahound_auth._core.shared_state import SharedTokenState
+from mediahound_auth._core.source import TokenSource
+from mediahound_auth._core.store_session import StoreSession
+from mediahound_auth.errors import MediaHoundAuthError, TokenEndpointUnavailable
+from mediahound_auth.token import Token
+
+__all__ = ["FAULTS", "fault"]
+
+Patch = Callable[[object, str, Any], None]
+Fault = Callable[[Patch], None]
+
+FAULTS: dict[str, Fault] = {}
+
+
+def named(name: str) -> Callable[[Fault], Fault]:
+    """Add a fault to FAULTS."""
+
+    def add(fault: Fault) -> Fault:
+        FAULTS[name] = fault
+        return fault
+
+    return add
+
+
+@contextmanager
+def fault(name: str) -> Iterator[None]:
+    """The core has this fault meanwhile."""
+    real: list[tuple[object, str, Any]] = []
+
+    def patch(owner: object, attribute: str, value: object) -> None:
+        real.append((owner, attribute, vars(owner)[attribute]))
+        setattr(owner, attribute, value)
+
+    FAULTS[name](patch)
+    try:
+        yield
+    finally:
+        for owner, attribute, value in reversed(real):
+            setattr(owner, attribute, value)
+
+
+def _fails_alike(patch: Patch, **ignored: Any) -> None:
+    real = lifecycle.fails_alike
+
+    def fails_alike(
+        failure: MediaHoundAuthError, under: Conditions | None, conditions: Conditions | None
+    ) -> bool:
+        return real(failure, under, conditions and conditions._replace(**ignored))
+
+    for module in (lifecycle, source):
+        patch(module, "fails_alike", fails_alike)
+
+
+@named("a storm: accepted calls, or an accepted retry, end the wait for the next renewal")
+def storm(patch: Patch) -> None:
+    def renewed_lately(state: State, now: float) -> bool:
+        wait = min(2.0 ** (state.unconfirmed - 1), 60.0)
+        in_doubt = state.unconfirmed and state.unconfirmed_at <= now < state.unconfirmed_at + wait
+        return bool(in_doubt) and state.accepted_calls < wait
+
+    patch(State, "_renewed_lately", renewed_lately)
+
+
+@named("a failure is shared with an object whose transport works")
+def other_transport(patch: Patch) -> None:
+    _fails_alike(patch, transports=frozenset())
+
+
+@named("a failure is shared with an object whose `timeout` is longer")
+def longer_timeout(patch: Patch) -> None:
+    _fails_alike(patch, timeout=0.0)
+
+
+@named("a store operation that hangs is granted the lock, and keeps it")
+def stuck_lock(patch: Patch) -> None:
+    real = Worker.close
+    patch(Worker, "close", lambda worker, _: real(worker, lambda: None))
+
+
+@named("a 401 during another renewal waits for two time limits")
+def two_limits(patch: Patch) -> None:
+    real = TokenSource._wait_for
+    patch(
+        TokenSource, "_wait_for", lambda source, renewal, _: real(source, renewal, source._until())
+    )
+
+
+@named("`forget()` during a save brings the token back")
+def forget_during_save(patch: Patch) -> None:
+    def save(renewal: Renewal, store: StoreSession, token: Token) -> None:
+        store.save(token, replaces=renewal.rejected)
+
+    patch(Renewal, "_save", save)
+
+
+@named("a token that is needed on the way to one waits for itself")
+def waits_for_itself(patch: Patch) -> None:
+    patch(Renewal, "waits_for_caller", False)
+
+
+@named("a caller misses that a renewal has ended")
+def lost_wake_up(patch: Patch) -> None:
+    def wait(event: Any, until: float) -> bool:
+        happened: bool = event._happened
+        remaining = until - runtime.monotonic()
+        if not happened and remaining > 0:
+            with event._condition:
+                event._condition.wait(remaining)
+        return bool(event._happened)
+
+    patch(Event, "wait", wait)
+
+
+@named("a task misses that a renewal has ended")
+def lost_task(patch: Patch) -> None:
+    def wake(event: Any) -> None:
+        with event._condition:
+            event._happened = True
+            event._condition.notify_all()
+
+    patch(Event, "wake", wake)
+
+
+@named("a renewal vanishes: its thread ends without an outcome")
+def vanishes(patch: Patch) -> None:
+    real = DaemonThread._run
+
+    def run(thread: DaemonThread) -> None:
+        if runtime.jitter() < 0.7:
+            real(thread)
+        else:
+            thread.take_over()
+
+    patch(DaemonThread, "_run", run)
+
+
+@named("the child of a fork waits for a renewal of its parent")
+def joins_parent(patch: Patch) -> None:
+    def joinable(renewal: Renewal) -> bool:
+        return not renewal.recorded and runtime.monotonic() < renewal.deadline
+
+    patch(Renewal, "joinable", property(joinable))
+
+
+@named("each caller starts a renewal of its own")
+def nobody_joins(patch: Patch) -> None:
+    patch(Renewal, "joinable", False)
+
+
+@named("where no thread can be started, no caller does its work")
+def no_take_over(patch: Patch) -> None:
+    real = DaemonThread.start
+
+    def start(thread: DaemonThread) -> None:
+        real(thread)
+        thread.begins_by = float("inf")
+
+    patch(DaemonThread, "start", start)
+
+
+@named("a caller who is interrupted ends the renewal of all")
+def interrupts_all(patch: Patch) -> None:
+    real = Renewal.wait
+
+    @wraps(real)
+    def wait(renewal: Renewal, timeout: float) -> None:
+        try:
+            real(renewal, timeout)
+        except TimeoutError:
+            renewal._fail(TokenEndpointUnavailable("interrupted"), renewal._tried)
+            raise
+
+    patch(Renewal, "wait", wait)
+
+
+@named("a task waits as a thread does, and blocks its event loop")
+def blocks_loop(patch: Patch) -> None:
+    async def wait_async(renewal: Renewal, timeout: float) -> None:
+        renewal.wait(timeout)
+
+    patch(Renewal, "wait_async", wait_async)
+
+
+@named("a caller waits for as long as the renewal takes, not for its own `timeout`")
+def waits_too_long(patch: Patch) -> None:
+    real = Renewal.wait
+    patch(Renewal, "wait", lambda renewal, _: real(renewal, renewal.remaining))
+
+
+@named("the store's lock is not taken")
+def no_lock(patch: Patch) -> None:
+    patch(StoreSession, "lock", lambda *_: True)
+
+
+@named("a store that hangs is waited for")
+def store_hangs(patch: Patch) -> None:
+    real = Worker.call
+    patch(Worker, "call", lambda worker, function, _: real(worker, function, 1000.0))
+
+
+@named("a renewal is kept when it has ended")
+def renewal_kept(patch: Patch) -> None:
+    patch(SharedTokenState, "end", lambda *_: None)
+
+
+@named("a failure in the background is shared while a token is at hand")
+def background_failure(patch: Patch) -> None:
+    real = State.on_failure
+
+    def on_failure(state: State, *arguments: Any, **options: Any) -> State:
+        return real(state, *arguments, **options)._replace(token=None)
+
+    patch(State, "on_failure", on_failure)
