@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,28 +14,24 @@ from mediahound_auth.testing import MediaHoundServer
 ROOT = Path(__file__).parents[2]
 
 
-def environment(server: MediaHoundServer, **variables: str) -> dict[str, str]:
+def environment(server: MediaHoundServer, variables: Mapping[str, str]) -> dict[str, str]:
     """What a program gets whose token requests go to `server`, at SERVER."""
     # Not under coverage, which takes its time, and of which threads of gevent know nothing.
     inherited = {name: value for name, value in os.environ.items() if "COVERAGE" not in name}
-    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
-    return {
-        **inherited,
-        **server.environment,
-        "PYTHONPATH": path,
-        "SERVER": server.url,
-        **variables,
-    }
+    given = {"SERVER": server.url, **server.environment, **variables}
+    path = os.pathsep.join([str(ROOT), given.get("PYTHONPATH", "")]).rstrip(os.pathsep)
+    return {**inherited, **given, "PYTHONPATH": path}
 
 
 @contextmanager
 def started(
-    *command: str | Path, server: MediaHoundServer, **variables: str
+    *command: str | Path, server: MediaHoundServer, fds: Sequence[int] = (), **variables: str
 ) -> Iterator[subprocess.Popen[str]]:
-    """A program with pipes. It is killed in the end."""
+    """A program with pipes, which inherits `fds`. It is killed in the end."""
     with subprocess.Popen(
         command,
-        env=environment(server, **variables),
+        env=environment(server, variables),
+        pass_fds=fds,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -47,9 +43,10 @@ def started(
             process.kill()
 
 
-def printed(script: str, server: MediaHoundServer, *arguments: str | Path) -> str:
+def printed(script: str, server: MediaHoundServer, *arguments: str | Path, **variables: str) -> str:
     """What a script prints, which must end well."""
-    with started(sys.executable, "-c", script, *arguments, server=server) as process:
+    command = [sys.executable, "-c", script, *arguments]
+    with started(*command, server=server, **variables) as process:
         out, errors = process.communicate(timeout=60)
     assert process.returncode == 0, errors
     return out.strip()
