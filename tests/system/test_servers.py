@@ -95,7 +95,7 @@ def test_the_processes_of_celery_go_on_with_the_token_from_before_they_were_fork
 ) -> None:
     (tmp_path / "tasks.py").write_text(TASKS)
     (tmp_path / "queue").mkdir()
-    options = "-P prefork -c 2 --without-gossip --without-mingle --without-heartbeat -q"
+    options = "-P prefork -c 2 --without-gossip --without-mingle --without-heartbeat"
     work = [BIN / "celery", "-A", "tasks", "worker", *options.split()]
     ask = "from tasks import call\ntasks = [call.delay() for _ in range(4)]\n"
     ask += "print([task.get(timeout=50) for task in tasks])"
