@@ -13,8 +13,10 @@ from mediahound_auth.testing import MediaHoundServer
 
 ROOT = Path(__file__).parents[2]
 
+Env = Mapping[str, str]
 
-def environment(server: MediaHoundServer, variables: Mapping[str, str]) -> dict[str, str]:
+
+def environment(server: MediaHoundServer, variables: Env) -> dict[str, str]:
     """What a program gets whose token requests go to `server`, at SERVER."""
     # Not under coverage, which takes its time, and of which threads of gevent know nothing.
     inherited = {name: value for name, value in os.environ.items() if "COVERAGE" not in name}
@@ -25,12 +27,12 @@ def environment(server: MediaHoundServer, variables: Mapping[str, str]) -> dict[
 
 @contextmanager
 def started(
-    *command: str | Path, server: MediaHoundServer, fds: Sequence[int] = (), **variables: str
+    *command: str | Path, server: MediaHoundServer, fds: Sequence[int] = (), env: Env = {}
 ) -> Iterator[subprocess.Popen[str]]:
     """A program with pipes, which inherits `fds`. It is killed in the end."""
     with subprocess.Popen(
         command,
-        env=environment(server, variables),
+        env=environment(server, env),
         pass_fds=fds,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -46,7 +48,7 @@ def started(
 def printed(script: str, server: MediaHoundServer, *arguments: str | Path, **variables: str) -> str:
     """What a script prints, which must end well."""
     command = [sys.executable, "-c", script, *arguments]
-    with started(*command, server=server, **variables) as process:
+    with started(*command, server=server, env=env) as process:
         out, errors = process.communicate(timeout=60)
     assert process.returncode == 0, errors
     return out.strip()

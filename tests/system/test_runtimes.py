@@ -163,4 +163,4 @@ else:
 run(os.environ["CODE"])
 """
         code = SYNC + "print(get(), flush=True)"
-        assert printed("import sys\n" + script, server, CODE=code) == "200"
+        assert printed("import sys\n" + script, server, env={"CODE": code}) == "200"

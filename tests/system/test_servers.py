@@ -56,9 +56,9 @@ def test_the_workers_of_a_server_share_a_token(
     with socket.create_server(("127.0.0.1", 0)) as listening:
         address = f"http://127.0.0.1:{listening.getsockname()[1]}/"
         program, *arguments = SERVERS[name].format(folder=tmp_path, fd=listening.fileno()).split()
-        command = [BIN / program, *arguments]
+        command = [str(BIN / program), *arguments]
         fds = [listening.fileno()]
-        with started(*command, server=server, fds=fds, TOKENS=tokens) as process:
+        with started(*command, server=server, fds=fds, env={"TOKENS": tokens}) as process:
             with ThreadPoolExecutor(8) as pool:
                 said = list(pool.map(lambda _: requests.get(address, timeout=50).text, range(16)))
             process.terminate()
@@ -96,12 +96,12 @@ def test_the_processes_of_celery_go_on_with_the_token_from_before_they_were_fork
     (tmp_path / "tasks.py").write_text(TASKS)
     (tmp_path / "queue").mkdir()
     options = "-P prefork -c 2 --without-gossip --without-mingle --without-heartbeat"
-    work = [BIN / "celery", "-A", "tasks", "worker", *options.split()]
+    work = [str(BIN / "celery"), "-A", "tasks", "worker", *options.split()]
     ask = "from tasks import call\ntasks = [call.delay() for _ in range(4)]\n"
     ask += "print([task.get(timeout=50) for task in tasks])"
-    folder, path = str(tmp_path / "queue"), str(tmp_path)
-    with started(*work, server=server, FOLDER=folder, PYTHONPATH=path) as worker:
-        said = printed(ask, server, FOLDER=folder, PYTHONPATH=path)
+    env = {"FOLDER": str(tmp_path / "queue"), "PYTHONPATH": str(tmp_path)}
+    with started(*work, server=server, env=env) as worker:
+        said = printed(ask, server, env=env)
         worker.terminate()
         worker.communicate(timeout=30)
     assert said == "[200, 200, 200, 200]"
