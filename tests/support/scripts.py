@@ -14,6 +14,7 @@ from mediahound_auth.testing import MediaHoundServer
 ROOT = Path(__file__).parents[2]
 
 Env = Mapping[str, str]
+NOTHING: Env = {}
 
 
 def environment(server: MediaHoundServer, variables: Env) -> dict[str, str]:
@@ -27,7 +28,7 @@ def environment(server: MediaHoundServer, variables: Env) -> dict[str, str]:
 
 @contextmanager
 def started(
-    *command: str | Path, server: MediaHoundServer, fds: Sequence[int] = (), env: Env = {}
+    *command: str | Path, server: MediaHoundServer, fds: Sequence[int] = (), env: Env = NOTHING
 ) -> Iterator[subprocess.Popen[str]]:
     """A program with pipes, which inherits `fds`. It is killed in the end."""
     with subprocess.Popen(
@@ -45,7 +46,9 @@ def started(
             process.kill()
 
 
-def printed(script: str, server: MediaHoundServer, *arguments: str | Path, **variables: str) -> str:
+def printed(
+    script: str, server: MediaHoundServer, *arguments: str | Path, env: Env = NOTHING
+) -> str:
     """What a script prints, which must end well."""
     command = [sys.executable, "-c", script, *arguments]
     with started(*command, server=server, env=env) as process:
