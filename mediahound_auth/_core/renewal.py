@@ -226,20 +226,20 @@ class Renewal:
         if not self.remaining and not self.received:  # nor has a caller joined who has more time
             self._fail(error, tried)
 
-    def _fail(self, error: MediaHoundAuthError, tried: Conditions) -> None:
+    def _fail(self, error: MediaHoundAuthError, tried: Conditions, *, lost: bool = False) -> None:
         # Without its traceback: the frames hold the secret, and some tools print what frames hold.
         error = copy_error(error)
         try:
-            if self._decide(error, tried) and not (self.same_secret or self.lost):
+            if self._decide(error, tried, lost) and not (self.same_secret or self.lost):
                 current = self._shared.recorded.token
                 events.renewal_failed(self.settings.grant, self, error, current)
         finally:
             if self.outcome is error:
                 self._done.wake()
 
-    def _decide(self, outcome: Outcome, tried: Conditions) -> bool:
-        unreachable = isinstance(outcome, TokenEndpointUnavailable)
-        lost = unreachable and self._outlasts(SUSPENDED_AFTER)
+    def _decide(self, outcome: Outcome, tried: Conditions, lost: bool = False) -> bool:
+        if isinstance(outcome, TokenEndpointUnavailable):
+            lost = self._outlasts(SUSPENDED_AFTER)
         decision = (outcome, runtime.now(), tried, lost)
         self._decisions.append(decision)
         return self._decisions[0] is decision
@@ -260,8 +260,10 @@ class Renewal:
             self._fail(error, self._tried)
         except BaseException as error:
             # Whatever else breaks, callers must not wait for nothing.
-            self._fail(unexpected_error(self.settings.grant, error), self._tried)
-            if not isinstance(error, Exception):
+            interrupted = not isinstance(error, Exception)  # Ctrl-C, if a caller does the work
+            failure = unexpected_error(self.settings.grant, error)
+            self._fail(failure, self._tried, lost=interrupted)
+            if interrupted:
                 raise error.with_traceback(None) from None  # frames can hold the secret
         finally:
             self._at_work = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,16 @@ import mediahound_auth as mh
 from mediahound_auth._adapters.bearer_auth import source_of
 from mediahound_auth._core import runtime
 from mediahound_auth._core.grant import TokenRequest
+from mediahound_auth._core.renewal import run_steps
 from mediahound_auth.httpx import MediaHoundAuth as HttpxAuth
 from mediahound_auth.stores import FileStore
 from mediahound_auth.testing import MediaHoundServer
+
+
+@pytest.fixture
+def start() -> Callable[[threading.Thread], None]:
+    """Starts threads of a test where the package's cannot be started."""
+    return threading.Thread.start
 
 
 @pytest.fixture(params=["never runs", "cannot be had"])
@@ -177,6 +185,40 @@ def test_where_no_daemon_can_be_started_another_thread_does_the_work(
     monkeypatch.setattr(threading.Thread, "__init__", refuse)
     auth = HttpxAuth(**server.credentials)
     assert anyio.run(auth.atoken)
+
+
+@pytest.mark.usefixtures("start", "no_threads")
+def test_ctrl_c_while_the_caller_renews_by_itself_is_not_held_against_the_endpoint(
+    server: MediaHoundServer, start: Callable[[threading.Thread], None]
+) -> None:
+    auth = HttpxAuth(**server.credentials, timeout=20)
+    source = source_of(auth)
+    send, interrupting, interrupt = source._send, threading.Event(), threading.Event()
+
+    def send_interrupted(request: TokenRequest, timeout: float) -> Any:
+        source._send = send
+        interrupting.set()
+        interrupt.wait(20)
+        raise KeyboardInterrupt(len(request.body), timeout)
+
+    source._send = send_interrupted
+    tokens: list[object] = []
+
+    def wait_for_it() -> None:
+        interrupting.wait(20)
+        steps = source.get_token()
+        renewal, timeout = next(steps)  # it has joined the renewal
+        interrupt.set()
+        renewal.wait(timeout)
+        tokens.append(run_steps(steps))
+
+    waiting = threading.Thread(target=wait_for_it)
+    start(waiting)
+    with pytest.raises(KeyboardInterrupt):
+        auth.token()
+    waiting.join()
+    assert tokens == [auth.token()]
+    assert len(server.token_requests) == 1
 
 
 @pytest.mark.usefixtures("no_threads")
