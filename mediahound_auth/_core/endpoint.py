@@ -22,6 +22,7 @@ __all__ = [
     "Sender",
     "after_attempts",
     "needed_for_itself",
+    "no_thread_error",
     "request_token",
     "timeout_error",
     "unexpected_error",
@@ -86,16 +87,25 @@ def timeout_error(
     return error
 
 
+def needed_for_itself(grant: Grant) -> TokenRequestError:
+    """What to raise when a token is needed by code that the renewal of that token waits for."""
+    return TokenRequestError(
+        f"no access token from {grant.endpoint}: it was needed while it was being requested, by a "
+        "client_secret callable, a store, a transport or a log handler. Make that call without it"
+    )
+
+
+def no_thread_error(grant: Grant) -> TokenEndpointUnavailable:
+    """What to raise for a task where no thread can be started, which its token request needs."""
+    return TokenEndpointUnavailable(
+        f"no token request was sent to {grant.endpoint}: no thread could be started for it. Raise "
+        "the limit for threads or processes, or, where Python has no threads, call token() before "
+        "the event loop runs"
+    )
+
+
 def after_attempts(error: TokenRequestError, attempts: int, seconds: float) -> TokenRequestError:
     """`error`, whose message tells how many token requests came to nothing, if there were more."""
     if attempts > 1:
         error.args = (f"{error} ({attempts} attempts in {seconds:.1f} s)",)
     return error
-
-
-def needed_for_itself(grant: Grant) -> TokenRequestError:
-    """What to raise when a token is needed by code that the renewal of that token waits for."""
-    return TokenRequestError(
-        f"no access token from {grant.endpoint}: it was needed while it was being requested, by a "
-        "client_secret callable, a store or a log handler. Use another auth object there"
-    )

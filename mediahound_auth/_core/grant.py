@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import hmac
 import json
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
@@ -316,4 +317,18 @@ class Grant(NamedTuple):
 @lru_cache(maxsize=16)
 def _digest(secret: str, *parts: str) -> str:
     # Slow on purpose: whoever reads a store could try guesses at the secret on a fast one.
-    return hashlib.pbkdf2_hmac("sha256", secret.encode(), json.dumps(parts).encode(), 20_000).hex()
+    return _pbkdf2(secret.encode(), json.dumps(parts).encode(), 20_000).hex()
+
+
+def _pbkdf2(secret: bytes, salt: bytes, iterations: int) -> bytes:
+    if hasattr(hashlib, "pbkdf2_hmac"):
+        return hashlib.pbkdf2_hmac("sha256", secret, salt, iterations)
+    # RFC 8018 §5.2, for a Python that was built without OpenSSL, as Pyodide is.
+    keyed = hmac.new(secret, digestmod=hashlib.sha256)
+    block, result = salt + b"\0\0\0\1", 0
+    for _ in range(iterations):
+        mac = keyed.copy()
+        mac.update(block)
+        block = mac.digest()
+        result ^= int.from_bytes(block)
+    return result.to_bytes(32)

@@ -48,7 +48,9 @@ Rule 0: everything that decides *when* lives in this module. `now` (Unix time, i
    *May become* expired or absent; fresh.
 8. **Clocks.** Lifetimes count from when the token request was sent. A wait holds only between its
    two ends, so setting a clock back ends it. A token that is used beyond its expiry because of a
-   clock is replaced after its first 401.
+   clock is replaced after its first 401. A renewal during which the process was suspended, as
+   Unix time shows, is not waited for any longer. If it failed to reach the endpoint, that failure
+   is not shared, and callers who waited for it start another renewal, once.
 """
 
 from __future__ import annotations
@@ -65,6 +67,7 @@ from mediahound_auth.token import Token
 
 __all__ = [
     "STORE_POLL_INTERVAL",
+    "SUSPENDED_AFTER",
     "Action",
     "Conditions",
     "State",
@@ -85,6 +88,7 @@ MAX_MARGIN_FRACTION = 0.2  # of a token's lifetime
 FIRST_RETRY_DELAY = 0.1  # between two attempts of one renewal; doubles
 MAX_RETRY_DELAY = 5.0
 RETRY_JITTER = 0.2  # at most, added to each
+SUSPENDED_AFTER = 1.0  # beyond its time limit, a renewal must have been suspended with its process
 STORE_POLL_INTERVAL = 0.25  # while another process holds the store's lock
 
 

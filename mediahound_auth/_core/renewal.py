@@ -17,6 +17,7 @@ before the exceptions.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Generator
 from contextvars import ContextVar
 from typing import TypeVar, cast
@@ -33,6 +34,7 @@ from mediahound_auth._core.endpoint import (
 from mediahound_auth._core.grant import Grant
 from mediahound_auth._core.lifecycle import (
     STORE_POLL_INTERVAL,
+    SUSPENDED_AFTER,
     Conditions,
     State,
     retry_delay,
@@ -44,6 +46,7 @@ from mediahound_auth._core.store_session import StoreSession
 from mediahound_auth.errors import (
     InvalidClientError,
     MediaHoundAuthError,
+    TokenEndpointUnavailable,
     TokenRequestError,
     copy_error,
 )
@@ -59,9 +62,13 @@ Outcome = Token | MediaHoundAuthError
 # most: written once for threads and tasks.
 Steps = Generator[tuple["Renewal", float], None, T]
 
+# Seconds after which a task tries again to start a thread.
+START_RETRY_INTERVAL = 0.05
+
 # The renewals that this context is on the way of: a `client_secret` callable, a store or a log
-# handler may make calls of its own, and must not wait for the renewal that waits for it.
-_within: ContextVar[tuple[Renewal, ...]] = ContextVar("_within", default=())
+# handler may make calls of its own, and must not wait for the renewal that waits for it. Weak,
+# since a context may last, in a thread or task that was started there.
+_within: ContextVar[tuple[weakref.ref[Renewal], ...]] = ContextVar("_within", default=())
 
 
 class Renewal:
@@ -72,6 +79,7 @@ class Renewal:
         transport: the transport of that object.
         rejected: the access token that an API has rejected, if that is why it was started.
         skip_store: the endpoint is to be asked, whatever a store may hold.
+        skip_lock: the store's lock is not waited for: an earlier renewal may hold it and be stuck.
         waited_for: callers need its outcome. Guarded by `state_lock`.
         started, deadline: when it was started, and when its time is up, by `runtime.monotonic`.
         timeout: the seconds in between. Callers with a longer one extend it.
@@ -94,6 +102,7 @@ class Renewal:
     ) -> None:
         self.rejected = rejected
         self.skip_store = skip_store
+        self.skip_lock = False
         self.waited_for = False
         self.started: float = runtime.monotonic()
         self.timeout: float = settings.timeout
@@ -104,13 +113,16 @@ class Renewal:
         self.recorded = False
         self.rejected_secret = ""
         self.same_secret = False
+        self._started_at: float = runtime.now()
         self.settings = settings
         self.transport = transport
         self._senders = {transport: send}
-        # The first one counts: the outcome, when it was decided, and what had been tried by then.
-        self._decisions: list[tuple[Outcome, float, Conditions]] = []
+        # The first one counts: the outcome, when it was decided, what had been tried by then, and
+        # whether the renewal is lost.
+        self._decisions: list[tuple[Outcome, float, Conditions, bool]] = []
         self._tried = Conditions(frozenset(), settings.timeout)
         self._shared = shared
+        self._at_work = False
         self._pid = runtime.process_id()
         self._done = runtime.Event()
         patience = min(runtime.THREAD_START_TIMEOUT, settings.timeout / 2)
@@ -137,14 +149,39 @@ class Renewal:
         return self._decisions[0][2]
 
     @property
+    def lost(self) -> bool:
+        """Whether it failed for a reason that says nothing of the endpoint.
+
+        The process was suspended, or the caller who did the work was interrupted. The failure is
+        not remembered, and callers who wait start another renewal.
+        """
+        return bool(self._decisions) and self._decisions[0][3]
+
+    @property
+    def at_work(self) -> bool:
+        """Whether its thread is: in this process, and not at its end yet."""
+        return self._at_work and self._pid == runtime.process_id()
+
+    @property
+    def has_thread(self) -> bool:
+        """Whether a thread or a caller does its work: False if no thread could be started."""
+        return self._thread.runs
+
+    @property
     def waits_for_caller(self) -> bool:
-        """Whether it waits itself for what the caller does in this context."""
-        return self.outcome is None and self in _within.get()
+        """Whether it, or one before it, waits itself for what the caller does in this context."""
+        renewals = [reference() for reference in _within.get()]
+        return any(one and one.at_work and one._shared is self._shared for one in renewals)
 
     @property
     def joinable(self) -> bool:
-        """Whether waiting for it makes sense: after fork() its thread has stayed in the parent."""
-        in_progress = self.outcome is not None or runtime.monotonic() < self.deadline
+        """Whether waiting for it makes sense.
+
+        It does not after fork(), since its thread has stayed in the parent; nor after the process
+        was suspended, since its connection is dead, and `monotonic` may have stood still.
+        """
+        in_time = runtime.monotonic() < self.deadline and not self._outlasts(0.0)
+        in_progress = self.outcome is not None or in_time
         return in_progress and not self.recorded and self._pid == runtime.process_id()
 
     def extend(self, timeout: float, transport: object, send: Sender) -> None:
@@ -163,19 +200,24 @@ class Renewal:
 
     def wait(self, timeout: float) -> None:
         """Block this thread until the outcome is decided, for `timeout` seconds at most."""
-        self._thread.start()
-        until = min(runtime.monotonic() + timeout, self.deadline)
-        done = self._done.wait(min(until, self._thread.begins_by))
-        if not done and runtime.monotonic() < until:
+        now = runtime.monotonic()
+        until = min(now + timeout, self.deadline)
+        begins_by = self._thread.begins_by if self._thread.start() else now
+        if not self._done.wait(min(until, begins_by)) and runtime.monotonic() < until:
             if self._thread.take_over():
                 self._run()
             self._done.wait(until)
         _ = self._shared.state  # record the outcome: the caller's next call goes by it
 
     async def wait_async(self, timeout: float) -> None:
-        """The same for a task, on asyncio or trio."""
-        self._thread.start()
-        await self._done.wait_async(min(runtime.monotonic() + timeout, self.deadline))
+        """The same for a task, on asyncio or trio; soon over if no thread can be started."""
+        until = min(runtime.monotonic() + timeout, self.deadline)
+        while not self._thread.start():
+            now = runtime.monotonic()
+            if now >= min(until, self._thread.begins_by):
+                return
+            await self._done.wait_async(now + START_RETRY_INTERVAL)
+        await self._done.wait_async(until)
         _ = self._shared.state  # as above
 
     def expire(self, error: MediaHoundAuthError) -> None:
@@ -195,36 +237,47 @@ class Renewal:
         finally:
             self._done.wake()
 
-    def _fail(self, error: MediaHoundAuthError, tried: Conditions) -> None:
+    def _fail(self, error: MediaHoundAuthError, tried: Conditions, *, lost: bool = False) -> None:
         # Without its traceback: the frames hold the secret, and some tools print what frames hold.
         error = copy_error(error)
         try:
-            if self._decide(error, tried) and not self.same_secret:
+            if self._decide(error, tried, lost) and not (self.same_secret or self.lost):
                 current = self._shared.recorded.token
                 events.renewal_failed(self.settings.grant, self, error, current)
         finally:
             if self.outcome is error:
                 self._done.wake()
 
-    def _decide(self, outcome: Outcome, tried: Conditions) -> bool:
-        decision = (outcome, runtime.now(), tried)
+    def _decide(self, outcome: Outcome, tried: Conditions, lost: bool = False) -> bool:
+        if isinstance(outcome, TokenEndpointUnavailable):
+            lost = self._outlasts(SUSPENDED_AFTER)
+        decision = (outcome, runtime.now(), tried, lost)
         self._decisions.append(decision)
         return self._decisions[0] is decision
+
+    def _outlasts(self, seconds: float) -> bool:
+        """Whether it has taken so many seconds more than its time limit, by Unix time."""
+        return runtime.now() - self._started_at > self.deadline - self.started + seconds
 
     # What follows runs in the renewal's thread.
 
     def _run(self) -> None:
-        within = _within.set((*_within.get(), self))
+        others = [other for other in _within.get() if (one := other()) and one.at_work]
+        within = _within.set((*others, weakref.ref(self)))
+        self._at_work = True
         try:
             self._renew()
         except MediaHoundAuthError as error:
             self._fail(error, self._tried)
         except BaseException as error:
             # Whatever else breaks, callers must not wait for nothing.
-            self._fail(unexpected_error(self.settings.grant, error), self._tried)
-            if not isinstance(error, Exception):
+            interrupted = not isinstance(error, Exception)  # Ctrl-C, if a caller does the work
+            failure = unexpected_error(self.settings.grant, error)
+            self._fail(failure, self._tried, lost=interrupted)
+            if interrupted:
                 raise error.with_traceback(None) from None  # frames can hold the secret
         finally:
+            self._at_work = False
             _within.reset(within)
             self._shared.end(self)
 
@@ -271,7 +324,7 @@ class Renewal:
             if token and self._shared.recorded.is_improved_by(token, self.rejected, now):
                 return token
             left = until - runtime.monotonic()
-            if locked or left <= 0:
+            if locked or left <= 0 or self.skip_lock:
                 return None
             locked = store.lock(min(left, STORE_POLL_INTERVAL))
 

@@ -23,14 +23,15 @@ progress: the thread of one that it inherited has stayed in the parent (see `Ren
 
 from __future__ import annotations
 
-import contextvars
 import os
 import queue
 import random
+import sys
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from contextvars import Context, copy_context
 from functools import partial
 from typing import Any, TypeVar
 
@@ -136,14 +137,23 @@ def _call_soon(token: Any) -> Callable[[Callable[[], object]], object]:
     return call_soon
 
 
+def _context_for_thread() -> Context:
+    """A copy of the caller's context, for code that runs outside the caller's event loop."""
+    context = copy_context()
+    if sniffio := sys.modules.get("sniffio"):  # as anyio.to_thread does
+        context.run(sniffio.current_async_library_cvar.set, None)
+    return context
+
+
 class DaemonThread:
     """A thread that does `work`, once. Where threads do not run, a caller who waits does it.
 
-    It has the context (`contextvars`) of the caller who starts it.
+    It runs in a copy of the context (`contextvars`) of the caller who starts it, and lets go of the
+    copy when it ends.
 
     Attributes:
-        begins_by: from that moment on, a caller may take the work over from a thread that has not
-            begun: `start_timeout` seconds after the start, or at once if no thread can be started.
+        begins_by: from that moment on, a caller may take the work over from a thread that has been
+            started and has not begun: `start_timeout` seconds after this object was made.
     """
 
     def __init__(self, work: Callable[[], None], name: str, start_timeout: float) -> None:
@@ -154,23 +164,34 @@ class DaemonThread:
         # Acquired once, by the thread or by the caller who takes over, and never released.
         self._claimed = threading.Lock()
 
-    def start(self) -> None:
-        """Start the thread, unless that has been done."""
-        if not self._started:
+    @property
+    def runs(self) -> bool:
+        """Whether the thread has been started, or a caller has taken over."""
+        return self._started or self._claimed.locked()
+
+    def start(self) -> bool:
+        """Start the thread, unless that has been done; False if no thread can be started now."""
+        if not self.runs:
             try:
                 self._started = True
-                run = partial(contextvars.copy_context().run, self._run)
-                threading.Thread(target=run, name=self._name, daemon=True).start()
-            except RuntimeError:  # a subinterpreter, a limit of the system, or the program's end
+                self._new_thread().start()
+            except RuntimeError:  # a limit of the system, or the program's end
                 self._started = False
-                self.begins_by = monotonic()
             except BaseException:  # a signal handler's; whether it has started is not known
                 self._started = False
                 raise
+        return self.runs
 
     def take_over(self) -> bool:
         """Whether the caller is to do the work: true once, and only if the thread has not begun."""
         return self._claimed.acquire(blocking=False)
+
+    def _new_thread(self) -> threading.Thread:
+        target = partial(_context_for_thread().run, self._run)
+        try:
+            return threading.Thread(target=target, name=self._name, daemon=True)
+        except RuntimeError:  # a subinterpreter, which waits at its end for its threads to end
+            return threading.Thread(target=target, name=self._name, daemon=False)
 
     def _run(self) -> None:
         if self.take_over():
@@ -207,9 +228,9 @@ class Worker:
             done.wake()
 
         until = monotonic() + timeout
-        self._tasks.put(partial(contextvars.copy_context().run, task))
-        self._thread.start()
-        if not done.wait(min(until, self._thread.begins_by)) and monotonic() < until:
+        self._tasks.put(task)
+        begins_by = self._thread.begins_by if self._thread.start() else monotonic()
+        if not done.wait(min(until, begins_by)) and monotonic() < until:
             self._direct = self._thread.take_over()
         if self._direct:
             task()

@@ -108,6 +108,8 @@ class SharedTokenState:
         outcome, state = renewal.outcome, self.recorded
         if isinstance(outcome, Token):
             return self._state_with(renewal, outcome)
+        if renewal.lost:
+            return state
         if renewal.same_secret:
             return state.on_same_secret(renewal.decided_at, jitter=runtime.jitter())
         assert outcome is not None

@@ -8,7 +8,12 @@ from __future__ import annotations
 
 from mediahound_auth import _events as events
 from mediahound_auth._core import runtime
-from mediahound_auth._core.endpoint import Sender, needed_for_itself, timeout_error
+from mediahound_auth._core.endpoint import (
+    Sender,
+    needed_for_itself,
+    no_thread_error,
+    timeout_error,
+)
 from mediahound_auth._core.lifecycle import (
     Action,
     Conditions,
@@ -178,7 +183,9 @@ class TokenSource:
         """
         renewal, transport, send = self.shared.renewal, self._transport, self._send
         if renewal is None or not renewal.joinable or renewal is instead_of:
+            stuck = renewal is not None and renewal.at_work and renewal.outcome is None
             renewal = Renewal(self.settings, self.shared, send, transport, rejected, skip_store)
+            renewal.skip_lock = stuck
             self.shared.renewal = renewal
         renewal.waited_for |= waited_for
         renewal.extend(self.settings.timeout, transport, send)
@@ -190,10 +197,23 @@ class TokenSource:
         A caller waits no longer than half of its time for one that was started with another
         transport, which may hang.
         """
+        outcome = yield from self._wait_once_for(renewal, until)
+        if renewal.lost:
+            with runtime.state_lock:
+                rejected, skip_store = renewal.rejected, renewal.skip_store
+                renewal = self._join(
+                    waited_for=True, rejected=rejected, skip_store=skip_store, instead_of=renewal
+                )
+            outcome = yield from self._wait_once_for(renewal, self._until())
+        return outcome
+
+    def _wait_once_for(self, renewal: Renewal, until: float) -> Steps[Outcome | None]:
         if renewal.waits_for_caller:
             return needed_for_itself(self.settings.grant)
         left = max(0.0, until - runtime.monotonic())
         yield renewal, left if renewal.transport == self._transport else left / 2
+        if not renewal.has_thread:
+            return no_thread_error(self.settings.grant)
         outcome, in_time = renewal.outcome, runtime.monotonic() < until
         if isinstance(outcome, Token) or (outcome is None and in_time):
             return outcome

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import pickle
 from collections.abc import Callable
 from typing import Any, get_args
@@ -13,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mediahound_auth import ConfigurationError
+from mediahound_auth._core import grant as grant_module
 from mediahound_auth._core.grant import ClientAuth, Grant, TokenRequest, TokenResponse
 from mediahound_auth._core.masked import Masked
 
@@ -279,3 +281,13 @@ def test_a_grant_survives_its_way_to_another_process() -> None:
     twin = pickle.loads(pickle.dumps(a_grant(scope="a")))
     assert twin == a_grant(scope="a")
     assert twin.key() == a_grant(scope="a").key()
+
+
+def test_the_key_is_the_same_where_python_was_built_without_openssl(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    client = Grant("id", "s\N{SNOWMAN}cret" * 20, "https://api.example.org/token")
+    key = client.key()
+    monkeypatch.delattr(hashlib, "pbkdf2_hmac")
+    grant_module._digest.cache_clear()
+    assert client.key() == key

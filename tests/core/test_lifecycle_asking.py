@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from mediahound_auth import (
@@ -84,7 +86,8 @@ def test_at_a_stores_lock_enough_time_is_left_to_ask_oneself(remaining: float) -
 def test_the_fourth_failure_in_a_row_is_shared_for_a_time(
     error: TokenRequestError, rotating: bool, waited_for: bool, wait: float
 ) -> None:
-    state, more = State(), {"rejected_secret": "its key"} if rotating else {}
+    more: dict[str, Any] = {"rejected_secret": "its key"} if rotating else {}
+    state = State()
     for _ in range(4):
         state = state.on_failure(error, 100.0, jitter=0.0, waited_for=waited_for, **more)
     assert state.retry_at == 100.0 + wait

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,16 @@ import mediahound_auth as mh
 from mediahound_auth._adapters.bearer_auth import source_of
 from mediahound_auth._core import runtime
 from mediahound_auth._core.grant import TokenRequest
+from mediahound_auth._core.renewal import run_steps
 from mediahound_auth.httpx import MediaHoundAuth as HttpxAuth
 from mediahound_auth.stores import FileStore
 from mediahound_auth.testing import MediaHoundServer
+
+
+@pytest.fixture
+def start() -> Callable[[threading.Thread], None]:
+    """Starts threads of a test where the package's cannot be started."""
+    return threading.Thread.start
 
 
 @pytest.fixture(params=["never runs", "cannot be had"])
@@ -90,6 +98,127 @@ def test_a_task_gets_an_answer_or_an_error_within_its_budget(
 
     outcome = anyio.run(call, backend=backend)
     assert outcome == 200 or issubclass(outcome, mh.TokenEndpointUnavailable)
+
+
+@pytest.fixture
+def failing_starts(
+    server: MediaHoundServer,  # noqa: ARG001  # to be started before
+    monkeypatch: pytest.MonkeyPatch,
+) -> list[int]:
+    """How often no thread of the package can be started, from now on; each time counts it down."""
+    start, left = threading.Thread.start, [0]
+
+    def do(thread: threading.Thread) -> None:
+        if thread.name.startswith("mediahound-auth") and left[0]:
+            left[0] -= 1
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", do)
+    return left
+
+
+BACKENDS = pytest.mark.parametrize("backend", ["asyncio", "trio"])
+
+
+@BACKENDS
+def test_a_task_gets_its_token_once_a_thread_can_be_started(
+    backend: str, server: MediaHoundServer, failing_starts: list[int]
+) -> None:
+    failing_starts[0] = 2
+    auth = HttpxAuth(**server.credentials, timeout=20)
+    assert anyio.run(auth.atoken, backend=backend)
+    assert failing_starts == [0]
+    assert len(server.token_requests) == 1
+
+
+@BACKENDS
+def test_a_task_is_told_at_once_that_no_thread_can_be_started(
+    backend: str,
+    server: MediaHoundServer,
+    failing_starts: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(runtime, "THREAD_START_TIMEOUT", 0.1)
+    failing_starts[0] = 1_000_000
+    auth = HttpxAuth(**server.credentials, timeout=20)
+    started = runtime.monotonic()
+    with pytest.raises(mh.TokenEndpointUnavailable, match="no thread could be started"):
+        anyio.run(auth.atoken, backend=backend)
+    assert runtime.monotonic() - started < 10
+    assert server.token_requests == []
+    failing_starts[0] = 0
+    assert anyio.run(auth.atoken, backend=backend)
+
+
+def test_a_task_is_served_by_a_thread_that_does_the_work_itself(
+    server: MediaHoundServer, failing_starts: list[int]
+) -> None:
+    failing_starts[0] = 1_000_000
+    auth = HttpxAuth(**server.credentials, timeout=20)
+
+    async def main() -> None:
+        with server.hold_token_requests() as hold:
+            caller = threading.Thread(target=auth.token)
+            caller.start()
+            await anyio.to_thread.run_sync(hold.wait_for, 1)
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(auth.atoken)
+                await anyio.lowlevel.checkpoint()
+                hold.release()
+        caller.join()
+
+    anyio.run(main)
+    assert len(server.token_requests) == 1
+
+
+def test_where_no_daemon_can_be_started_another_thread_does_the_work(
+    server: MediaHoundServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make = threading.Thread.__init__
+
+    def refuse(thread: threading.Thread, *args: Any, **options: Any) -> None:
+        if options.get("name", "").startswith("mediahound-auth") and options.get("daemon"):
+            raise RuntimeError("daemon threads are disabled in this (sub)interpreter")
+        make(thread, *args, **options)
+
+    monkeypatch.setattr(threading.Thread, "__init__", refuse)
+    auth = HttpxAuth(**server.credentials)
+    assert anyio.run(auth.atoken)
+
+
+@pytest.mark.usefixtures("start", "no_threads")
+def test_ctrl_c_while_the_caller_renews_by_itself_is_not_held_against_the_endpoint(
+    server: MediaHoundServer, start: Callable[[threading.Thread], None]
+) -> None:
+    auth = HttpxAuth(**server.credentials, timeout=20)
+    source = source_of(auth)
+    send, interrupting, interrupt = source._send, threading.Event(), threading.Event()
+
+    def send_interrupted(request: TokenRequest, timeout: float) -> Any:
+        source._send = send
+        interrupting.set()
+        interrupt.wait(20)
+        raise KeyboardInterrupt(len(request.body), timeout)
+
+    source._send = send_interrupted
+    tokens: list[object] = []
+
+    def wait_for_it() -> None:
+        interrupting.wait(20)
+        steps = source.get_token()
+        renewal, timeout = next(steps)  # it has joined the renewal
+        interrupt.set()
+        renewal.wait(timeout)
+        tokens.append(run_steps(steps))
+
+    waiting = threading.Thread(target=wait_for_it)
+    start(waiting)
+    with pytest.raises(KeyboardInterrupt):
+        auth.token()
+    waiting.join()
+    assert tokens == [auth.token()]
+    assert len(server.token_requests) == 1
 
 
 @pytest.mark.usefixtures("no_threads")

@@ -1,0 +1,145 @@
+"""The process is suspended during a renewal: the connection is dead, and clocks have gone on."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import requests
+from libraries import Library
+from timing import AGEING, LIFETIME, wait_for_renewals
+
+from mediahound_auth import TokenEndpointUnavailable
+from mediahound_auth._core import runtime
+from mediahound_auth.requests import MediaHoundAuth as RequestsAuth
+from mediahound_auth.testing import MediaHoundServer
+
+
+class Machine:
+    """A machine that can be suspended.
+
+    Attributes:
+        slept: for how many seconds it was.
+        monotonic_goes_on: what its monotonic clock does meanwhile.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, monotonic_goes_on: bool) -> None:
+        self.slept = 0.0
+        self.monotonic_goes_on = monotonic_goes_on
+        monkeypatch.setattr(runtime, "now", lambda: time.time() + self.slept)
+        if monotonic_goes_on:
+            monkeypatch.setattr(runtime, "monotonic", lambda: time.monotonic() + self.slept)
+
+    def suspend(self, seconds: float = 3600) -> None:
+        self.slept += seconds
+
+
+@pytest.fixture(params=[False, True], ids=["monotonic stands still", "monotonic goes on"])
+def machine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    return Machine(monkeypatch, request.param)
+
+
+def in_thread(call: Callable[[], Any]) -> tuple[threading.Thread, list[Any]]:
+    outcomes: list[Any] = []
+
+    def run() -> None:
+        try:
+            outcomes.append(call())
+        except Exception as error:
+            outcomes.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    return thread, outcomes
+
+
+@pytest.mark.parametrize("method", ["token", "renew"])
+def test_the_first_call_afterwards_starts_a_renewal_of_its_own(
+    method: str, server: MediaHoundServer, machine: Machine
+) -> None:
+    auth = RequestsAuth(**server.credentials, timeout=20)
+    with server.hold_token_requests() as hold:
+        thread, _ = in_thread(auth.token)
+        hold.wait_for(1)
+        machine.suspend()
+        after, outcomes = in_thread(getattr(auth, method))
+        hold.wait_for(2)
+        hold.release()
+        after.join()
+        thread.join()
+    assert outcomes == [auth.token()]
+
+
+def test_a_call_that_waited_meanwhile_starts_another_renewal(
+    library: Library, server: MediaHoundServer, machine: Machine
+) -> None:
+    with library(server, timeout=1) as (_, call), server.hold_token_requests() as hold:
+        thread, outcomes = in_thread(lambda: call("GET", f"{server.url}/status/200"))
+        hold.wait_for(1)
+        machine.suspend()
+        hold.wait_for(2)
+        hold.release()
+        thread.join()
+    assert outcomes[0].status_code == 200
+
+
+@pytest.mark.parametrize("method", ["renew", "call"])
+def test_so_does_one_that_was_to_replace_a_token(
+    method: str, server: MediaHoundServer, machine: Machine
+) -> None:
+    auth = RequestsAuth(**server.credentials, timeout=1)
+    auth.token()
+    server.revoke_tokens()
+    wait_for_renewals()
+    with server.hold_token_requests() as hold:
+        if method == "renew":
+            thread, outcomes = in_thread(lambda: auth.renew() and 200)
+        else:
+            get = requests.get
+            thread, outcomes = in_thread(
+                lambda: get(f"{server.url}/status/200", auth=auth, timeout=20).status_code
+            )
+        hold.wait_for(1)
+        machine.suspend()
+        hold.wait_for(2)
+        hold.release()
+        thread.join()
+    assert outcomes == [200]
+
+
+@pytest.mark.parametrize("method", ["token", "renew"])
+def test_an_endpoint_that_does_not_respond_afterwards_is_given_up_all_the_same(
+    method: str, server: MediaHoundServer, machine: Machine
+) -> None:
+    auth = RequestsAuth(**server.credentials, timeout=1)
+    with server.hold_token_requests() as hold:
+        thread, outcomes = in_thread(getattr(auth, method))
+        hold.wait_for(1)
+        machine.suspend()
+        hold.wait_for(2)
+        machine.suspend()
+        thread.join()
+    assert isinstance(outcomes[0], TokenEndpointUnavailable)
+
+
+def test_the_first_call_after_a_renewal_in_the_background_starts_one_of_its_own(
+    client_id: str, machine: Machine
+) -> None:
+    options: Any = {"lifetime": LIFETIME, "clock": lambda: runtime.now()}
+    with MediaHoundServer(client_id=client_id, return_same_token=False, **options) as server:
+        auth = RequestsAuth(**server.credentials, timeout=20)
+        first = auth.token()
+        with server.hold_token_requests() as hold:
+            machine.suspend(AGEING)
+            assert auth.token() == first
+            hold.wait_for(1)
+            machine.suspend()
+            thread, outcomes = in_thread(auth.token)
+            hold.wait_for(2)
+            hold.release()
+            thread.join()
+        assert outcomes != [first]
+        assert outcomes == [auth.token()]

@@ -1,0 +1,57 @@
+"""Programs of a few lines, run by a Python of their own against a fake server."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from mediahound_auth.testing import MediaHoundServer
+
+ROOT = Path(__file__).parents[2]
+
+Env = Mapping[str, str]
+NOTHING: Env = {}
+
+
+def environment(server: MediaHoundServer, variables: Env) -> dict[str, str]:
+    """What a program gets whose token requests go to `server`, at SERVER."""
+    # Not under coverage, which takes its time, and of which threads of gevent know nothing.
+    inherited = {name: value for name, value in os.environ.items() if "COVERAGE" not in name}
+    given = {"SERVER": server.url, **server.environment, **variables}
+    path = os.pathsep.join([str(ROOT), given.get("PYTHONPATH", "")]).rstrip(os.pathsep)
+    return {**inherited, **given, "PYTHONPATH": path}
+
+
+@contextmanager
+def started(
+    *command: str | Path, server: MediaHoundServer, fds: Sequence[int] = (), env: Env = NOTHING
+) -> Iterator[subprocess.Popen[str]]:
+    """A program with pipes, which inherits `fds`. It is killed in the end."""
+    with subprocess.Popen(
+        command,
+        env=environment(server, env),
+        pass_fds=fds,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def printed(
+    script: str, server: MediaHoundServer, *arguments: str | Path, env: Env = NOTHING
+) -> str:
+    """What a script prints, which must end well."""
+    command = [sys.executable, "-c", script, *arguments]
+    with started(*command, server=server, env=env) as process:
+        out, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    return out.strip()

@@ -1,0 +1,166 @@
+"""Runtimes: other event loops, loops within loops, other processes, a stopped one, the end."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+from scripts import printed, started
+
+from mediahound_auth.testing import MediaHoundServer
+
+SYNC = """
+import os, sys
+import requests
+from mediahound_auth.requests import MediaHoundAuth
+
+url = os.environ["SERVER"]
+auth = MediaHoundAuth(origins=[url], timeout=20)
+
+def get():
+    return requests.get(url + "/status/200", auth=auth, timeout=20).status_code
+"""
+
+ASYNC = """
+import asyncio, os
+import httpx
+from mediahound_auth.httpx import MediaHoundAuth
+
+url = os.environ["SERVER"]
+auth = MediaHoundAuth(origins=[url], timeout=20)
+
+async def get_all():
+    async with httpx.AsyncClient(auth=auth, timeout=20) as client:
+        return [
+            response.status_code
+            for response in await asyncio.gather(*(client.get(url + "/status/200") for _ in "123"))
+        ]
+"""
+
+
+def test_tasks_on_uvloop_share_a_token_request(server: MediaHoundServer) -> None:
+    script = "import uvloop\nprint(uvloop.run(get_all()))"
+    assert printed(ASYNC + script, server) == "[200, 200, 200]"
+    assert len(server.token_requests) == 1
+
+
+def test_calls_in_a_notebook_work_while_its_loop_runs(server: MediaHoundServer) -> None:
+    """A cell may call what blocks; with nest_asyncio, also what runs the loop within itself."""
+    script = """
+import nest_asyncio
+
+async def cells():
+    print(httpx.get(url + "/status/200", auth=auth).status_code)
+    auth.forget()
+    nest_asyncio.apply()
+    print(asyncio.run(get_all()))
+    auth.forget()
+    print(await get_all())
+
+asyncio.run(cells())
+"""
+    expected = ["200", "[200, 200, 200]", "[200, 200, 200]"]
+    assert printed(ASYNC + script, server).splitlines() == expected
+    assert len(server.token_requests) == 3
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_processes_that_multiprocessing_starts_get_tokens(
+    method: str, server: MediaHoundServer, tmp_path: Path
+) -> None:
+    script = tmp_path / "script.py"
+    main = """
+import multiprocessing
+
+def call(auth):
+    return requests.get(url + "/status/200", auth=auth, timeout=20).status_code
+
+if __name__ == "__main__":
+    get()
+    with multiprocessing.get_context(sys.argv[1]).Pool(1) as pool:
+        print(pool.map(call, [auth, auth]))
+"""
+    script.write_text(SYNC + main)
+    with started(sys.executable, script, method, server=server) as process:
+        assert process.communicate(timeout=60)[0] == "[200, 200]\n"
+    assert len(server.token_requests) == 2  # a pickle holds no token
+
+
+def test_a_call_during_which_the_process_was_stopped_gets_its_token(
+    server: MediaHoundServer,
+) -> None:
+    script = SYNC.replace("timeout=20)\n\ndef", "timeout=0.5)\n\ndef") + "print(get())"
+    with (
+        server.hold_token_requests() as hold,
+        started(sys.executable, "-c", script, server=server) as process,
+    ):
+        hold.wait_for(1)
+        process.send_signal(signal.SIGSTOP)
+        # It is stopped for longer than its time limit: that is what this is about.
+        with pytest.raises(TimeoutError):
+            hold.wait_for(2, timeout=2)
+        process.send_signal(signal.SIGCONT)
+        hold.wait_for(2)
+        hold.release()
+        assert process.communicate(timeout=60)[0] == "200\n"
+
+
+def test_a_timeout_that_a_signal_handler_raises_reaches_the_caller(
+    server: MediaHoundServer,
+) -> None:
+    script = """
+import signal
+
+def on_alarm(*_):
+    raise TimeoutError("mine")
+
+signal.signal(signal.SIGALRM, on_alarm)
+signal.setitimer(signal.ITIMER_REAL, 0.2)
+try:
+    auth.token()
+except TimeoutError as error:
+    print(error)
+"""
+    with server.hold_token_requests():
+        assert printed(SYNC + script, server) == "mine"
+
+
+def test_a_call_at_the_end_of_the_program_gets_its_token(server: MediaHoundServer) -> None:
+    script = "import atexit\natexit.register(lambda: print(get()))"
+    assert printed(SYNC + script, server) == "200"
+
+
+def test_a_program_ends_while_a_renewal_is_in_progress(server: MediaHoundServer) -> None:
+    script = """
+import threading
+threading.Thread(target=auth.token, daemon=True).start()
+input()
+print("over")
+"""
+    with (
+        server.hold_token_requests() as hold,
+        started(sys.executable, "-c", SYNC + script, server=server) as process,
+    ):
+        hold.wait_for(1)
+        assert process.communicate("\n", timeout=15)[0] == "over\n"
+
+
+if sys.version_info >= (3, 13):
+
+    def test_calls_in_a_subinterpreter_get_tokens(server: MediaHoundServer) -> None:
+        script = """
+import os
+if sys.version_info >= (3, 14):
+    from concurrent import interpreters
+    run = interpreters.create().exec
+else:
+    import _interpreters
+    interpreter = _interpreters.create()
+    run = lambda code: _interpreters.exec(interpreter, code)
+
+run(os.environ["CODE"])
+"""
+        code = SYNC + "print(get(), flush=True)"
+        assert printed("import sys\n" + script, server, env={"CODE": code}) == "200"
