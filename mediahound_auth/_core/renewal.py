@@ -72,6 +72,7 @@ class Renewal:
         attempts: how many token requests were sent; none if the token came from the store.
         last_error: why the last one failed.
         received: the token that the endpoint has returned, before the store has it.
+        era: that of the `SharedTokenState` when it was started.
         recorded: the `SharedTokenState` has the outcome. Guarded by `state_lock`.
         rejected_secret: the key of the grant whose secret was rejected, if a callable provides it.
         same_secret: the callable has returned that secret again, and no request was sent.
@@ -98,6 +99,7 @@ class Renewal:
         self.recorded = False
         self.rejected_secret = ""
         self.same_secret = False
+        self.era = shared.era
         self.settings = settings
         self.transport = transport
         self._senders = {transport: send}
@@ -245,7 +247,7 @@ class Renewal:
                 self.received = token
                 self._save(store, token)
             self._succeed(token, self._tried)
-            if self.outcome is not token:
+            if self.outcome is not token or self._shared.renewal is not self:
                 self._shared.record_late(self, token)
             events.renewed(grant, self, token)
 
