@@ -11,7 +11,15 @@ import copy
 import os
 import ssl
 import sys
-from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator
+from collections.abc import (
+    AsyncGenerator,
+    Callable,
+    Generator,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import closing, contextmanager, suppress
 from functools import lru_cache
 from typing import Any, ClassVar, Generic, NoReturn, TypeVar
@@ -27,6 +35,7 @@ from mediahound_auth._adapters.token_transport import (
     BoundedBackend,
     ResponseBounds,
     body_length,
+    decompressed,
     read_bounded,
     response_error,
     with_values,
@@ -67,6 +76,7 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
         *,
         token_url: str | None = None,
         scope: str | Iterable[str] | None = None,
+        parameters: Mapping[str, str | Sequence[str]] | None = None,
         client_auth: ClientAuth = "mediahound",
         origins: Iterable[str] = (),
         store: Store | None = None,
@@ -83,9 +93,12 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
             token_url: The token endpoint, https (or http on loopback). Defaults to
                 MEDIAHOUND_TOKEN_URL, then to MediaHound's.
             scope: The scopes to request, as one str separated by spaces or as several.
+            parameters: Further form fields of the token request, such as {"audience": "…"}. A list
+                sends its field more than once; a "grant_type" replaces "client_credentials".
             client_auth: The client authentication method: "mediahound" as MediaHound documents it
-                (header and body), or RFC 6749 §2.3.1's "client_secret_basic" or
-                "client_secret_post".
+                (header and body), RFC 6749 §2.3.1's "client_secret_basic" or
+                "client_secret_post", or RFC 7523's "client_assertion". The latter takes a callable
+                as `client_secret`, which returns a new JWT for each token request.
             origins: Further origins the token may go to, as "https://host[:port]", besides that of
                 the token endpoint.
             store: Where the token is kept between calls. Defaults to this process's memory.
@@ -98,7 +111,8 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
         Raises:
             ConfigurationError: an option is missing or wrong.
         """
-        client_secret = masked(client_secret)  # tools print variables
+        # Tools print variables.
+        client_secret, parameters = masked(client_secret), masked(parameters)
         if client is not None and not isinstance(client, self._library.Client):
             wanted = f"{self._library.__name__}.Client"
             error = f"client must be an {wanted}, not {type(client).__name__}"
@@ -109,6 +123,7 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
             client_secret=client_secret,
             token_url=token_url,
             scope=scope,
+            parameters=parameters,
             client_auth=client_auth,
             origins=origins,
             store=store,
@@ -263,11 +278,11 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
                 response = transport.handle_request(sent)
                 response.request = sent
                 with closing(response):
-                    # As it came: no encoding was asked for, and inflating might never end. Some
-                    # transports return what has been read.
+                    # As it came: httpx decompresses without bounds. Some transports return what
+                    # has been read.
                     read = response.is_stream_consumed
                     chunks = [response.content] if read else response.iter_raw()
-                    body = read_bounded(chunks, bounds.until)
+                    body = decompressed(read_bounded(chunks, bounds.until), response.headers)
                     return TokenResponse(response.status_code, response.headers, body)
         except (self._library.RequestError, OSError, UnicodeError) as error:
             raise response_error(request.url, error, bounds)  # noqa: B904  # it has its own cause

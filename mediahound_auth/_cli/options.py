@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mediahound_auth._core.masked import masked
 from mediahound_auth.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -19,6 +22,7 @@ __all__ = [
     "ClientAuth",
     "ClientAuthOption",
     "ClientId",
+    "Parameters",
     "Scope",
     "SecretFile",
     "Timeout",
@@ -35,6 +39,7 @@ OPTIONS = {
     "client_id=": "--client-id",
     "client_auth=": "--client-auth ",
     "scope=": "--scope",
+    "parameters=": "--parameter",
     "token_url": "--token-url",
     "timeout must": "--timeout must",
 }
@@ -49,32 +54,43 @@ class ClientAuth(StrEnum):
     mediahound = "mediahound"
     client_secret_basic = "client_secret_basic"
     client_secret_post = "client_secret_post"
+    client_assertion = "client_assertion"
 
 
 ClientId = Annotated[
-    str | None, typer.Option(help="The client id; else MEDIAHOUND_CLIENT_ID.", metavar="ID")
+    str | None, typer.Option(help="The client ID. Defaults to MEDIAHOUND_CLIENT_ID.", metavar="ID")
 ]
 SecretFile = Annotated[
     str | None,
     typer.Option(
         "--client-secret-file",
-        help="A file that holds the client secret; - reads it from standard input. Else "
-        "MEDIAHOUND_CLIENT_SECRET, else a prompt. No option takes the secret itself, since the "
-        "arguments of a command can be seen by others.",
+        help="A file with the client secret; - reads it from standard input. Defaults to "
+        "MEDIAHOUND_CLIENT_SECRET, then to a prompt. No option takes the secret itself: other "
+        "users can see the arguments of a command.",
         metavar="PATH",
     ),
 ]
 TokenUrl = Annotated[
     str | None,
     typer.Option(
-        help="The token endpoint; else MEDIAHOUND_TOKEN_URL, else MediaHound's.", metavar="URL"
+        help="The token endpoint. Defaults to MEDIAHOUND_TOKEN_URL, then to MediaHound's.",
+        metavar="URL",
     ),
 ]
 Scope = Annotated[
     str | None,
     typer.Option(
-        help="The scopes to ask for, separated by blanks; else the application's own.",
+        help="The scopes to request, separated by spaces. Defaults to those of the application.",
         metavar="SCOPES",
+    ),
+]
+Parameters = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--parameter",
+        help="A further form field of the token request, such as audience=https://…; may be "
+        "given several times.",
+        metavar="NAME=VALUE",
     ),
 ]
 ClientAuthOption = Annotated[
@@ -112,6 +128,7 @@ def build_auth(
     secret_file: str | None,
     token_url: str | None,
     scope: str | None,
+    parameters: list[str] | None,
     client_auth: ClientAuth,
     timeout: float,
     *,
@@ -128,11 +145,15 @@ def build_auth(
     from mediahound_auth.stores import FileStore
 
     say_warnings(PROGRAM)
+    secret: str | Callable[[], str] | None = masked(_secret(secret_file))
+    if client_auth is ClientAuth.client_assertion:
+        secret = partial(str, secret or masked(os.environ.get("MEDIAHOUND_CLIENT_SECRET", "")))
     return MediaHoundAuth(
         client_id,
-        _secret(secret_file),
+        secret,
         token_url=token_url,
         scope=scope,
+        parameters=_fields(parameters or []),
         client_auth=client_auth.value,
         timeout=timeout,
         store=store or FileStore(),
@@ -144,6 +165,16 @@ def with_cli_option_names(message: str) -> str:
     for name, option in OPTIONS.items():
         message = message.replace(name, option)
     return message
+
+
+def _fields(parameters: list[str]) -> dict[str, list[str]]:
+    fields: dict[str, list[str]] = {}
+    for parameter in parameters:
+        name, equals, value = parameter.partition("=")
+        if not equals:
+            raise ConfigurationError("--parameter must be NAME=VALUE")
+        fields.setdefault(name, []).append(value)
+    return fields
 
 
 def _secret(path: str | None) -> str | None:

@@ -17,7 +17,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import Literal, NamedTuple, cast, get_args
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from mediahound_auth._core.masked import Masked, MaskedBytes
 from mediahound_auth._core.response import (
@@ -29,6 +29,8 @@ from mediahound_auth._core.response import (
     sanitized,
     scope_of,
     shows_private,
+    words_in,
+    words_of,
 )
 from mediahound_auth.errors import (
     ConfigurationError,
@@ -39,14 +41,29 @@ from mediahound_auth.errors import (
 )
 from mediahound_auth.token import Token
 
-__all__ = ["MAX_RESPONSE_SIZE", "ClientAuth", "Grant", "TokenRequest", "TokenResponse"]
+__all__ = [
+    "ASSERTION_TYPE",
+    "MAX_RESPONSE_SIZE",
+    "ClientAuth",
+    "Grant",
+    "TokenRequest",
+    "TokenResponse",
+]
 
-ClientAuth = Literal["mediahound", "client_secret_basic", "client_secret_post"]
+ClientAuth = Literal["mediahound", "client_secret_basic", "client_secret_post", "client_assertion"]
+
+# RFC 7523 §2.2: a signed JWT in place of the secret.
+ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+
+# What a bearer token is called, in lower case: by RFC 6750, Apigee, eBay, and servers that do not
+# say it.
+_BEARER_TYPES = ("bearer", "bearertoken", "application access token", "")
 
 # What to do about an OAuth error (RFC 6749 §5.2).
 _REMEDIES = {
-    "invalid_scope": ". Ask for other scopes with scope=, or for none",
-    "unsupported_grant_type": ". It does not have the client-credentials grant: check token_url",
+    "invalid_scope": ". Request other scopes with scope=, or none",
+    "unsupported_grant_type": ". The endpoint does not support the client-credentials grant: check "
+    "token_url, or pass the grant_type of this provider in parameters=",
 }
 
 
@@ -72,6 +89,7 @@ class Grant(NamedTuple):
     token_url: str
     scope: str = ""
     client_auth: ClientAuth = "mediahound"
+    parameters: tuple[tuple[str, str], ...] = ()
 
     def __repr__(self) -> str:
         return f"Grant(client_id={self.client_id!r}, token_url={self.token_url!r}, ...)"
@@ -80,6 +98,11 @@ class Grant(NamedTuple):
     def host(self) -> str:
         """The token endpoint's host, and port if it has one: what messages and logs call it."""
         return urlsplit(self.token_url).netloc
+
+    @property
+    def endpoint(self) -> str:
+        """The token endpoint's URL in messages: without its query, which may hold a key."""
+        return self.token_url.partition("?")[0]
 
     def resolved(self) -> Grant:
         """The grant with the client secret of this moment: a callable is called each time.
@@ -111,10 +134,15 @@ class Grant(NamedTuple):
     def key(self) -> str:
         """What a store files this grant's token under: equal for equal grants, and opaque.
 
-        The secret is part of it, so that a wrong one never finds a token.
+        The secret is part of it, so that a wrong one never finds a token. An assertion cannot be:
+        it is another one each time.
         """
-        secret = cast(str, self.client_secret)
-        return _digest(secret, self.token_url, self.client_id, self.scope, self.client_auth)
+        is_assertion = self.client_auth == "client_assertion"
+        secret = "" if is_assertion else cast(str, self.client_secret)
+        parts = [self.token_url, self.client_id, self.scope, self.client_auth]
+        if self.parameters:
+            parts.append(json.dumps(self.parameters))
+        return _digest(secret, *parts)
 
     def request(self) -> TokenRequest:
         """The request for a token, as MediaHound documents it or as RFC 6749 §2.3.1 has it."""
@@ -124,13 +152,21 @@ class Grant(NamedTuple):
             "Accept": "application/json",
             "Content-Type": "application/x-www-form-urlencoded",
         }
-        if self.client_auth != "client_secret_post":
+        if self.client_auth in ("mediahound", "client_secret_basic"):
             headers["Authorization"] = Masked(f"Basic {self._basic()}")
-        in_body = self.client_auth != "client_secret_basic"
-        body = BackendApplicationClient(self.client_id).prepare_request_body(
+        secret: dict[str, str] = {}
+        if self.client_auth == "client_assertion":
+            secret["client_assertion_type"] = ASSERTION_TYPE
+            secret["client_assertion"] = cast(str, self.client_secret)
+        elif self.client_auth != "client_secret_basic":
+            secret["client_secret"] = cast(str, self.client_secret)
+        client = BackendApplicationClient(self.client_id)
+        client.grant_type = dict(self.parameters).get("grant_type", client.grant_type)
+        body = client.prepare_request_body(
+            body=urlencode([pair for pair in self.parameters if pair[0] != "grant_type"]),
             scope=self.scope or None,
-            include_client_id=in_body,
-            client_secret=cast(str, self.client_secret) if in_body else None,
+            include_client_id=bool(secret),
+            **secret,
         )
         return TokenRequest(self.token_url, headers, MaskedBytes(body.encode("ascii")))
 
@@ -143,9 +179,9 @@ class Grant(NamedTuple):
         fields: dict[str, object] = {}
         try:
             fields = json_object(response.body)
-            if 200 <= response.status < 300 and fields.get("error") is None:
+            if 200 <= response.status < 300 and not fields.get("error"):
                 return self._read(fields, sent_at, self._private(fields, known))
-            why = "it is neither a token nor an OAuth error"
+            why = "it is neither a token response nor an OAuth error response"
         except ValueError as error:
             # Its text is one of those below; none of them quotes the answer.
             why = str(error)
@@ -162,6 +198,7 @@ class Grant(NamedTuple):
         """What must not be shown: a response may echo all that was sent, and what it brought."""
         tokens = [*known, fields.get("access_token")]
         sent = [cast(str, self.client_secret), self._basic()]
+        sent += [value for name, value in self.parameters if name != "grant_type"]
         return sent + [token for token in tokens if isinstance(token, str)]
 
     def _basic(self) -> str:
@@ -177,9 +214,9 @@ class Grant(NamedTuple):
         access_token = fields.get("access_token")
         if not isinstance(access_token, str) or not access_token:
             raise ValueError("it has no access_token")
-        token_type = fields.get("token_type", "Bearer")
-        if not isinstance(token_type, str) or token_type.lower() != "bearer":
-            raise ValueError("its token_type is not bearer")
+        token_type = fields.get("token_type")
+        if token_type is not None and str(token_type).lower() not in _BEARER_TYPES:
+            raise ValueError("token_type is not Bearer")
         checked: dict[str, object] = {
             "access_token": access_token,
             "token_type": "Bearer",
@@ -210,11 +247,18 @@ class Grant(NamedTuple):
     ) -> TokenRequestError:
         error = sanitized(fields.get("error"), private)
         description = sanitized(fields.get("error_description"), private)
+        if error is None or " " in error:  # no OAuth code: "Not Found" of Spring
+            error = None
+            # Beside a status of success, other texts may be a token by another name.
+            success = 200 <= response.status < 300
+            words = words_in(fields.get("error")) if success else words_of(response.body)
+            description = description or sanitized(words, private)
         retry_after = retry_after_of(response, now)
         said = (error or f"HTTP {response.status}") + (f" ({description})" if description else "")
+        why += f" ({description})" if description else ""
         kind, message = self._in_words(response.status, error, said, why)
         if kind is TokenEndpointUnavailable and retry_after is not None:
-            message += f"; it says to come back in {retry_after:.0f} s"
+            message += f"; Retry-After: {retry_after:.0f} s"
         return kind(
             message,
             status=response.status,
@@ -226,32 +270,47 @@ class Grant(NamedTuple):
     def _in_words(
         self, status: int, error: str | None, said: str, why: str
     ) -> tuple[type[TokenRequestError], str]:
-        endpoint, client = f"the token endpoint {self.host}", f"client {self.client_id!r}"
-        if status == 429 or status >= 500:
-            return TokenEndpointUnavailable, f"{endpoint} has no time now: {said}"
+        endpoint, client = f"the token endpoint {self.endpoint}", f"client {self.client_id!r}"
+        if status == 429:
+            return TokenEndpointUnavailable, f"{endpoint} limits the requests of {client}: {said}"
+        if status >= 500:
+            return TokenEndpointUnavailable, f"{endpoint} is unavailable: {said}"
         if status == 401 or error in ("invalid_client", "unauthorized_client"):
             return InvalidClientError, (
-                f"{endpoint} refused {client}: {said}. "
-                "Check the client id and the client secret (MEDIAHOUND_CLIENT_ID and "
-                "MEDIAHOUND_CLIENT_SECRET, if they come from the environment), and that "
-                f"client_auth={self.client_auth!r} is the form this endpoint expects"
-            )
+                f"{endpoint} rejected {client}: {said}. "
+                "Check client_id= and client_secret= (or MEDIAHOUND_CLIENT_ID and "
+                "MEDIAHOUND_CLIENT_SECRET), token_url, and whether the endpoint expects "
+                f"client_auth={self.client_auth!r}"
+            ) + self._white_space()
         if error is not None:
-            message = f"{endpoint} gave {client} no token: {said}{_REMEDIES.get(error, '')}"
+            message = f"{endpoint} rejected the token request of {client}: {said}"
+            message += _REMEDIES.get(error, "")
             if error == "invalid_request":
                 # RFC 6749 §5.2: the response to more than one client authentication method.
-                others = [repr(form) for form in get_args(ClientAuth) if form != self.client_auth]
+                others = [repr(name) for name in get_args(ClientAuth) if name != self.client_auth]
                 message += (
-                    f". Perhaps client_auth={self.client_auth!r} is not the form this endpoint "
-                    f"expects; the others are {' and '.join(others)}"
+                    f". The endpoint may expect another client_auth= ({', '.join(others)}), or a "
+                    "further field such as audience in parameters="
                 )
             return TokenRequestError, message
         if 300 <= status < 400:
-            why = "it is a redirect, and those are never followed"
+            why = "it is a redirect, which is never followed"
+        remedy = "Check that token_url is the full URL of the token endpoint"
+        if 400 <= status < 500 and status not in (404, 405, 410):
+            remedy = (
+                "Check what the endpoint expects: "
+                f"client_auth={self.client_auth!r}, scope= and parameters="
+            )
         return InvalidTokenResponse, (
-            f"what {self.host} answered (HTTP {status}) is not a token answer: {why}. "
-            "Check that token_url is the full URL of the token endpoint"
+            f"invalid token response from {self.endpoint} (HTTP {status}): {why}. {remedy}"
         )
+
+    def _white_space(self) -> str:
+        """What to say of white space that was pasted with the credentials, and is sent."""
+        credentials = {"client_id": self.client_id, "client_secret": cast(str, self.client_secret)}
+        names = [name for name, text in credentials.items() if text != text.strip()]
+        verbs = "begins or ends" if len(names) == 1 else "begin or end"
+        return f". {' and '.join(names)} {verbs} with white space" if names else ""
 
 
 @lru_cache(maxsize=16)

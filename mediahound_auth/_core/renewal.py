@@ -23,7 +23,13 @@ from typing import TypeVar, cast
 
 from mediahound_auth import _events as events
 from mediahound_auth._core import runtime
-from mediahound_auth._core.endpoint import Sender, request_token, timeout_error, unexpected_error
+from mediahound_auth._core.endpoint import (
+    Sender,
+    after_attempts,
+    request_token,
+    timeout_error,
+    unexpected_error,
+)
 from mediahound_auth._core.grant import Grant
 from mediahound_auth._core.lifecycle import (
     STORE_POLL_INTERVAL,
@@ -196,7 +202,8 @@ class Renewal:
         error = copy_error(error)
         try:
             if self._decide(error, tried) and not self.same_secret:
-                events.renewal_failed(self.settings.grant, self, error)
+                current = self._shared.recorded.token
+                events.renewal_failed(self.settings.grant, self, error, current)
         finally:
             if self.outcome is error:
                 self._done.wake()
@@ -250,6 +257,8 @@ class Renewal:
             if self.outcome is not token or self._shared.renewal is not self:
                 self._shared.record_late(self, token)
             events.renewed(grant, self, token)
+            if state.unconfirmed == 1 and self.rejected is not None:
+                events.new_tokens_rejected(grant)
 
     def _better_token_or_lock(self, store: StoreSession) -> Token | None:
         """A token of the store that makes a token request unnecessary, or else the store's lock.
@@ -271,6 +280,8 @@ class Renewal:
     def _request(self, grant: Grant) -> Token:
         """A token from the endpoint, requested again after a transient failure (lifecycle.py)."""
         while True:
+            if self.attempts and grant.client_auth == "client_assertion":
+                grant = self.settings.grant.resolved()  # each is used once (RFC 7523 §3)
             self._tried = self._tried._replace(timeout=self.timeout)
             remaining, sent_at = self.remaining, runtime.monotonic()
             state = self._shared.recorded
@@ -293,7 +304,7 @@ class Renewal:
             self._tried = self._tried._replace(timeout=self.timeout)
             delay = retry_delay(result, self.attempts, self.remaining, runtime.jitter())
             if delay is None:
-                raise result
+                raise after_attempts(result, self.attempts, runtime.monotonic() - self.started)
             runtime.sleep(delay)
 
     def _next_sender(self) -> Sender:
