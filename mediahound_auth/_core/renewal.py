@@ -44,6 +44,7 @@ from mediahound_auth._core.store_session import StoreSession
 from mediahound_auth.errors import (
     InvalidClientError,
     MediaHoundAuthError,
+    TokenEndpointUnavailable,
     TokenRequestError,
     copy_error,
 )
@@ -109,6 +110,8 @@ class Renewal:
         self.settings = settings
         self.transport = transport
         self._senders = {transport: send}
+        self._sending = transport
+        self._useless: set[object] = set()  # transports by which no request gets through
         # The first one counts: the outcome, when it was decided, and what had been tried by then.
         self._decisions: list[tuple[Outcome, float, Conditions]] = []
         self._tried = Conditions(frozenset(), settings.timeout)
@@ -303,16 +306,25 @@ class Renewal:
                 return result
             self._tried = self._tried._replace(timeout=self.timeout)
             delay = retry_delay(result, self.attempts, self.remaining, runtime.jitter())
+            if delay is None and self._has_another_sender(result):
+                continue
             if delay is None:
                 raise after_attempts(result, self.attempts, runtime.monotonic() - self.started)
             runtime.sleep(delay)
 
     def _next_sender(self) -> Sender:
         """Those of all who wait, in turn: one of them may have a transport that works."""
-        senders = list(self._senders.items())
-        transport, send = senders[(self.attempts - 1) % len(senders)]
-        self._tried = self._tried._replace(transports=self._tried.transports | {transport})
+        senders = [item for item in list(self._senders.items()) if item[0] not in self._useless]
+        self._sending, send = senders[(self.attempts - 1) % len(senders)]
+        self._tried = self._tried._replace(transports=self._tried.transports | {self._sending})
         return send
+
+    def _has_another_sender(self, error: TokenRequestError) -> bool:
+        """Whether only the transport was at fault, and a caller has another one."""
+        if not isinstance(error, TokenEndpointUnavailable) or error.retryable:
+            return False
+        self._useless.add(self._sending)
+        return self.remaining > 0 and bool(self._senders.keys() - self._useless)
 
     def _brought_by_another(self, state: State) -> Token | None:
         """The token of the renewal that has taken over from this one, if that was faster."""

@@ -171,6 +171,7 @@ class Promises:
         if use.result == 200 or isinstance(use.result, Token):
             return
         usable = use.usable and use.auth.usable() and not self.forgot
+        usable = usable and use.auth.process.asleep_until <= use.started
         if usable and use.kind != "renew" and use.result != 401:
             scheduler.violate(f"no caller fails while a usable token is there: {use.result!r}")
         if use.result == 401 and not self._excused(use):
@@ -188,6 +189,8 @@ class Promises:
             return True
         if use.caller.handler_calls and "needed while" in str(use.result):
             return True  # a signal handler needs a token while its thread requests it
+        if scheduler.stalls and self.scenario.shared and "hang" in self.scenario.shared.faults:
+            return True  # a store is used directly if its thread does not begin in time
         if "Interruption" in str(use.result) and scheduler.lost:
             return True  # of a caller who does the work of a thread that did not begin in time
         if use.auth.route in self.troubles or use.auth.route != "direct":

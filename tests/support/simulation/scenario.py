@@ -216,7 +216,7 @@ def suspend(process: Process) -> None:
     seconds = scheduler.choices.of((3.0, 100.0))
     scheduler.tell(f"process {process.number} is suspended for {seconds:g} s")
     scheduler.lost += seconds
-    process.asleep_until = scheduler.time + seconds
+    process.asleep_until = max(process.asleep_until, scheduler.time + seconds)
 
 
 def kill(process: Process) -> None:
