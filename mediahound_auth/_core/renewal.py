@@ -86,6 +86,7 @@ class Renewal:
         attempts: how many token requests were sent; none if the token came from the store.
         last_error: why the last one failed.
         received: the token that the endpoint has returned, before the store has it.
+        era: that of the `SharedTokenState` when it was started.
         recorded: the `SharedTokenState` has the outcome. Guarded by `state_lock`.
         rejected_secret: the key of the grant whose secret was rejected, if a callable provides it.
         same_secret: the callable has returned that secret again, and no request was sent.
@@ -114,9 +115,12 @@ class Renewal:
         self.rejected_secret = ""
         self.same_secret = False
         self._started_at: float = runtime.now()
+        self.era = shared.era
         self.settings = settings
         self.transport = transport
         self._senders = {transport: send}
+        self._sending = transport
+        self._useless: set[object] = set()  # transports by which no request gets through
         # The first one counts: the outcome, when it was decided, what had been tried by then, and
         # whether the renewal is lost.
         self._decisions: list[tuple[Outcome, float, Conditions, bool]] = []
@@ -305,7 +309,7 @@ class Renewal:
                 self.received = token
                 self._save(store, token)
             self._succeed(token, self._tried)
-            if self.outcome is not token:
+            if self.outcome is not token or self._shared.renewal is not self:
                 self._shared.record_late(self, token)
             events.renewed(grant, self, token)
             if state.unconfirmed == 1 and self.rejected is not None:
@@ -354,16 +358,25 @@ class Renewal:
                 return result
             self._tried = self._tried._replace(timeout=self.timeout)
             delay = retry_delay(result, self.attempts, self.remaining, runtime.jitter())
+            if delay is None and self._has_another_sender(result):
+                continue
             if delay is None:
                 raise after_attempts(result, self.attempts, runtime.monotonic() - self.started)
             runtime.sleep(delay)
 
     def _next_sender(self) -> Sender:
         """Those of all who wait, in turn: one of them may have a transport that works."""
-        senders = list(self._senders.items())
-        transport, send = senders[(self.attempts - 1) % len(senders)]
-        self._tried = self._tried._replace(transports=self._tried.transports | {transport})
+        senders = [item for item in list(self._senders.items()) if item[0] not in self._useless]
+        self._sending, send = senders[(self.attempts - 1) % len(senders)]
+        self._tried = self._tried._replace(transports=self._tried.transports | {self._sending})
         return send
+
+    def _has_another_sender(self, error: TokenRequestError) -> bool:
+        """Whether only the transport was at fault, and a caller has another one."""
+        if not isinstance(error, TokenEndpointUnavailable) or error.retryable:
+            return False
+        self._useless.add(self._sending)
+        return self.remaining > 0 and bool(self._senders.keys() - self._useless)
 
     def _brought_by_another(self, state: State) -> Token | None:
         """The token of the renewal that has taken over from this one, if that was faster."""

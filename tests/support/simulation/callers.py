@@ -26,7 +26,7 @@ class Auth:
     """An auth object of the simulated world: a TokenSource, and which way its requests go.
 
     Attributes:
-        route: the way of its token requests: "direct", or "dead proxy".
+        route: the way of its token requests: "direct", or one that leads nowhere.
     """
 
     def __init__(self, scenario: Scenario, process: Process, client_id: str, route: str) -> None:
@@ -157,7 +157,7 @@ class Caller:
 
     def _may_take_over(self) -> bool:
         """Whether the thread of a renewal may not begin in time: then a caller does its work."""
-        slow = self.auth.process.threads != "run" or scheduler.stalls > 0
+        slow = self.auth.process.threads != "run" or scheduler.lost > 0
         callers = self.auth.scenario.callers
         return slow or any(caller.interrupted or caller.handler_calls for caller in callers)
 
