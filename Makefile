@@ -25,7 +25,7 @@ test: $(VENV)/.test  ## the package's tests: a minute, and nothing but Python is
 test-all: $(VENV)/.test  ## the same, and the tests of documentation, benchmarks and examples
 	$(BIN)/python -m pytest -n 4 -m "not programs and not fuzz"
 
-test-rest: $(VENV)/.test  ## all that `make test` leaves out; needs curl, zsh and fish
+test-rest: $(VENV)/.test $(VENV)/.uwsgi  ## all that `make test` leaves out; needs curl, zsh, fish and a C compiler
 	$(BIN)/python -m pytest -n 4 -m "documentation or programs or fuzz"
 
 coverage: $(VENV)/.test  ## the same, and every branch of the package must have been taken
@@ -67,7 +67,7 @@ mutants: $(VENV)/.test $(VENV)/.mutants  ## which changes to the rules no test w
 
 lock: $(VENV)/.lock  ## constraints.txt, from what pyproject.toml allows and what there is today
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --all-extras \
-		$(foreach group,test check docs bench mutants release lock,--group $(group)) \
+		$(foreach group,test check docs bench mutants release lock uwsgi,--group $(group)) \
 		--no-annotate --no-emit-package mediahound-auth \
 		--custom-compile-command "make lock" --output-file constraints.txt pyproject.toml
 
@@ -97,7 +97,7 @@ $(VENV)/.demo: $(BIN)/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable '.[requests,httpx]'
 	@touch $@
 
-$(VENV)/.release $(VENV)/.lock: $(VENV)/.%: $(BIN)/python pyproject.toml
+$(VENV)/.release $(VENV)/.lock $(VENV)/.uwsgi: $(VENV)/.%: $(BIN)/python pyproject.toml
 	$(BIN)/python -m pip install --quiet $(LOCKED) --group $*
 	@touch $@
 

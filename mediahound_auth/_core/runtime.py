@@ -39,6 +39,7 @@ __all__ = [
     "THREAD_START_TIMEOUT",
     "DaemonThread",
     "Event",
+    "WorkFailed",
     "Worker",
     "jitter",
     "monotonic",
@@ -51,8 +52,9 @@ __all__ = [
 
 T = TypeVar("T")
 
-# Seconds that a caller waits for a thread to begin before it does the work itself. There are places
-# where threads are started and do not run, such as uWSGI without `enable-threads`.
+# Seconds that a caller waits for a thread to begin before it does the work itself, and that a task
+# tries to start one. (uWSGI 2.0.31 without `enable-threads` has been said to start threads that do
+# not run. They do, between requests too: tests/system/test_servers.py.)
 THREAD_START_TIMEOUT = 1.0
 
 now = time.time  # Unix time: expiries are shared between machines
@@ -198,6 +200,18 @@ class DaemonThread:
             self._work()
 
 
+class WorkFailed(Exception):
+    """What `Worker.call` raises: not an exception that a signal handler raises in the caller.
+
+    Attributes:
+        error: what the function has raised, or a TimeoutError.
+    """
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(error)
+        self.error = error
+
+
 class Worker:
     """Calls functions in a thread of its own, one after the other, with a time limit for each.
 
@@ -210,7 +224,7 @@ class Worker:
         self._direct = False
 
     def call(self, function: Callable[[], T], timeout: float) -> T:
-        """Return what `function` returns; TimeoutError after `timeout` seconds.
+        """Return what `function` returns; WorkFailed if it fails, or after `timeout` seconds.
 
         The thread stays with a function that takes longer.
         """
@@ -235,9 +249,9 @@ class Worker:
         if self._direct:
             task()
         if not done.wait(until):
-            raise TimeoutError
+            raise WorkFailed(TimeoutError())
         if errors:
-            raise errors[0]
+            raise WorkFailed(errors[0])
         return results[0]
 
     def close(self, last: Callable[[], None]) -> None:

@@ -130,8 +130,13 @@ class StoreSession:
             if self._worker is None:
                 return function(*args)
             return self._worker.call(partial(function, *args), wait + self._longest)
-        except Exception as error:
-            # A record that cannot be read (ValueError, of `load`) can be overwritten.
-            self._failed = operation != "load" or not isinstance(error, ValueError)
-            self._health.on_failure(self._store, operation, error)
-            return None
+        except runtime.WorkFailed as failed:
+            error = failed.error
+        except Exception as raised:
+            if self._worker is not None:
+                raise  # by a signal handler
+            error = raised
+        # A record that cannot be read (ValueError, of `load`) can be overwritten.
+        self._failed = operation != "load" or not isinstance(error, ValueError)
+        self._health.on_failure(self._store, operation, error)
+        return None

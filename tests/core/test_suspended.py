@@ -76,7 +76,7 @@ def test_the_first_call_afterwards_starts_a_renewal_of_its_own(
 def test_a_call_that_waited_meanwhile_starts_another_renewal(
     library: Library, server: MediaHoundServer, machine: Machine
 ) -> None:
-    with library(server, timeout=1) as (_, call), server.hold_token_requests() as hold:
+    with library(server, timeout=0.5) as (_, call), server.hold_token_requests() as hold:
         thread, outcomes = in_thread(lambda: call("GET", f"{server.url}/status/200"))
         hold.wait_for(1)
         machine.suspend()
@@ -90,7 +90,7 @@ def test_a_call_that_waited_meanwhile_starts_another_renewal(
 def test_so_does_one_that_was_to_replace_a_token(
     method: str, server: MediaHoundServer, machine: Machine
 ) -> None:
-    auth = RequestsAuth(**server.credentials, timeout=1)
+    auth = RequestsAuth(**server.credentials, timeout=0.5)
     auth.token()
     server.revoke_tokens()
     wait_for_renewals()
@@ -114,7 +114,7 @@ def test_so_does_one_that_was_to_replace_a_token(
 def test_an_endpoint_that_does_not_respond_afterwards_is_given_up_all_the_same(
     method: str, server: MediaHoundServer, machine: Machine
 ) -> None:
-    auth = RequestsAuth(**server.credentials, timeout=1)
+    auth = RequestsAuth(**server.credentials, timeout=0.5)
     with server.hold_token_requests() as hold:
         thread, outcomes = in_thread(getattr(auth, method))
         hold.wait_for(1)

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from scripts import printed, started
+from scripts import needs, printed, started
 
 from mediahound_auth.testing import MediaHoundServer
 
@@ -41,6 +41,7 @@ async def get_all():
 
 
 def test_tasks_on_uvloop_share_a_token_request(server: MediaHoundServer) -> None:
+    needs("uvloop")
     script = "import uvloop\nprint(uvloop.run(get_all()))"
     assert printed(ASYNC + script, server) == "[200, 200, 200]"
     assert len(server.token_requests) == 1
@@ -48,6 +49,7 @@ def test_tasks_on_uvloop_share_a_token_request(server: MediaHoundServer) -> None
 
 def test_calls_in_a_notebook_work_while_its_loop_runs(server: MediaHoundServer) -> None:
     """A cell may call what blocks; with nest_asyncio, also what runs the loop within itself."""
+    needs("nest_asyncio")
     script = """
 import nest_asyncio
 
@@ -125,6 +127,30 @@ except TimeoutError as error:
 """
     with server.hold_token_requests():
         assert printed(SYNC + script, server) == "mine"
+
+
+def test_one_that_is_raised_while_forget_waits_for_a_store_does_too(
+    server: MediaHoundServer,
+) -> None:
+    script = """
+import signal, threading
+from mediahound_auth import MemoryStore
+
+class Slow(MemoryStore):
+    def discard(self, key):
+        signal.setitimer(signal.ITIMER_REAL, 0.01)
+        threading.Event().wait(1)
+
+def on_alarm(*_):
+    raise TimeoutError("mine")
+
+signal.signal(signal.SIGALRM, on_alarm)
+try:
+    MediaHoundAuth(store=Slow()).forget()
+except TimeoutError as error:
+    print(error)
+"""
+    assert printed(SYNC + script, server) == "mine"
 
 
 def test_a_call_at_the_end_of_the_program_gets_its_token(server: MediaHoundServer) -> None:

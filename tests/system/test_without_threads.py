@@ -1,4 +1,4 @@
-"""Where threads never run, as in uWSGI without `enable-threads`: who calls does the work."""
+"""Where threads never run, or cannot be started: a caller who waits does the work."""
 
 from __future__ import annotations
 
