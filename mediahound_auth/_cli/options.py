@@ -90,8 +90,8 @@ Command = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="COMMAND",
-        help="After --: a command to run with the server's environment variables. Its exit status is "
-        "returned.",
+        help="After --, a command to run with the server's environment variables; its exit status "
+        "is returned.",
         show_default=False,
     ),
 ]
