@@ -74,7 +74,7 @@ release: $(VENV)/.release  ## build and check what would be published; publishin
 	$(BIN)/twine check --strict dist/*
 	$(BIN)/check-wheel-contents dist/*.whl
 	$(BIN)/python -m venv --without-pip dist/venv
-	$(BIN)/python -m pip --python dist/venv/bin/python install --quiet "$$(ls dist/*.whl)[all]"
+	$(BIN)/python -m pip --python dist/venv/bin/python install --quiet "$$(ls dist/*.whl)[all,httpx2]"
 	$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --output-file dist/sbom.json dist/venv/bin/python
 	$(BIN)/python -m pip --python dist/venv/bin/python freeze --exclude mediahound-auth > dist/audited.txt
 	$(BIN)/pip-audit --strict --disable-pip --no-deps --requirement dist/audited.txt
@@ -99,5 +99,5 @@ $(VENV)/.release $(VENV)/.lock: $(VENV)/.%: $(BIN)/python pyproject.toml
 	@touch $@
 
 $(VENV)/.test $(VENV)/.check $(VENV)/.docs $(VENV)/.bench $(VENV)/.mutants: $(VENV)/.%: $(BIN)/python pyproject.toml constraints.txt
-	$(BIN)/python -m pip install --quiet $(LOCKED) --editable '.[all]' --group $*
+	$(BIN)/python -m pip install --quiet $(LOCKED) --editable '.[all,httpx2]' --group $*
 	@touch $@

@@ -35,7 +35,7 @@ def suite(session: nox.Session, versions: str) -> None:
     pinned = oldest() if versions == "oldest" else []
     if session.venv_backend == "venv":
         session.install("--quiet", "pip>=25.1")  # the first that knows --group
-    session.install("--quiet", "--editable", ".[all]", "--group", "test", *pinned)
+    session.install("--quiet", "--editable", ".[all,httpx2]", "--group", "test", *pinned)
     chosen = "not documentation and not programs and not fuzz"
     if pinned:  # What is the same with every version is seen with the newest.
         chosen += " and not once"

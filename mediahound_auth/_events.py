@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from mediahound_auth._core.renewal import Renewal
 
 __all__ = [
+    "new_tokens_rejected",
     "renewal_failed",
     "renewed",
     "request_retried",
@@ -94,13 +95,23 @@ def renewed(grant: Grant, renewal: Renewal, token: Token) -> None:
     outcome, source = _outcome(token), "the token endpoint"
     if not renewal.attempts:
         outcome, source = "from_store", "the store"
-    said = ("token from %s, good for %.0f s", source, expires_in)
+    said = ("access token from %s; it expires in %.0f s", source, expires_in)
     _renewal_ended(logging.INFO, grant, renewal, outcome, *said, expires_in=round(expires_in))
 
 
-def renewal_failed(grant: Grant, renewal: Renewal, error: MediaHoundAuthError) -> None:
-    """A renewal has brought nothing."""
-    _renewal_ended(logging.WARNING, grant, renewal, _outcome(error), "no token: %s", error)
+def renewal_failed(
+    grant: Grant, renewal: Renewal, error: MediaHoundAuthError, current: Token | None
+) -> None:
+    """A renewal has brought nothing; `current` is the token at hand."""
+    expires_in = current.expires_at - runtime.now() if current else 0.0
+    said: tuple[object, ...] = ("could not get an access token: %s", error)
+    if expires_in > 0 and not renewal.waited_for:
+        message = (
+            "could not renew the access token in the background; "
+            "the current token stays in use for %.0f s: %s"
+        )
+        said = (message, expires_in, error)
+    _renewal_ended(logging.WARNING, grant, renewal, _outcome(error), *said)
 
 
 def _renewal_ended(
@@ -118,34 +129,47 @@ def request_retried(grant: Grant, status: int) -> None:
     outcome = "rejected" if status == 401 else "server_error" if status >= 500 else "accepted"
     if METRICS_API in sys.modules:
         _measure("retries", 1, grant, outcome=outcome)
-    message = "retried a request with another token: HTTP %d"
+    message = "a request was rejected (401) and retried with another token: HTTP %d"
     _log(logging.INFO, "retry", outcome, message, status, grant=grant)
+
+
+def new_tokens_rejected(grant: Grant) -> None:
+    """An API has rejected a token that was requested because it rejected the one before."""
+    message = (
+        "the API rejects new access tokens too (401); renewals because of it become rarer. "
+        "Check that the application may access what is requested"
+    )
+    _log(logging.WARNING, "retry", "rejected", message, grant=grant)
 
 
 def token_withheld(grant: Grant, origin: Origin) -> None:
     """A request went to an origin that gets no token."""
     message = (
-        "no token is sent to %s: it is not the token endpoint's origin. If it is meant to get one, "
-        "pass origins=[%r]"
+        "not sending the access token to %s, which is not an allowed origin; "
+        "to allow it, pass origins=[%r]"
     )
     name = str(origin)
     _log(logging.WARNING, "origin", "not_allowed", message, name, name, grant=grant, origin=name)
 
 
-def store_failed(grant: Grant, operation: str, error: BaseException, *, again: bool) -> None:
+def store_failed(
+    grant: Grant, store: object, operation: str, error: BaseException, *, again: bool
+) -> None:
     """A store has failed. All failures are counted; `again` in the same outage, none is logged."""
     if METRICS_API in sys.modules:
         _measure("store_failures", 1, grant, operation=operation)
     if not again:
-        message = "the token store cannot %s (%s%s): going on from memory until the next renewal"
-        text = f": {error}" if isinstance(error, OSError) else ""
-        said = (message, operation, type(error).__name__, text)
+        message = "%s failed to %s (%s%s); continuing without it until the next renewal"
+        # The text of any other error may be what a store holds.
+        reason = error if isinstance(error, OSError) else error.__cause__
+        text = f": {reason}" if isinstance(reason, OSError) else ""
+        said = (message, _named(store), operation, type(error).__name__, text)
         _log(logging.WARNING, "store", "failed", *said, grant=grant, operation=operation)
 
 
-def store_recovered(grant: Grant) -> None:
+def store_recovered(grant: Grant, store: object) -> None:
     """The outage of a store is over."""
-    _log(logging.INFO, "store", "recovered", "the token store works again", grant=grant)
+    _log(logging.INFO, "store", "recovered", "%s works again", _named(store), grant=grant)
 
 
 def store_permissions_fixed(path: PathLike[str], mode: int) -> None:
@@ -160,6 +184,12 @@ def store_locking_unavailable(path: PathLike[str], error: OSError) -> None:
         "%s cannot be locked (%s): processes that share it may renew the token at the same time"
     )
     _log(logging.WARNING, "store", "no_locking", message, path, error.strerror)
+
+
+def _named(store: object) -> str:
+    """What a message calls a store. The repr of one of the user's may show a password."""
+    ours = type(store).__module__.startswith("mediahound_auth.")
+    return repr(store) if ours else f"the token store {type(store).__name__}"
 
 
 def _outcome(result: Token | MediaHoundAuthError) -> str:

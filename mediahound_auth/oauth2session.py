@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NoReturn
+from urllib.parse import parse_qs
 
 from mediahound_auth._extras import missing_extra
 
 try:
-    from oauthlib.common import urldecode
     from oauthlib.oauth2 import BackendApplicationClient, OAuth2Token
     from requests_oauthlib import OAuth2Session
 except ModuleNotFoundError as _error:
@@ -93,6 +93,7 @@ class MediaHoundSession(OAuth2Session):  # type: ignore[misc]  # requests-oauthl
         *,
         token_url: str | None = None,
         scope: str | Iterable[str] | None = None,
+        parameters: Mapping[str, str | Sequence[str]] | None = None,
         client_auth: ClientAuth = "mediahound",
         origins: Iterable[str] = (),
         store: Store | None = None,
@@ -101,7 +102,8 @@ class MediaHoundSession(OAuth2Session):  # type: ignore[misc]  # requests-oauthl
         token: Mapping[str, object] | None = None,
         token_updater: Callable[[TokenDict], object] | None = None,
     ) -> None:
-        client_secret, token = masked(client_secret), masked(token)  # tools print variables
+        # Tools print variables.
+        client_secret, parameters, token = masked((client_secret, parameters, token))
         if token_updater is not None and not callable(token_updater):
             raise ConfigurationError("token_updater must be a callable, which gets a dict")
         auth = _Auth(
@@ -109,6 +111,7 @@ class MediaHoundSession(OAuth2Session):  # type: ignore[misc]  # requests-oauthl
             client_secret,
             token_url=token_url,
             scope=scope,
+            parameters=parameters,
             client_auth=client_auth,
             origins=origins,
             store=store,
@@ -287,7 +290,9 @@ def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
 
 def _changed(request: TokenRequest, hooks: list[Callable[..., Any]]) -> TokenRequest:
     url, headers = request.url, dict(request.headers)
-    kwargs: dict[str, Any] = {"data": dict(urldecode(request.body.decode()))}
+    data = masked(parse_qs(request.body.decode(), keep_blank_values=True))
+    one_or_more = {name: values if values[1:] else values[0] for name, values in data.items()}
+    kwargs: dict[str, Any] = {"data": one_or_more}
     for hook in hooks:
         url, headers, kwargs = hook(url, headers, kwargs)
     if url != request.url or kwargs.keys() != {"data"}:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
 from datetime import timedelta
@@ -101,8 +101,11 @@ class MediaHoundAuth(BearerAuth, AuthBase):
         token_url: the token endpoint, https (or http on loopback); else MEDIAHOUND_TOKEN_URL, else
             MediaHound's.
         scope: the scopes to ask for, as one str separated by blanks or several; none by default.
+        parameters: further form fields of the token request, such as {"audience": "…"}. A list
+            sends its field more than once; a "grant_type" replaces "client_credentials".
         client_auth: how the client authenticates: "mediahound" as MediaHound documents it (header
-            and body), or RFC 6749 §2.3.1's "client_secret_basic" or "client_secret_post".
+            and body), RFC 6749 §2.3.1's "client_secret_basic" or "client_secret_post", or RFC
+            7523's "client_assertion", where `client_secret` is a callable that returns the JWT.
         origins: further origins the token may go to, as "https://host[:port]", besides that of the
             token endpoint.
         store: where the token waits between calls; else in memory, shared by the process.
@@ -122,6 +125,7 @@ class MediaHoundAuth(BearerAuth, AuthBase):
         *,
         token_url: str | None = None,
         scope: str | Iterable[str] | None = None,
+        parameters: Mapping[str, str | Sequence[str]] | None = None,
         client_auth: ClientAuth = "mediahound",
         origins: Iterable[str] = (),
         store: Store | None = None,
@@ -129,7 +133,8 @@ class MediaHoundAuth(BearerAuth, AuthBase):
         timeout: float = 30.0,
         session: requests.Session | None = None,
     ) -> None:
-        client_secret = masked(client_secret)  # tools print variables
+        # Tools print variables.
+        client_secret, parameters = masked(client_secret), masked(parameters)
         if session is not None and not isinstance(session, requests.Session):
             raise ConfigurationError(
                 f"session must be a requests.Session, not {type(session).__name__}"
@@ -140,6 +145,7 @@ class MediaHoundAuth(BearerAuth, AuthBase):
             client_secret=client_secret,
             token_url=token_url,
             scope=scope,
+            parameters=parameters,
             client_auth=client_auth,
             origins=origins,
             store=store,

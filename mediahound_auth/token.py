@@ -32,7 +32,7 @@ class Token:
             requesting another one early is pointless.
 
     Raises:
-        ValueError: `access_token` is not printable ASCII without blanks.
+        ValueError: `access_token` is not printable ASCII without spaces.
     """
 
     __slots__ = _FIELDS
@@ -54,7 +54,9 @@ class Token:
         """Check `access_token`; see the class."""
         if not (isinstance(access_token, str) and _ACCESS_TOKEN.fullmatch(access_token)):
             del access_token  # tools print variables
-            raise ValueError("an access token is printable ASCII without blanks")
+            raise ValueError(
+                "access_token is empty, or contains spaces, control or non-ASCII characters"
+            )
         self = super().__new__(cls)
         set_field = partial(object.__setattr__, self)
         set_field("access_token", Masked(access_token))

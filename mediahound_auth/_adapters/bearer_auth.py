@@ -114,8 +114,10 @@ class BearerAuth:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._transport = state["transport"]
         settings = state["settings"]
-        secret = masked(settings.grant.client_secret)  # plain in a pickle
-        self._start(settings._replace(grant=settings.grant._replace(client_secret=secret)))
+        grant = settings.grant
+        secret, parameters = masked((grant.client_secret, grant.parameters))  # plain in a pickle
+        grant = grant._replace(client_secret=secret, parameters=parameters)
+        self._start(settings._replace(grant=grant))
 
     def __deepcopy__(self, memo: dict[int, object]) -> Self:
         # Nothing in here changes, and a store or a session is meant to be shared.

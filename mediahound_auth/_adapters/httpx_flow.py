@@ -8,11 +8,18 @@ the asynchronous one.
 from __future__ import annotations
 
 import copy
-import math
 import os
 import ssl
 import sys
-from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator
+from collections.abc import (
+    AsyncGenerator,
+    Callable,
+    Generator,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import closing, contextmanager, suppress
 from functools import lru_cache
 from typing import Any, ClassVar, Generic, NoReturn, TypeVar
@@ -28,6 +35,7 @@ from mediahound_auth._adapters.token_transport import (
     BoundedBackend,
     ResponseBounds,
     body_length,
+    decompressed,
     read_bounded,
     response_error,
     with_values,
@@ -68,6 +76,7 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
         *,
         token_url: str | None = None,
         scope: str | Iterable[str] | None = None,
+        parameters: Mapping[str, str | Sequence[str]] | None = None,
         client_auth: ClientAuth = "mediahound",
         origins: Iterable[str] = (),
         store: Store | None = None,
@@ -84,9 +93,12 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
             token_url: The token endpoint, https (or http on loopback). Defaults to
                 MEDIAHOUND_TOKEN_URL, then to MediaHound's.
             scope: The scopes to request, as one str separated by spaces or as several.
+            parameters: Further form fields of the token request, such as {"audience": "…"}. A list
+                sends its field more than once; a "grant_type" replaces "client_credentials".
             client_auth: The client authentication method: "mediahound" as MediaHound documents it
-                (header and body), or RFC 6749 §2.3.1's "client_secret_basic" or
-                "client_secret_post".
+                (header and body), RFC 6749 §2.3.1's "client_secret_basic" or
+                "client_secret_post", or RFC 7523's "client_assertion". The latter takes a callable
+                as `client_secret`, which returns a new JWT for each token request.
             origins: Further origins the token may go to, as "https://host[:port]", besides that of
                 the token endpoint.
             store: Where the token is kept between calls. Defaults to this process's memory.
@@ -99,7 +111,8 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
         Raises:
             ConfigurationError: an option is missing or wrong.
         """
-        client_secret = masked(client_secret)  # tools print variables
+        # Tools print variables.
+        client_secret, parameters = masked(client_secret), masked(parameters)
         if client is not None and not isinstance(client, self._library.Client):
             wanted = f"{self._library.__name__}.Client"
             error = f"client must be an {wanted}, not {type(client).__name__}"
@@ -110,6 +123,7 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
             client_secret=client_secret,
             token_url=token_url,
             scope=scope,
+            parameters=parameters,
             client_auth=client_auth,
             origins=origins,
             store=store,
@@ -187,9 +201,11 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
         start = None if type(request.stream) is self._bytes_stream else _position(request)
         try:
             response = yield request
-        except GeneratorExit as closed:
-            self._on_unseen_response(request, closed)
-            raise
+        except GeneratorExit:
+            response = None
+        if response is None:  # and no longer inside the handler
+            self._on_unseen_response(request)
+            return
         if response.status_code != 401:
             if unconfirmed or response.history:
                 self._on_response(response)
@@ -214,9 +230,11 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
         start = None if type(request.stream) is self._bytes_stream else _position(request)
         try:
             response = yield request
-        except GeneratorExit as closed:
-            self._on_unseen_response(request, closed)
-            raise
+        except GeneratorExit:
+            response = None
+        if response is None:  # and no longer inside the handler
+            self._on_unseen_response(request)
+            return
         if response.status_code != 401:
             if unconfirmed or response.history:
                 self._on_response(response)
@@ -260,11 +278,11 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
                 response = transport.handle_request(sent)
                 response.request = sent
                 with closing(response):
-                    # As it came: no encoding was asked for, and inflating might never end. Some
-                    # transports return what has been read.
+                    # As it came: httpx decompresses without bounds. Some transports return what
+                    # has been read.
                     read = response.is_stream_consumed
                     chunks = [response.content] if read else response.iter_raw()
-                    body = read_bounded(chunks, bounds.until)
+                    body = decompressed(read_bounded(chunks, bounds.until), response.headers)
                     return TokenResponse(response.status_code, response.headers, body)
         except (self._library.RequestError, OSError, UnicodeError) as error:
             raise response_error(request.url, error, bounds)  # noqa: B904  # it has its own cause
@@ -331,33 +349,22 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
         # httpx will decode it, and that might inflate.
         return self._bytes_stream(b"" if "Content-Encoding" in response.headers else bytes(body))
 
-    def _on_unseen_response(self, request: Any, closed: GeneratorExit) -> None:
-        """The flow was closed: the call went wrong, or an event hook raised, for a 401 perhaps."""
-        if self._may_be_rejected(closed.__context__):
-            self._source.on_unseen_response(_access_token_of(request))
+    def _on_unseen_response(self, request: Any) -> None:
+        """The flow was closed: the call went wrong, or an event hook raised, for a 401 perhaps.
 
-    def _may_be_rejected(self, error: BaseException | None) -> bool:
-        if error is None:  # the flow of a task is not told why it is closed
-            return not _is_cancelled()
-        response = getattr(error, "response", None)
-        if response is not None:
-            return bool(response.status_code == 401)
-        return isinstance(error, Exception) and not isinstance(error, self._library.RequestError)
+        Now that GeneratorExit has been handled, Python tells which error the HTTP library is
+        handling, in tasks as well.
+        """
+        error = sys.exc_info()[1]
+        if isinstance(error, Exception) and not isinstance(error, self._library.RequestError):
+            response = getattr(error, "response", None)
+            if response is None or response.status_code == 401:
+                self._source.on_unseen_response(_access_token_of(request))
 
     def _on_response(self, response: Any, *, retried: bool = False) -> None:
         _redact_history(response)
         access_token = _access_token_of(response.request)
         self._source.on_response(access_token, response.status_code, retried=retried)
-
-
-def _is_cancelled() -> bool:
-    """Whether this task is being cancelled."""
-    asyncio: Any = sys.modules.get("asyncio")
-    with suppress(RuntimeError):  # there is no event loop, or none of asyncio
-        if anyio.current_effective_deadline() == -math.inf:
-            return True
-        return bool(asyncio and asyncio.current_task().cancelling())
-    return False
 
 
 @lru_cache(maxsize=8)

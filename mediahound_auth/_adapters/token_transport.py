@@ -10,12 +10,12 @@ from __future__ import annotations
 import io
 import re
 import ssl
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, TypeVar, cast
 
 from mediahound_auth._core.grant import MAX_RESPONSE_SIZE
-from mediahound_auth._core.origins import origin_of
 from mediahound_auth._core.runtime import monotonic
 from mediahound_auth.errors import InvalidTokenResponse, TokenEndpointUnavailable, TokenRequestError
 from mediahound_auth.version import __version__
@@ -28,6 +28,7 @@ __all__ = [
     "ResponseBounds",
     "body_length",
     "connection_error",
+    "decompressed",
     "read_bounded",
     "response_error",
     "with_values",
@@ -63,6 +64,19 @@ def read_bounded(chunks: Iterable[bytes], until: float) -> bytes:
         if monotonic() > until:
             raise TimeoutError("the answer came too slowly")
     return bytes(body)
+
+
+def decompressed(body: bytes, headers: Mapping[str, str]) -> bytes:
+    """Return `body`, which some servers compress without being asked: little more than is read.
+
+    A body that cannot be decompressed stays as it is, and is no token response.
+    """
+    if headers.get("Content-Encoding", "").lower() not in ("gzip", "x-gzip", "deflate"):
+        return body
+    with suppress(zlib.error):
+        any_header = zlib.decompressobj(zlib.MAX_WBITS | 32)  # gzip's or zlib's
+        return any_header.decompress(body, MAX_RESPONSE_SIZE + 1)
+    return body
 
 
 def body_length(headers: Mapping[str, str]) -> int:
@@ -196,7 +210,7 @@ def response_error(url: str, error: Exception, bounds: ResponseBounds) -> TokenR
     """What to raise for the HTTP library's `error`, which may have come of `bounds`."""
     if bounds.left < 0:
         return InvalidTokenResponse(
-            f"invalid token response from {origin_of(url)}: "
+            f"invalid token response from {url.partition('?')[0]}: "
             f"it is longer than {MAX_RESPONSE_SIZE} bytes"
         )
     return connection_error(url, error)
@@ -211,7 +225,9 @@ def connection_error(url: str, error: Exception) -> TokenEndpointUnavailable:
     chain = list(_chain(error))
     words = _in_words(chain)
     unavailable = TokenEndpointUnavailable(
-        f"no answer from the token endpoint at {origin_of(url)}: {type(error).__name__}, {words}"
+        f"could not reach the token endpoint {url.partition('?')[0]}: {words} "
+        f"({type(error).__name__}). Check token_url, DNS, proxies and the CA bundle. Those of a "
+        "session or client of yours are used only if you pass it as session= or client="
     )
     unavailable.retryable = not _is_permanent(chain)
     with suppress(Exception):  # some errors cannot be made of a text alone
@@ -249,7 +265,7 @@ def _in_words(chain: list[BaseException]) -> str:
         return "the URL of the token endpoint or of a proxy is not valid"
     refusal = _refusal(chain)
     if refusal is not None:
-        return f"the proxy refused the tunnel with HTTP {refusal}"
+        return f"the proxy rejected the CONNECT request with HTTP {refusal}"
     for inner in reversed(chain):
         if isinstance(inner, ssl.SSLCertVerificationError):
             return f"certificate verify failed: {inner.verify_message}"

@@ -25,6 +25,7 @@ from mediahound_auth._cli.options import (
     ClientAuth,
     ClientAuthOption,
     ClientId,
+    Parameters,
     Scope,
     SecretFile,
     Timeout,
@@ -77,6 +78,7 @@ def token(
     client_secret_file: SecretFile = None,
     token_url: TokenUrl = None,
     scope: Scope = None,
+    parameter: Parameters = None,
     client_auth: ClientAuthOption = ClientAuth.mediahound,
     timeout: Timeout = 30.0,
     header: Annotated[bool, typer.Option("--header", help="Print the whole header line.")] = False,
@@ -85,7 +87,9 @@ def token(
     """Print a live access token, and nothing else."""
     if header and json:
         raise ConfigurationError("--header or --json, not both")
-    auth = build_auth(client_id, client_secret_file, token_url, scope, client_auth, timeout)
+    auth = build_auth(
+        client_id, client_secret_file, token_url, scope, parameter, client_auth, timeout
+    )
     live = _live(auth, timeout)
     if json:
         from json import dumps
@@ -104,6 +108,7 @@ def check(
     client_secret_file: SecretFile = None,
     token_url: TokenUrl = None,
     scope: Scope = None,
+    parameter: Parameters = None,
     client_auth: ClientAuthOption = ClientAuth.mediahound,
     timeout: Timeout = 30.0,
 ) -> None:
@@ -111,7 +116,7 @@ def check(
     from mediahound_auth.stores import MemoryStore
 
     # A store of its own: what is asked is the endpoint, and no token that others use is touched.
-    given = (client_id, client_secret_file, token_url, scope, client_auth, timeout)
+    given = (client_id, client_secret_file, token_url, scope, parameter, client_auth, timeout)
     auth = build_auth(*given, store=MemoryStore())
     from mediahound_auth._cli.check import check
 
@@ -124,10 +129,11 @@ def forget(
     client_secret_file: SecretFile = None,
     token_url: TokenUrl = None,
     scope: Scope = None,
+    parameter: Parameters = None,
     client_auth: ClientAuthOption = ClientAuth.mediahound,
 ) -> None:
     """Drop the token that is kept for this client."""
-    auth = build_auth(client_id, client_secret_file, token_url, scope, client_auth, 30.0)
+    auth = build_auth(client_id, client_secret_file, token_url, scope, parameter, client_auth, 30.0)
     from mediahound_auth._adapters.bearer_auth import source_of
 
     auth.forget()

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mediahound_auth._core.masked import masked
 from mediahound_auth.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -19,6 +22,7 @@ __all__ = [
     "ClientAuth",
     "ClientAuthOption",
     "ClientId",
+    "Parameters",
     "Scope",
     "SecretFile",
     "Timeout",
@@ -35,6 +39,7 @@ OPTIONS = {
     "client_id=": "--client-id",
     "client_auth=": "--client-auth ",
     "scope=": "--scope",
+    "parameters=": "--parameter",
     "token_url": "--token-url",
     "timeout must": "--timeout must",
 }
@@ -49,6 +54,7 @@ class ClientAuth(StrEnum):
     mediahound = "mediahound"
     client_secret_basic = "client_secret_basic"
     client_secret_post = "client_secret_post"
+    client_assertion = "client_assertion"
 
 
 ClientId = Annotated[
@@ -75,6 +81,15 @@ Scope = Annotated[
     typer.Option(
         help="The scopes to ask for, separated by blanks; else the application's own.",
         metavar="SCOPES",
+    ),
+]
+Parameters = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--parameter",
+        help="A further form field of the token request, such as audience=https://…; may be "
+        "given several times.",
+        metavar="NAME=VALUE",
     ),
 ]
 ClientAuthOption = Annotated[
@@ -121,6 +136,7 @@ def build_auth(
     secret_file: str | None,
     token_url: str | None,
     scope: str | None,
+    parameters: list[str] | None,
     client_auth: ClientAuth,
     timeout: float,
     *,
@@ -137,11 +153,15 @@ def build_auth(
     from mediahound_auth.stores import FileStore
 
     say_warnings(PROGRAM)
+    secret: str | Callable[[], str] | None = masked(_secret(secret_file))
+    if client_auth is ClientAuth.client_assertion:
+        secret = partial(str, secret or masked(os.environ.get("MEDIAHOUND_CLIENT_SECRET", "")))
     return MediaHoundAuth(
         client_id,
-        _secret(secret_file),
+        secret,
         token_url=token_url,
         scope=scope,
+        parameters=_fields(parameters or []),
         client_auth=client_auth.value,
         timeout=timeout,
         store=store or FileStore(),
@@ -153,6 +173,16 @@ def with_cli_option_names(message: str) -> str:
     for name, option in OPTIONS.items():
         message = message.replace(name, option)
     return message
+
+
+def _fields(parameters: list[str]) -> dict[str, list[str]]:
+    fields: dict[str, list[str]] = {}
+    for parameter in parameters:
+        name, equals, value = parameter.partition("=")
+        if not equals:
+            raise ConfigurationError("--parameter must be NAME=VALUE")
+        fields.setdefault(name, []).append(value)
+    return fields
 
 
 def _secret(path: str | None) -> str | None:

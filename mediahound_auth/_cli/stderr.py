@@ -34,5 +34,5 @@ class _Lines(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         if vars(record)["event"] != "renewal":
             # Less the hint at origins=, which no program has.
-            message, _, _ = record.getMessage().partition(". If it is meant to get one")
+            message, _, _ = record.getMessage().partition("; to allow it")
             say(self._program, f"warning: {message}")

@@ -9,6 +9,7 @@ from contextlib import suppress
 
 from mediahound_auth._core import runtime
 from mediahound_auth._core.grant import Grant, TokenRequest, TokenResponse
+from mediahound_auth._core.response import sanitized
 from mediahound_auth.errors import (
     ConfigurationError,
     MediaHoundAuthError,
@@ -17,7 +18,7 @@ from mediahound_auth.errors import (
 )
 from mediahound_auth.token import Token
 
-__all__ = ["Sender", "request_token", "timeout_error", "unexpected_error"]
+__all__ = ["Sender", "after_attempts", "request_token", "timeout_error", "unexpected_error"]
 
 # Sends a token request as it is, within so many seconds, and returns the response. It follows no
 # redirect, and raises TokenEndpointUnavailable where there is no response.
@@ -52,9 +53,12 @@ def unexpected_error(grant: Grant, error: BaseException) -> TokenRequestError:
     Its cause is a copy of `error`, and a note has the traceback as text: the frames of `error`, and
     of the errors behind it, hold the request. There is neither if that text shows the secret.
     """
-    wrapped = TokenRequestError(f"the token request to {grant.host} failed: {type(error).__name__}")
+    message = f"the token request to {grant.endpoint} failed: {type(error).__name__}"
     text = "".join(traceback.format_exception(error))
-    if not grant.shows_private(f"{error!r} {text}"):
+    safe = not grant.shows_private(f"{error!r} {text}")
+    words = sanitized(str(error), ()) if safe else None
+    wrapped = TokenRequestError(f"{message}: {words}" if words else message)
+    if safe:
         wrapped.add_note(text)
         if not isinstance(error, BaseExceptionGroup):  # the errors in it have frames
             with suppress(Exception):  # some errors cannot be copied
@@ -67,7 +71,16 @@ def timeout_error(
 ) -> TokenEndpointUnavailable:
     """What to raise when `timeout` seconds are up, after `last_error` if a request failed."""
     if last_error is None:
-        return TokenEndpointUnavailable(f"no answer from {grant.host} within {timeout:g} s")
-    error = TokenEndpointUnavailable(f"no token within {timeout:g} s: {last_error}")
+        return TokenEndpointUnavailable(
+            f"no response from the token endpoint {grant.endpoint} within {timeout:g} s"
+        )
+    error = TokenEndpointUnavailable(f"no access token within {timeout:g} s: {last_error}")
     error.__cause__ = last_error.__cause__
+    return error
+
+
+def after_attempts(error: TokenRequestError, attempts: int, seconds: float) -> TokenRequestError:
+    """`error`, whose message tells how many token requests came to nothing, if there were more."""
+    if attempts > 1:
+        error.args = (f"{error} ({attempts} attempts in {seconds:.1f} s)",)
     return error

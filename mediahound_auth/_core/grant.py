@@ -17,7 +17,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import Literal, NamedTuple, cast, get_args
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from mediahound_auth._core.masked import Masked, MaskedBytes
 from mediahound_auth._core.response import (
@@ -29,6 +29,8 @@ from mediahound_auth._core.response import (
     sanitized,
     scope_of,
     shows_private,
+    words_in,
+    words_of,
 )
 from mediahound_auth.errors import (
     ConfigurationError,
@@ -39,14 +41,29 @@ from mediahound_auth.errors import (
 )
 from mediahound_auth.token import Token
 
-__all__ = ["MAX_RESPONSE_SIZE", "ClientAuth", "Grant", "TokenRequest", "TokenResponse"]
+__all__ = [
+    "ASSERTION_TYPE",
+    "MAX_RESPONSE_SIZE",
+    "ClientAuth",
+    "Grant",
+    "TokenRequest",
+    "TokenResponse",
+]
 
-ClientAuth = Literal["mediahound", "client_secret_basic", "client_secret_post"]
+ClientAuth = Literal["mediahound", "client_secret_basic", "client_secret_post", "client_assertion"]
+
+# RFC 7523 §2.2: a signed JWT in place of the secret.
+ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+
+# What a bearer token is called, in lower case: by RFC 6750, Apigee, eBay, and servers that do not
+# say it.
+_BEARER_TYPES = ("bearer", "bearertoken", "application access token", "")
 
 # What to do about an OAuth error (RFC 6749 §5.2).
 _REMEDIES = {
     "invalid_scope": ". Ask for other scopes with scope=, or for none",
-    "unsupported_grant_type": ". It does not have the client-credentials grant: check token_url",
+    "unsupported_grant_type": ". It does not have the client-credentials grant: check "
+    "token_url, or name a grant_type of its own in parameters=",
 }
 
 
@@ -72,6 +89,7 @@ class Grant(NamedTuple):
     token_url: str
     scope: str = ""
     client_auth: ClientAuth = "mediahound"
+    parameters: tuple[tuple[str, str], ...] = ()
 
     def __repr__(self) -> str:
         return f"Grant(client_id={self.client_id!r}, token_url={self.token_url!r}, ...)"
@@ -80,6 +98,11 @@ class Grant(NamedTuple):
     def host(self) -> str:
         """The token endpoint's host, and port if it has one: what messages and logs call it."""
         return urlsplit(self.token_url).netloc
+
+    @property
+    def endpoint(self) -> str:
+        """The token endpoint's URL in messages: without its query, which may hold a key."""
+        return self.token_url.partition("?")[0]
 
     def resolved(self) -> Grant:
         """The grant with the client secret of this moment: a callable is called each time.
@@ -111,10 +134,15 @@ class Grant(NamedTuple):
     def key(self) -> str:
         """What a store files this grant's token under: equal for equal grants, and opaque.
 
-        The secret is part of it, so that a wrong one never finds a token.
+        The secret is part of it, so that a wrong one never finds a token. An assertion cannot be:
+        it is another one each time.
         """
-        secret = cast(str, self.client_secret)
-        return _digest(secret, self.token_url, self.client_id, self.scope, self.client_auth)
+        is_assertion = self.client_auth == "client_assertion"
+        secret = "" if is_assertion else cast(str, self.client_secret)
+        parts = [self.token_url, self.client_id, self.scope, self.client_auth]
+        if self.parameters:
+            parts.append(json.dumps(self.parameters))
+        return _digest(secret, *parts)
 
     def request(self) -> TokenRequest:
         """The request for a token, as MediaHound documents it or as RFC 6749 §2.3.1 has it."""
@@ -124,13 +152,21 @@ class Grant(NamedTuple):
             "Accept": "application/json",
             "Content-Type": "application/x-www-form-urlencoded",
         }
-        if self.client_auth != "client_secret_post":
+        if self.client_auth in ("mediahound", "client_secret_basic"):
             headers["Authorization"] = Masked(f"Basic {self._basic()}")
-        in_body = self.client_auth != "client_secret_basic"
-        body = BackendApplicationClient(self.client_id).prepare_request_body(
+        secret: dict[str, str] = {}
+        if self.client_auth == "client_assertion":
+            secret["client_assertion_type"] = ASSERTION_TYPE
+            secret["client_assertion"] = cast(str, self.client_secret)
+        elif self.client_auth != "client_secret_basic":
+            secret["client_secret"] = cast(str, self.client_secret)
+        client = BackendApplicationClient(self.client_id)
+        client.grant_type = dict(self.parameters).get("grant_type", client.grant_type)
+        body = client.prepare_request_body(
+            body=urlencode([pair for pair in self.parameters if pair[0] != "grant_type"]),
             scope=self.scope or None,
-            include_client_id=in_body,
-            client_secret=cast(str, self.client_secret) if in_body else None,
+            include_client_id=bool(secret),
+            **secret,
         )
         return TokenRequest(self.token_url, headers, MaskedBytes(body.encode("ascii")))
 
@@ -143,7 +179,7 @@ class Grant(NamedTuple):
         fields: dict[str, object] = {}
         try:
             fields = json_object(response.body)
-            if 200 <= response.status < 300 and fields.get("error") is None:
+            if 200 <= response.status < 300 and not fields.get("error"):
                 return self._read(fields, sent_at, self._private(fields, known))
             why = "it is neither a token nor an OAuth error"
         except ValueError as error:
@@ -162,6 +198,7 @@ class Grant(NamedTuple):
         """What must not be shown: a response may echo all that was sent, and what it brought."""
         tokens = [*known, fields.get("access_token")]
         sent = [cast(str, self.client_secret), self._basic()]
+        sent += [value for name, value in self.parameters if name != "grant_type"]
         return sent + [token for token in tokens if isinstance(token, str)]
 
     def _basic(self) -> str:
@@ -177,8 +214,8 @@ class Grant(NamedTuple):
         access_token = fields.get("access_token")
         if not isinstance(access_token, str) or not access_token:
             raise ValueError("it has no access_token")
-        token_type = fields.get("token_type", "Bearer")
-        if not isinstance(token_type, str) or token_type.lower() != "bearer":
+        token_type = fields.get("token_type")
+        if token_type is not None and str(token_type).lower() not in _BEARER_TYPES:
             raise ValueError("its token_type is not bearer")
         checked: dict[str, object] = {
             "access_token": access_token,
@@ -210,8 +247,15 @@ class Grant(NamedTuple):
     ) -> TokenRequestError:
         error = sanitized(fields.get("error"), private)
         description = sanitized(fields.get("error_description"), private)
+        if error is None or " " in error:  # no OAuth code: "Not Found" of Spring
+            error = None
+            # Beside a status of success, other texts may be a token by another name.
+            success = 200 <= response.status < 300
+            words = words_in(fields.get("error")) if success else words_of(response.body)
+            description = description or sanitized(words, private)
         retry_after = retry_after_of(response, now)
         said = (error or f"HTTP {response.status}") + (f" ({description})" if description else "")
+        why += f" ({description})" if description else ""
         kind, message = self._in_words(response.status, error, said, why)
         if kind is TokenEndpointUnavailable and retry_after is not None:
             message += f"; it says to come back in {retry_after:.0f} s"
@@ -235,7 +279,7 @@ class Grant(NamedTuple):
                 "Check the client id and the client secret (MEDIAHOUND_CLIENT_ID and "
                 "MEDIAHOUND_CLIENT_SECRET, if they come from the environment), and that "
                 f"client_auth={self.client_auth!r} is the form this endpoint expects"
-            )
+            ) + self._white_space()
         if error is not None:
             message = f"{endpoint} gave {client} no token: {said}{_REMEDIES.get(error, '')}"
             if error == "invalid_request":
@@ -243,15 +287,28 @@ class Grant(NamedTuple):
                 others = [repr(form) for form in get_args(ClientAuth) if form != self.client_auth]
                 message += (
                     f". Perhaps client_auth={self.client_auth!r} is not the form this endpoint "
-                    f"expects; the others are {' and '.join(others)}"
+                    f"expects; the others are {', '.join(others)}. "
+                    "Or it wants a further field, such as an audience: see parameters="
                 )
             return TokenRequestError, message
         if 300 <= status < 400:
             why = "it is a redirect, and those are never followed"
+        remedy = "Check that token_url is the full URL of the token endpoint"
+        if 400 <= status < 500 and status not in (404, 405, 410):
+            remedy = (
+                "Check what the endpoint wants of this client: "
+                f"client_auth={self.client_auth!r}, scope= and parameters="
+            )
         return InvalidTokenResponse, (
-            f"what {self.host} answered (HTTP {status}) is not a token answer: {why}. "
-            "Check that token_url is the full URL of the token endpoint"
+            f"what {self.host} answered (HTTP {status}) is not a token answer: {why}. {remedy}"
         )
+
+    def _white_space(self) -> str:
+        """What to say of white space that was pasted with the credentials, and is sent."""
+        credentials = {"client_id": self.client_id, "client_secret": cast(str, self.client_secret)}
+        names = [name for name, text in credentials.items() if text != text.strip()]
+        verbs = "begins or ends" if len(names) == 1 else "begin or end"
+        return f". {' and '.join(names)} {verbs} with white space" if names else ""
 
 
 @lru_cache(maxsize=16)

@@ -21,7 +21,13 @@ from typing import TypeVar, cast
 
 from mediahound_auth import _events as events
 from mediahound_auth._core import runtime
-from mediahound_auth._core.endpoint import Sender, request_token, timeout_error, unexpected_error
+from mediahound_auth._core.endpoint import (
+    Sender,
+    after_attempts,
+    request_token,
+    timeout_error,
+    unexpected_error,
+)
 from mediahound_auth._core.grant import Grant
 from mediahound_auth._core.lifecycle import STORE_POLL_INTERVAL, retry_delay, store_lock_timeout
 from mediahound_auth._core.settings import Settings
@@ -131,7 +137,8 @@ class Renewal:
         if self._decide(error):
             try:
                 if not self.same_secret:
-                    events.renewal_failed(self.settings.grant, self, error)
+                    current = self._shared.recorded.token
+                    events.renewal_failed(self.settings.grant, self, error, current)
             finally:
                 self._done.wake()
 
@@ -184,6 +191,8 @@ class Renewal:
             else:
                 self._shared.record_late(self, token)
             events.renewed(grant, self, token)
+            if state.unconfirmed == 1 and self.rejected is not None:
+                events.new_tokens_rejected(grant)
 
     def _better_token_or_lock(self, store: StoreSession) -> Token | None:
         """A token of the store that makes a token request unnecessary, or else the store's lock.
@@ -205,6 +214,8 @@ class Renewal:
     def _request(self, grant: Grant) -> Token:
         """A token from the endpoint, requested again after a transient failure (lifecycle.py)."""
         while True:
+            if self.attempts and grant.client_auth == "client_assertion":
+                grant = self.settings.grant.resolved()  # each is used once (RFC 7523 §3)
             remaining, sent_at = self.remaining, runtime.monotonic()
             if not remaining:  # the thread began late, or a store has used it up
                 raise timeout_error(grant, self.deadline - self.started, self.last_error)
@@ -223,7 +234,7 @@ class Renewal:
                 return result
             delay = retry_delay(result, self.attempts, self.remaining, runtime.jitter())
             if delay is None:
-                raise result
+                raise after_attempts(result, self.attempts, runtime.monotonic() - self.started)
             runtime.sleep(delay)
 
     def _save(self, store: StoreSession, token: Token) -> None:

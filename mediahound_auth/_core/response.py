@@ -22,6 +22,8 @@ __all__ = [
     "sanitized",
     "scope_of",
     "shows_private",
+    "words_in",
+    "words_of",
 ]
 
 # Octets of a token answer that are read at most; a real one has a few hundred.
@@ -44,6 +46,8 @@ LOOKED_AT = 4096
 MAX_TEXT = 1 << 16
 # Characters of a secret or token that give it away, where it is cut short.
 PIECE = 12
+# Values of a JSON response that are looked at for words.
+MAX_VALUES = 100
 # How many encodings are looked through, one within the other.
 DEPTH = 2
 
@@ -66,7 +70,7 @@ def json_object(body: bytes) -> dict[str, object]:
     if not body.strip():
         raise ValueError("it is empty")
     try:
-        answer = json.loads(body.decode("utf-8-sig"))
+        answer = json.loads(_text(body))
     except (ValueError, RecursionError):
         raise ValueError("it is not JSON") from None
     if not isinstance(answer, dict):
@@ -74,12 +78,54 @@ def json_object(body: bytes) -> dict[str, object]:
     return answer
 
 
+def _text(body: bytes) -> str:
+    try:
+        return body.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return body.decode("latin-1")  # of old servers; a token is ASCII in any case
+
+
+def words_of(body: bytes) -> str:
+    """The first readable words of an error response that is not OAuth's; '' if there are none.
+
+    It may be JSON of any shape, XML, HTML or text.
+    """
+    try:
+        value = json.loads(_text(body[: MAX_RESPONSE_SIZE + 1]))
+    except (ValueError, RecursionError):
+        text = body[:LOOKED_AT].decode("utf-8", "replace")
+        if "\ufffd" in text.rstrip("\ufffd"):  # at its end, a character may have been cut
+            return ""
+        title = re.search(r"<title[^<>]*>([^<>]*)", text, re.IGNORECASE)
+        return " ".join(re.sub(r"<[^<>]*>", " ", title[1] if title else text).split())
+    return words_in(value)
+
+
+def words_in(value: object) -> str:
+    """The first two sentences in a JSON value, or other texts if there are no sentences.
+
+    A sentence has a space, unlike most codes, dates and URLs.
+    """
+    texts: list[str] = []
+    rest = [value]
+    for _ in range(MAX_VALUES):
+        if not rest:
+            break
+        value = rest.pop()
+        if isinstance(value, str):
+            texts.append(value.strip())
+        elif isinstance(value, dict | list):
+            rest += reversed(value.values() if isinstance(value, dict) else value)
+    sentences = [text for text in texts if " " in text]
+    return "; ".join([text for text in sentences or texts if text][:2])
+
+
 def lifetime(expires_in: object) -> int:
     """Seconds. RFC 6749 §5.1 has a JSON number; numbers written as strings exist in the wild."""
     if expires_in is None:
         return MAX_LIFETIME
-    if isinstance(expires_in, str) and re.fullmatch(r"-?[0-9]{1,18}(\.[0-9]{1,18})?", expires_in):
-        expires_in = float(expires_in)
+    if isinstance(expires_in, str) and re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", expires_in.strip()):
+        expires_in = max(MIN_LIFETIME, min(float(expires_in), MAX_LIFETIME))  # perhaps infinite
     if isinstance(expires_in, bool) or not isinstance(expires_in, int | float):
         raise ValueError("its expires_in is not a number of seconds")
     if isinstance(expires_in, float) and not math.isfinite(expires_in):
@@ -167,6 +213,11 @@ def _without_json(text: str) -> str:
     return units.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
+def _without_latin1(text: str) -> str:
+    """UTF-8 that was taken for Latin-1."""
+    return text.encode("latin-1", "replace").decode("utf-8", "replace")
+
+
 def _without_base64(text: str) -> str:
     """Whatever in `text` is base64 of some text, and then `text` itself."""
     found = [run[: len(run) // 4 * 4].translate(_ALPHABET) for run in re.findall(_BASE64, text)]
@@ -178,4 +229,11 @@ _JSON_ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))", re.DOTALL)
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{8,}")
 _ALPHABET = str.maketrans("+/", "-_")
 _URL_SAFE = str.maketrans("-_", "+/")
-_DECODERS = (html.unescape, unquote_plus, unquote, _without_json, _without_base64)
+_DECODERS = (
+    html.unescape,
+    unquote_plus,
+    unquote,
+    _without_json,
+    _without_base64,
+    _without_latin1,
+)

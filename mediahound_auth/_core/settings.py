@@ -6,7 +6,7 @@ Whatever is not given comes from the environment, then from the defaults.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from typing import NamedTuple, TypedDict, Unpack, cast, get_args
 
 from mediahound_auth._core.grant import ClientAuth, Grant
@@ -14,12 +14,27 @@ from mediahound_auth._core.masked import masked
 from mediahound_auth._core.origins import Origin, origin_of
 from mediahound_auth.errors import ConfigurationError
 from mediahound_auth.stores import MemoryStore, Store
+from mediahound_auth.token import Token
 
 __all__ = ["DEFAULT_TOKEN_URL", "Options", "Settings"]
 
 DEFAULT_TOKEN_URL = "https://api.mediahound.com/1.3/security/oauth/token"
 
 _PROCESS_STORE = MemoryStore()
+
+
+class _KeepsNothing(MemoryStore):
+    """The default store for client assertions.
+
+    What is stored is found by all who have the client ID, whoever signs for them. Without a store,
+    only auth objects with the same callable share a token.
+    """
+
+    def save(self, key: str, token: Token) -> None:
+        """Nothing is kept."""
+
+
+_NO_STORE = _KeepsNothing()
 
 
 class Options(TypedDict):
@@ -29,6 +44,7 @@ class Options(TypedDict):
     client_secret: str | Callable[[], str] | None
     token_url: str | None
     scope: str | Iterable[str] | None
+    parameters: Mapping[str, str | Sequence[str]] | None
     client_auth: ClientAuth
     origins: Iterable[str]
     store: Store | None
@@ -55,7 +71,13 @@ class Settings(NamedTuple):
             token_url=_text(url, where),
             scope=_scope(options["scope"]),
             client_auth=_client_auth(options["client_auth"]),
+            parameters=_parameters(options["parameters"]),
         )
+        if grant.client_auth == "client_assertion" and isinstance(grant.client_secret, str):
+            raise ConfigurationError(
+                "client_auth='client_assertion' needs a callable as client_secret=, which returns "
+                "a new assertion for each token request, such as a signed JWT"
+            )
         if isinstance(options["origins"], str):
             raise ConfigurationError("origins takes several origins, as in origins=['https://…']")
         further = [_origin(origin) for origin in _listed(options["origins"], "origins")]
@@ -71,7 +93,9 @@ class Settings(NamedTuple):
     def store_or_default(self) -> Store:
         """The store to use: the given one, else the one that the whole process shares."""
         # Looked up late and kept out of the fields, so that a pickle does not carry it.
-        return _PROCESS_STORE if self.store is None else self.store
+        if self.store is not None:
+            return self.store
+        return _NO_STORE if self.grant.client_auth == "client_assertion" else _PROCESS_STORE
 
 
 def _given(value: object, option: str, default: str | None = None) -> tuple[object, str]:
@@ -114,7 +138,7 @@ def _scope(scope: object) -> str:
         return ""
     parts = scope.split() if isinstance(scope, str) else _listed(scope, "scope")
     if not all(isinstance(part, str) and part.split() == [part] for part in parts):
-        raise ConfigurationError("scope must be a str, or several, each without blanks")
+        raise ConfigurationError("scope must be a str or an iterable of str without spaces")
     if isinstance(scope, Set):
         parts.sort(key=str)  # a set's own order differs from process to process
     return " ".join(str(part) for part in parts)
@@ -126,6 +150,37 @@ def _client_auth(value: object) -> ClientAuth:
             return known  # type: ignore[no-any-return]  # typeshed: get_args returns Any
     choices = ", ".join(repr(known) for known in get_args(ClientAuth))
     raise ConfigurationError(f"client_auth must be one of {choices}")
+
+
+# What cannot be a name in `parameters`, and the option to use.
+_RESERVED = {
+    "client_id": "client_id=",
+    "client_secret": "client_secret=",
+    "client_assertion": "client_auth='client_assertion'",
+    "client_assertion_type": "client_auth='client_assertion'",
+    "scope": "scope=",
+}
+
+
+def _parameters(value: object) -> tuple[tuple[str, str], ...]:
+    """Names and values, masked by the constructor; sorted, so that equal ones make equal grants."""
+    if value is None:
+        return ()
+    if not isinstance(value, Mapping):
+        raise ConfigurationError("parameters= must be a mapping of names to str")
+    pairs: list[tuple[str, str]] = []
+    for name, given in value.items():
+        for one in given if isinstance(given, list | tuple) else [given]:
+            if not (isinstance(name, str) and isinstance(one, str)):
+                raise ConfigurationError("parameters= must map names to a str or a list of str")
+            pairs.append((_text(name, "a name in parameters="), _text(one, "a parameters= value")))
+    names = [name for name, _ in pairs]
+    for name, option in _RESERVED.items():
+        if name in names:
+            raise ConfigurationError(f"parameters= cannot contain {name}: use {option}")
+    if names.count("grant_type") > 1:
+        raise ConfigurationError("parameters= contains more than one grant_type")
+    return tuple(sorted(pairs))
 
 
 # What was given is never shown: it may be a secret that went to the wrong place.

@@ -36,18 +36,18 @@ class StoreHealth:
         self.failing: bool = False
         self.failures: int = 0
 
-    def on_failure(self, operation: str, error: Exception) -> None:
+    def on_failure(self, store: Store, operation: str, error: Exception) -> None:
         """An operation failed."""
-        events.store_failed(self._grant, operation, error, again=self.failing)
+        events.store_failed(self._grant, store, operation, error, again=self.failing)
         self.failing = True
         self.failures += 1
 
-    def on_success(self, failures: int) -> None:
+    def on_success(self, store: Store, failures: int) -> None:
         """A whole session went well, at whose beginning there were so many failures."""
         if failures != self.failures:
             return  # another session failed while this one was ending
         if self.failing:
-            events.store_recovered(self._grant)
+            events.store_recovered(self._grant, store)
         self.failing = False
 
 
@@ -80,7 +80,7 @@ class StoreSession:
         """Release the lock, if it is held."""
         self._do("unlock", self._locks.close)
         if not self._failed:
-            self._health.on_success(self._failures)
+            self._health.on_success(self._store, self._failures)
         if self._worker:
             # Should an operation that hangs be granted the lock yet, it is released at once.
             self._worker.close(self._locks.close)
@@ -133,5 +133,5 @@ class StoreSession:
         except Exception as error:
             # A record that cannot be read (ValueError, of `load`) can be overwritten.
             self._failed = operation != "load" or not isinstance(error, ValueError)
-            self._health.on_failure(operation, error)
+            self._health.on_failure(self._store, operation, error)
             return None

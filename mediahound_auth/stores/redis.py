@@ -218,15 +218,18 @@ class _Unseen:
 
 
 def _without_frames(function: _Unseen, *args: object) -> Any:
-    """Call `function` with `args`; its error has no traceback and no cause.
+    """Call `function` with `args`; its error has no traceback, and no cause but a new one.
 
     Their frames hold the password of Redis and the token.
     """
     try:
         return function.value(*args)
     except Exception as error:
-        failure = error.with_traceback(None)
+        failure, cause = error.with_traceback(None), error.__cause__ or error.__context__
     failure.__cause__ = failure.__context__ = None
+    if isinstance(cause, OSError):  # why Redis cannot be reached
+        failure.__cause__ = OSError(cause.errno, cause.strerror)
+    del cause
     try:
         raise failure
     finally:
@@ -279,7 +282,7 @@ class _LimitedConnection:
 
 def _client(url: str | None, client: _Unseen) -> Any:
     if (url is None) is (client.value is None):
-        raise ConfigurationError("RedisStore takes either url or client")
+        raise ConfigurationError("RedisStore takes either url or client: pass one of them")
     if client.value is None:
         return _client_of(url)
     kind, needed = type(client.value), ("getrange", "eval", "delete", "lock")

@@ -25,7 +25,7 @@ from oauthlib.oauth2 import (
     RequestValidator,
 )
 
-from mediahound_auth._core.grant import ClientAuth
+from mediahound_auth._core.grant import ASSERTION_TYPE, ClientAuth
 from mediahound_auth.testing.traffic import Answer, ReceivedRequest
 
 
@@ -128,10 +128,13 @@ class _ClientCheck(RequestValidator):  # type: ignore[misc]
             raise InvalidRequestError("Duplicate client_id or client_secret parameter")
         # & and not `and`: a wrong id takes as long as a wrong secret.
         known = request.client_id is None or _same(request.client_id, self._client_id)
-        if self._client_auth != "client_secret_basic":
+        if self._client_auth == "client_assertion":
+            known &= _same(request.client_assertion_type, ASSERTION_TYPE)
+            known &= _same(request.client_assertion, self._client_secret)
+        elif self._client_auth != "client_secret_basic":
             known &= request.client_id is not None
             known &= _same(request.client_secret, self._client_secret)
-        if self._client_auth != "client_secret_post":
+        if self._client_auth in ("mediahound", "client_secret_basic"):
             known &= self._header_is_right(header or "")
         if not known:
             raise InvalidClientError("Bad client credentials")

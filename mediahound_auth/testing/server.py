@@ -76,7 +76,7 @@ class MediaHoundServer:
             scope: the scopes of the client, separated by blanks: what it gets without asking, and
                 all that it may ask for.
             client_auth: how the client has to authenticate, as for MediaHoundAuth; nothing else
-                will do.
+                will do. With "client_assertion", `client_secret` is the assertion.
             ssl_context: serve TLS with this context, whose certificate is for "localhost".
             clock: the time in seconds.
             port: the port to listen on; 0 takes one that is free.

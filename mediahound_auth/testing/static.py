@@ -44,7 +44,7 @@ def static_auth(
             this one again, and so an API's 401 comes back as it is.
 
     Raises:
-        ValueError: `access_token` is not printable ASCII without blanks.
+        ValueError: `access_token` is not printable ASCII without spaces.
         TypeError: `kind` is no MediaHoundAuth.
     """
     Token(access_token, 0, 0)  # which checks it

@@ -12,11 +12,8 @@ import httpx
 import httpx2
 import pytest
 import requests
-import requests_cache
 import responses
 import respx
-import vcr
-import yaml
 from pytest_httpx import HTTPXMock
 
 from mediahound_auth import MemoryStore
@@ -85,9 +82,9 @@ def test_a_fixed_token_as_a_real_auth_object_is_the_same_whatever_is_done(kind: 
 
 
 def test_what_no_header_can_carry_is_no_fixed_token() -> None:
-    with pytest.raises(ValueError, match="printable ASCII"):
+    with pytest.raises(ValueError, match="access_token is empty, or contains"):
         static_auth("two words")
-    with pytest.raises(ValueError, match="printable ASCII"):
+    with pytest.raises(ValueError, match="access_token is empty, or contains"):
         static_auth("two words", RequestsAuth)
     session: Any = MediaHoundSession
     with pytest.raises(TypeError, match="as its auth"):
@@ -164,6 +161,8 @@ def test_a_mocked_refusal_is_raised(credentials: tuple[str, str]) -> None:
 def test_vcrpy_records_and_replays(
     library: Any, serializer: str, server: MediaHoundServer, tmp_path: Path
 ) -> None:
+    import vcr  # here, and not in each process of a test run
+
     kind = RequestsAuth if library is requests else HttpxAuth
     for _ in range(2):
         auth = kind(**server.credentials, store=MemoryStore())
@@ -174,12 +173,16 @@ def test_vcrpy_records_and_replays(
 
 
 def test_a_token_can_be_written_as_yaml(server: MediaHoundServer) -> None:
+    import yaml
+
     with MediaHoundSession(**server.credentials) as session:
         token = dict(session.fetch_token())
     assert yaml.safe_load(yaml.safe_dump(token)) == token
 
 
 def test_requests_cache_stores_no_token(server: MediaHoundServer, tmp_path: Path) -> None:
+    import requests_cache
+
     with requests_cache.CachedSession(
         tmp_path / "cache.sqlite", allowable_codes=(200, 401)
     ) as session:

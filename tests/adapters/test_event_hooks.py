@@ -66,18 +66,6 @@ def test_the_same_for_tasks(library: Any, backend: str, server: MediaHoundServer
     assert len(server.token_requests) == 2
 
 
-def test_the_same_for_a_flow_that_is_closed_by_hand(library: Any, server: MediaHoundServer) -> None:
-    auth = auth_for(library, server)
-    auth.token()
-    server.revoke_tokens()
-    flow = auth.sync_auth_flow(library.Request("GET", f"{server.url}/status/200"))
-    next(flow)
-    flow.close()
-    with library.Client(auth=auth) as client:
-        assert client.get(f"{server.url}/status/200").status_code == 200
-    assert len(server.api_requests) == 1
-
-
 def test_a_hook_that_raises_for_another_status_costs_no_token_request(
     library: Any, server: MediaHoundServer
 ) -> None:
@@ -141,10 +129,9 @@ def test_a_task_that_is_cancelled_costs_no_token_request(
 
 
 @each_backend
-def test_tasks_whose_calls_break_cost_few_token_requests(
+def test_a_task_whose_call_breaks_off_costs_no_token_request(
     library: Any, backend: str, server: MediaHoundServer
 ) -> None:
-    # Nothing tells such a call from one whose hook raised.
     auth = auth_for(library, server)
 
     async def break_off(_: Any) -> Any:
@@ -153,9 +140,9 @@ def test_tasks_whose_calls_break_cost_few_token_requests(
     async def main() -> None:
         transport = library.MockTransport(break_off)
         async with library.AsyncClient(auth=auth, transport=transport) as client:
-            for _ in range(50):
+            for _ in range(3):
                 with pytest.raises(library.ReadError):
                     await client.get(f"{server.url}/status/200")
 
     anyio.run(main, backend=backend)
-    assert 2 <= len(server.token_requests) <= 4
+    assert len(server.token_requests) == 1

@@ -190,7 +190,7 @@ def test_the_timeout_of_auth_bounds_the_wait_for_a_token(
     auth = auth_for(server, timeout=0.3)
     with (
         server.hold_token_requests(),
-        pytest.raises(mediahound_auth.TokenEndpointUnavailable, match="no answer"),
+        pytest.raises(mediahound_auth.TokenEndpointUnavailable, match="no response"),
     ):
         requests.get(url, auth=auth, timeout=60)
     assert server.api_requests == []

@@ -7,6 +7,7 @@ import asyncio
 import mmap
 import tempfile
 from collections.abc import Callable, Generator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -140,8 +141,14 @@ def test_a_web_socket_of_an_allowed_origin_gets_the_token(
 
 @pytest.mark.parametrize("library", [httpx, httpx2])
 def test_renewals_share_a_tls_context_as_long_as_its_files_are_the_same(
-    library: Any, server: MediaHoundServer, ca_file: str, monkeypatch: pytest.MonkeyPatch
+    library: Any,
+    server: MediaHoundServer,
+    ca_file: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    bundle = tmp_path / "ca.pem"  # that no other test has used
+    bundle.write_bytes(Path(ca_file).read_bytes())
     made: list[int] = []
     create = library.create_ssl_context
 
@@ -150,13 +157,13 @@ def test_renewals_share_a_tls_context_as_long_as_its_files_are_the_same(
         return create()
 
     monkeypatch.setattr(library, "create_ssl_context", counted)
-    monkeypatch.setenv("SSL_CERT_FILE", ca_file)
+    monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
     auth = getattr(mediahound_auth, library.__name__).MediaHoundAuth(**server.credentials)
     assert made == [1]  # not while an event loop waits
     auth.token()
     auth.renew()
     assert made == [1]
-    monkeypatch.setenv("SSL_CERT_FILE", f"{ca_file}.gone")
+    monkeypatch.setenv("SSL_CERT_FILE", f"{bundle}.gone")
     mediahound_auth.httpx.MediaHoundAuth(**server.credentials)
     with pytest.raises(library.RequestError, match="FileNotFoundError"):
         auth.renew()

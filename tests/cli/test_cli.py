@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import parse_qs
 
 import pytest
 from commands import BIN, Shell, Terminal
@@ -96,6 +97,34 @@ def test_options_say_what_the_environment_says(
     assert b"scope=public_profile" in server.token_requests[0].body
 
 
+def test_parameters_are_sent_and_tell_tokens_apart(shell: Shell, server: MediaHoundServer) -> None:
+    given = ["--parameter", "resource=a=b", "--parameter", "resource=c", "--parameter", "x=y"]
+    for command in ("token", "token", "forget", "token", "check"):
+        code, _, err = shell.run(PROGRAM, command, *given)
+        assert code == 0, err
+    posts = [request for request in server.token_requests if request.method == "POST"]
+    assert len(posts) == 3
+    for request in posts:
+        fields = parse_qs(request.body.decode())
+        assert (fields["resource"], fields["x"]) == (["a=b", "c"], ["y"])
+
+
+def test_an_assertion_comes_from_where_the_secret_comes_from(
+    shell: Shell, client_id: str, tmp_path: Path
+) -> None:
+    projected = tmp_path / "federated"
+    projected.write_text("a.b.c\n")
+    options = ["--client-auth", "client_assertion", "--client-secret-file", str(projected)]
+    with MediaHoundServer(
+        client_id=client_id, client_secret="a.b.c", client_auth="client_assertion"
+    ) as server:
+        shell.environment.update(server.environment)
+        assert shell.run(PROGRAM, "token", *options[:2]).code == 0
+        del shell.environment["MEDIAHOUND_CLIENT_SECRET"]
+        assert shell.run(PROGRAM, "check", *options).code == 0
+        assert [request.status for request in server.token_requests] == [200, 405, 200]
+
+
 def test_forget_drops_the_token(shell: Shell, server: MediaHoundServer) -> None:
     shell.run(PROGRAM, "token")
     assert shell.run(PROGRAM, "forget") == (0, "", "")
@@ -108,10 +137,10 @@ def test_a_store_that_fails_is_told_and_costs_no_token(shell: Shell, tmp_path: P
     (tmp_path / "mediahound-auth").symlink_to(tmp_path / "elsewhere")
     code, out, err = shell.run(PROGRAM, "token")
     assert (code, out.count("\n"), err.count("\n")) == (0, 1, 1)
-    assert err.startswith("mediahound-auth: warning: the token store cannot ")
+    assert err.startswith("mediahound-auth: warning: FileStore(")
     code, out, err = shell.run(PROGRAM, "forget")
     assert (code, out, err.count("\n")) == (1, "", 1)
-    assert "the token store cannot discard" in err
+    assert " failed to discard (" in err
 
 
 @pytest.mark.parametrize(
@@ -124,6 +153,8 @@ def test_a_store_that_fails_is_told_and_costs_no_token(shell: Shell, tmp_path: P
         (["token", "--header", "--json"], "not both"),
         (["serve", "--lifetime", "inf"], "--lifetime must be a number of seconds"),
         (["token", "--timeout", "soon"], "--timeout"),
+        (["token", "--parameter", "TopSecret"], "--parameter must be NAME=VALUE"),
+        (["token", "--parameter", "client_secret=TopSecret"], "--parameter cannot contain"),
         (["token", "--timeout", "-1"], "timeout"),
         (["token", "--client-auth", "digest"], "client_secret_basic"),
         (["token", "--token-url", "http://api.example.com/token"], "https"),

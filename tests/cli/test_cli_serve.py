@@ -20,6 +20,13 @@ def shell(tmp_path: Path) -> Shell:
     return Shell(tmp_path, {})
 
 
+def read_by_bash(shell: Shell, exports: str) -> dict[str, str]:
+    """The variables of MediaHound that a shell has after these lines."""
+    done = shell.run("bash", "-euc", f"{exports}\nenv")
+    pairs = [line.partition("=")[::2] for line in done.out.splitlines()]
+    return {name: value for name, value in pairs if name.startswith("MEDIAHOUND_")}
+
+
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
 def test_serve_prints_what_another_shell_needs_and_ends_when_told(
     shell: Shell, end: signal.Signals
@@ -37,8 +44,7 @@ def test_serve_prints_what_another_shell_needs_and_ends_when_told(
     assert started.stdout is not None
     lines = [started.stdout.readline() for _ in range(5)]
     assert lines[-1].startswith("# A stand-in for MediaHound, at http://127.0.0.1:")
-    exports = "".join(lines)
-    done = shell.run("bash", "-euc", f"{exports}\nmediahound-auth token --json")
+    done = shell.run(PROGRAM, "token", "--json", **read_by_bash(shell, "".join(lines)))
     assert (done.code, done.err) == (0, "")
     fields = json.loads(done.out)
     assert fields["expires_at"] - time.time() < 60
@@ -55,11 +61,11 @@ def test_serve_can_be_as_strict_as_other_servers_and_reject_all_calls(shell: She
     started = shell.start(PROGRAM, "serve", *options)
     assert started.stdout is not None
     lines = [started.stdout.readline() for _ in range(5)]
-    exports, url = "".join(lines), lines[-1].split()[-3]
-    refused = shell.run("bash", "-euc", f"{exports}\nmediahound-auth token")
+    variables, url = read_by_bash(shell, "".join(lines)), lines[-1].split()[-3]
+    refused = shell.run(PROGRAM, "token", **variables)
     assert refused.code == 1
-    get_token = f"{exports}\nmediahound-auth token --client-auth client_secret_post --header"
-    done = shell.run("bash", "-euc", get_token)
+    strict = ["--client-auth", "client_secret_post"]
+    done = shell.run(PROGRAM, "token", *strict, "--header", **variables)
     name, _, value = done.out.strip().partition(": ")
     reply = requests.get(f"{url}/1.3/search/all/Gladiator", headers={name: value}, timeout=20)
     assert (reply.status_code, reply.json()["error"]) == (401, "invalid_token")

@@ -176,7 +176,7 @@ def test_another_origin_gets_no_token_and_a_line_says_so(
 ) -> None:
     with MediaHoundServer() as other:
         done = http(informed, "-A", "mediahound", other.url + API)
-    said = f"no token is sent to {other.url}: it is not the token endpoint's origin"
+    said = f"not sending the access token to {other.url}, which is not an allowed origin"
     assert done.err == f"http: warning: {said}\n"
     assert [call.headers["Authorization"] for call in other.api_requests] == [None]
     assert not server.token_requests

@@ -81,4 +81,4 @@ def test_what_is_an_oauth_error_is_told(status: int, error: str, description: st
     answer = {"error": error, "error_description": f"{description}{SECRET}{KNOWN}"}
     told = keep(status, {}, json.dumps(answer).encode())
     assert isinstance(told, TokenRequestError)
-    assert "***" in (told.error_description or "***") or len(description) > 250
+    assert told.error_description is None or told.error is None

@@ -68,7 +68,7 @@ def test_64_threads_on_a_cold_start_cause_one_token_request(
 def test_a_token_revoked_under_64_calls_is_replaced_by_one_request_and_all_bodies_are_whole(
     library: Library, server: MediaHoundServer
 ) -> None:
-    bodies = [b"%02d" % number * 50_000 for number in range(THREADS)]
+    bodies = [b"%02d" % number * 20_000 for number in range(THREADS)]
     with library(server) as (auth, call):
         auth.token()
         url = f"{server.url}/echo"

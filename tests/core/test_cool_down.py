@@ -34,7 +34,7 @@ def auth(server: MediaHoundServer) -> MediaHoundAuth:
 
 def wait_for_failures(caplog: pytest.LogCaptureFixture, n: int) -> None:
     def logged() -> int:
-        return sum(record.getMessage().startswith("no token") for record in caplog.records)
+        return sum(record.getMessage().startswith("could not ") for record in caplog.records)
 
     eventually(lambda: logged() == n)
 

@@ -53,6 +53,7 @@ ECHOES: dict[str, str] = {
     "basic, cut short": basic("MyClientId", SECRET)[:32],
     "a known token, cut short": KNOWN[-12:],
     "in upper case": SECRET.upper(),
+    "UTF-8 taken for Latin-1": SECRET.encode().decode("latin-1"),
     "broken into lines": SECRET.replace("c", "c\r\n "),
 }
 # What stays of them in any text where they have not been hidden.
@@ -94,6 +95,15 @@ def test_an_error_does_not_repeat_what_it_echoes(status: int, field: str, echo: 
         assert_shows_no_trace(outcome)
 
 
+def test_a_short_secret_is_found_where_an_answer_is_not_utf_8_throughout() -> None:
+    grant = Grant("MyClientId", "pässwört", "https://api.example/token")
+    for echo in ("pässwört".encode(), "pässwört".encode("latin-1")):
+        body = b'{"error": "bad", "other": "\xff", "error_description": "no %b!"}' % echo
+        with pytest.raises(TokenRequestError, match="bad") as caught:
+            grant.token(TokenResponse(400, {}, body), sent_at=NOW)
+        assert caught.value.error_description is None
+
+
 @pytest.mark.parametrize("echo", ECHOES.values(), ids=ECHOES)
 def test_a_token_does_not_show_what_its_scope_echoes(echo: str) -> None:
     said = {"access_token": "t0ken", "scope": f"public_profile {echo}"}
@@ -122,7 +132,7 @@ def test_what_is_repeated_is_one_short_printable_line(field: str) -> None:
     said = {"error": "bad", field: "a\r\nb\x1b[31mc\x00d\u2028e\u202ef\ud800g" + "h" * 1000}
     outcome = read(TokenResponse(400, {}, json.dumps(said).encode()))
     assert isinstance(outcome, TokenRequestError)
-    told = outcome.error if field == "error" else outcome.error_description
+    told = outcome.error_description  # what has spaces is no code
     assert told is not None
     assert told.startswith("a  b [31mc d e f g")
     assert told.isprintable()

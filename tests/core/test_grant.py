@@ -69,6 +69,27 @@ def test_client_secret_post_has_no_authorization_header() -> None:
     }
 
 
+def test_parameters_are_further_fields() -> None:
+    further = (("audience", "https://api.example.com"), ("resource", "a b"), ("resource", "ü&="))
+    request = a_grant(parameters=further, scope="a", client_auth="client_secret_post").request()
+    assert sorted(parse_qsl(request.body.decode("ascii"))) == [
+        *further[:1],
+        ("client_id", "MyClientId"),
+        ("client_secret", "s3cr3t"),
+        ("grant_type", "client_credentials"),
+        *further[1:],
+        ("scope", "a"),
+    ]
+
+
+def test_a_grant_type_of_the_provider_replaces_that_of_the_rfc() -> None:
+    request = a_grant(
+        parameters=(("account_id", "1"), ("grant_type", "account_credentials")),
+        client_auth="client_secret_basic",
+    ).request()
+    assert form(request) == {"grant_type": "account_credentials", "account_id": "1"}
+
+
 ODD = [
     pytest.param("a:b", id="colon"),
     pytest.param(":", id="only a colon"),
@@ -114,6 +135,12 @@ def assert_server_reads(
         assert fields == {}
         user, _, password = basic(request).partition(":")
         assert (unquote_plus(user), unquote_plus(password)) == (client_id, secret)
+    elif form_of_auth == "client_assertion":
+        assert fields == {
+            "client_id": client_id,
+            "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+            "client_assertion": secret,
+        }
     else:
         assert fields == {"client_id": client_id, "client_secret": secret}
     if form_of_auth == "mediahound":
@@ -142,6 +169,7 @@ PARTS = [
     pytest.param({"token_url": "https://api.mediahound.com/"}, id="token URL"),
     pytest.param({"scope": "public_profile"}, id="scope"),
     pytest.param({"client_auth": "client_secret_basic"}, id="client_auth"),
+    pytest.param({"parameters": (("audience", "a"),)}, id="parameters"),
 ]
 
 
@@ -158,6 +186,12 @@ def test_a_wrong_secret_never_finds_a_token() -> None:
     assert a_grant().key() != a_grant(client_secret="S3cr3t").key()
 
 
+def test_an_assertion_is_another_one_each_time_and_the_key_stays() -> None:
+    first = a_grant(client_auth="client_assertion", client_secret="a.b.c")
+    assert first.key() == first._replace(client_secret="d.e.f").key()
+    assert first.key() != first._replace(client_id="another").key()
+
+
 def test_the_key_is_the_same_whichever_way_the_secret_came() -> None:
     assert a_grant(client_secret=lambda: "s3cr3t").resolved().key() == a_grant().key()
 
@@ -167,6 +201,7 @@ def test_what_moves_from_one_part_to_the_next_changes_the_key() -> None:
     assert a_grant("ab", scope="").key() != a_grant("a", scope="b").key()
     assert a_grant("a b", scope="").key() != a_grant("a", scope="b").key()
     assert a_grant('a", "b', scope="").key() != a_grant("a", scope="b").key()
+    assert a_grant(parameters=(("a", "bc"),)).key() != a_grant(parameters=(("ab", "c"),)).key()
 
 
 @pytest.mark.parametrize("odd", ODD)

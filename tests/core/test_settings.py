@@ -28,6 +28,7 @@ DEFAULTS: dict[str, Any] = {
     "client_secret": "MyClientSecret",
     "token_url": None,
     "scope": None,
+    "parameters": None,
     "client_auth": "mediahound",
     "origins": (),
     "store": None,
@@ -73,6 +74,7 @@ BAD_INPUT = [
     pytest.param(
         {"client_auth": "tls_client_auth"}, "client_auth.*'client_secret_basic'", id="mtls"
     ),
+    pytest.param({"client_auth": "client_assertion"}, "client_assertion.*callable", id="no signer"),
     pytest.param({"client_auth": None}, "client_auth", id="no client_auth"),
     pytest.param({"client_auth": ["mediahound"]}, "client_auth", id="several client_auth"),
     pytest.param({"origins": "https://a.example"}, r"origins=\[", id="one origin, bare"),
@@ -97,6 +99,27 @@ BAD_INPUT = [
     pytest.param({"scope": [" a"]}, "scope", id="a scope with a leading blank"),
     pytest.param({"scope": ["a "]}, "scope", id="a scope with a trailing blank"),
     pytest.param({"scope": [" "]}, "scope", id="a scope is a blank"),
+    pytest.param({"parameters": f"audience={SECRET}"}, "parameters.*mapping", id="a form"),
+    pytest.param({"parameters": {"audience": 42}}, "parameters.*str", id="parameter is a number"),
+    pytest.param({"parameters": {"audience": None}}, "parameters.*str", id="parameter is None"),
+    pytest.param({"parameters": {"audience": ["a", 42]}}, "parameters.*str", id="one of two"),
+    pytest.param({"parameters": {42: "audience"}}, "parameters.*str", id="name is a number"),
+    pytest.param({"parameters": {"": "a"}}, "parameters=.*empty", id="name is empty"),
+    pytest.param({"parameters": {"audience": " "}}, "parameters=.*empty", id="parameter is empty"),
+    pytest.param({"parameters": {"a": f"{SECRET}\udfff"}}, "parameters=.*UTF-8", id="no Unicode"),
+    pytest.param(
+        {"parameters": {"grant_type": ["a", "b"]}}, "parameters.*grant_type", id="two grant types"
+    ),
+    *(
+        pytest.param({"parameters": {name: SECRET}}, f"{name}: use {option}", id=f"own {name}")
+        for name, option in (
+            ("client_id", "client_id="),
+            ("client_secret", "client_secret="),
+            ("client_assertion", "client_auth='client_assertion'"),
+            ("client_assertion_type", "client_auth='client_assertion'"),
+            ("scope", "scope="),
+        )
+    ),
     pytest.param({"store": "memory"}, "store.*load, save, discard", id="store is a str"),
     pytest.param({"store": MemoryStore}, "store", id="store is a class"),
     *(

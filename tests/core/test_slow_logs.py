@@ -60,7 +60,7 @@ def unanswered(server: MediaHoundServer, asked: threading.Event) -> Iterator[dic
         over.wait(30)
         raise LookupError("nobody waits any more")
 
-    yield {**server.credentials, "client_secret": secret, "timeout": 2.0}
+    yield {**server.credentials, "client_secret": secret, "timeout": 1.0}
     over.set()
 
 

@@ -64,7 +64,7 @@ def test_no_way_of_showing_it_shows_the_access_token(show: Callable[[Token], str
     ],
 )
 def test_what_cannot_be_sent_in_a_header_is_no_access_token(access_token: object) -> None:
-    with pytest.raises(ValueError, match="printable ASCII without blanks"):
+    with pytest.raises(ValueError, match="access_token is empty, or contains"):
         a_token(access_token=access_token)
 
 
@@ -79,7 +79,7 @@ def test_one_character_beyond_that_and_it_is_refused_unquoted(a: str, b: str, c:
     if set(b) <= set(SENDABLE):
         assert a_token(access_token=text).access_token == text
         return
-    with pytest.raises(ValueError, match="printable ASCII") as caught:
+    with pytest.raises(ValueError, match="access_token is empty, or contains") as caught:
         a_token(access_token=text)
     assert "kn0wn" not in "".join(traceback.format_exception_only(caught.value))
 

@@ -25,10 +25,11 @@ from mediahound_auth._core.origins import origin_of
 pytestmark = pytest.mark.once
 
 TOKEN = {"access_token": "f00-ba7", "token_type": "bearer", "expires_in": 60}
-PRINTABLE = "printable ASCII without blanks"
-NO_ANSWER = (
-    "what api.example.com answered (HTTP {status}) is not a token answer: {why}. "
-    "Check that token_url is the full URL of the token endpoint"
+PRINTABLE = "access_token is empty, or contains spaces"
+NO_ANSWER = "what api.example.com answered (HTTP {status}) is not a token answer: {why}. {remedy}"
+CHECK_URL = "Check that token_url is the full URL of the token endpoint"
+CHECK_OPTIONS = (
+    "Check what the endpoint wants of this client: client_auth='mediahound', scope= and parameters="
 )
 
 
@@ -46,7 +47,7 @@ NO_ANSWER = (
         (
             200,
             {**TOKEN, "access_token": "a b"},
-            "an access token is printable ASCII without blanks",
+            "access_token is empty, or contains spaces, control or non-ASCII characters",
         ),
         (200, {**TOKEN, "token_type": "mac"}, "its token_type is not bearer"),
         (200, {**TOKEN, "expires_in": "soon"}, "its expires_in is not a number of seconds"),
@@ -60,13 +61,17 @@ NO_ANSWER = (
         (399, TOKEN, "it is a redirect, and those are never followed"),
         (299, {"error": 5}, "it is neither a token nor an OAuth error"),
         (400, TOKEN, "it is neither a token nor an OAuth error"),
+        (404, {}, "it is neither a token nor an OAuth error"),
+        (405, b"", "it is empty"),
+        (410, b"", "it is empty"),
     ],
 )
 def test_what_is_no_token_answer_is_told_why(status: int, body: Any, why: str) -> None:
     octets = body if isinstance(body, bytes) else json.dumps(body).encode()
     error = keep(status, {}, octets)
     assert isinstance(error, InvalidTokenResponse)
-    assert str(error) == NO_ANSWER.format(status=status, why=why)
+    remedy = CHECK_OPTIONS if status == 400 else CHECK_URL
+    assert str(error) == NO_ANSWER.format(status=status, why=why, remedy=remedy)
 
 
 @pytest.mark.parametrize(
@@ -97,7 +102,17 @@ def test_what_is_no_token_answer_is_told_why(status: int, body: Any, why: str) -
             TokenRequestError,
             "the token endpoint api.example.com gave client 'MyClientId' no token: invalid_request"
             ". Perhaps client_auth='mediahound' is not the form this endpoint expects; the others "
-            "are 'client_secret_basic' and 'client_secret_post'",
+            "are 'client_secret_basic', 'client_secret_post', 'client_assertion'. Or it wants a "
+            "further field, such as an audience: see parameters=",
+        ),
+        (
+            400,
+            {},
+            {"error": "unsupported_grant_type"},
+            TokenRequestError,
+            "the token endpoint api.example.com gave client 'MyClientId' no token: "
+            "unsupported_grant_type. It does not have the client-credentials grant: check "
+            "token_url, or name a grant_type of its own in parameters=",
         ),
         (
             503,
@@ -122,6 +137,97 @@ def test_a_refusal_is_told_in_words(
     error = keep(status, headers, json.dumps(body).encode())
     assert type(error) is kind
     assert str(error) == message
+
+
+NOT_FOUND = {
+    "timestamp": "2026-11-26T12:00:00.000+00:00",
+    "status": 404,
+    "error": "Not Found",
+    "path": "/oauth/token",
+}
+FAULT = {"fault": {"faultstring": "Invalid client id {0}", "detail": {"errorcode": "oauth.v2.Bad"}}}
+FEDEX = {"transactionId": "624deea6", "errors": [{"code": "BAD.KEY", "message": "No such key."}]}
+PROBLEM = {"type": "https://a.example/p", "title": "Forbidden", "status": 403, "detail": "Not yet."}
+XML = b'<?xml version="1.0"?>\n<error code="7"><message>No such client</message>\n</error>'
+PAGE = b"<html><head><TITLE lang=en>Access Denied</TITLE><style>a {}</style></head>...</html>"
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "words"),
+    [
+        (404, NOT_FOUND, "Not Found"),
+        (400, FAULT, "Invalid client id {0}"),
+        (400, FEDEX, "No such key."),
+        (403, PROBLEM, "Not yet."),
+        (400, [{"errorCode": "X", "message": "No such key."}], "No such key."),
+        (
+            400,
+            {"error": {"message": "No such key.", "hint": "Look it up"}},
+            "No such key.; Look it up",
+        ),
+        (400, {"error": "Bad Request", "error_description": "No such key."}, "No such key."),
+        (400, {"message": "Forbidden", "code": 7}, "Forbidden"),
+        (400, [["a b"], "c d", "e f"], "a b; c d"),
+        (400, XML, "No such client"),
+        (403, PAGE, "Access Denied"),
+        (400, b"Key is\r\n disabled.", "Key is disabled."),
+        (400, "Schlüssel gesperrt".encode(), "Schlüssel gesperrt"),
+        (400, "Schlüssel gesperrt".encode("latin-1"), None),
+        (400, b"\x89PNG\xff\xfe", None),
+        (400, b" " * ((1 << 20) + 1), None),
+        (400, b'{"a": 1}', None),
+        (400, [[[]], {}, "  "], None),
+        (400, b"[" * 100_000, "["),
+        (400, {"message": f"no {KNOWN}"}, None),
+        (400, f"<a>no {SECRET[:5]}<b>{SECRET[5:]}</b></a>".encode(), None),
+        (200, {"error": {"message": "No such key."}, "x": "a private token"}, "No such key."),
+        (200, {"token": "another-name-for-it", "message": "a private token"}, None),
+        (200, b"a private token", None),
+    ],
+)
+def test_a_provider_s_own_words_are_quoted(status: int, body: Any, words: str | None) -> None:
+    octets = body if isinstance(body, bytes) else json.dumps(body).encode()
+    error = keep(status, {}, octets)
+    assert isinstance(error, InvalidTokenResponse)
+    assert error.error is None
+    if words == "[":  # what is looked at, and then what is quoted, is cut
+        assert error.error_description == "[" * 300
+    else:
+        assert error.error_description == words
+    assert error.error_description is None or f" ({error.error_description}). " in str(error)
+    assert ("token_url" in str(error)) == (status in (200, 404))
+
+
+@pytest.mark.parametrize("status", [401, 429, 503])
+def test_other_errors_quote_them_too(status: int) -> None:
+    error = keep(status, {}, json.dumps(FAULT).encode())
+    assert f"HTTP {status} (Invalid client id {{0}})" in str(error)
+
+
+def test_words_are_looked_for_in_the_beginning_only() -> None:
+    error = keep(400, {}, json.dumps([*range(100_000), "a b"]).encode())
+    assert isinstance(error, InvalidTokenResponse)
+    assert error.error_description is None
+
+
+@pytest.mark.parametrize(
+    ("client_id", "secret", "hint"),
+    [
+        ("id", "secret\n", "client_secret begins or ends with white space"),
+        (" id", "secret", "client_id begins or ends with white space"),
+        ("id\t", " secret", "client_id and client_secret begin or end with white space"),
+        ("i d", "sec ret", None),
+    ],
+)
+def test_a_rejected_client_is_told_of_white_space_that_was_pasted(
+    client_id: str, secret: str, hint: str | None
+) -> None:
+    grant = Grant(client_id, secret, "https://api.example.com/token")
+    with pytest.raises(InvalidClientError) as caught:
+        grant.token(TokenResponse(401, {}, b""), sent_at=SENT_AT)
+    assert ("white space" in str(caught.value)) == (hint is not None)
+    assert (hint or "") in str(caught.value)
+    assert str(caught.value).isprintable()
 
 
 def test_what_is_quoted_is_cut() -> None:

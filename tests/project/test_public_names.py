@@ -9,6 +9,8 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
+import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -44,8 +46,8 @@ WITH_AN_EXTRA = {"FileStore", "RedisStore"}
 # What all libraries share, at the top of the package beside what users import.
 SHARED = {"errors", "token", "version"}
 OPTIONS = [
-    *("client_id", "client_secret", "token_url", "scope", "client_auth", "origins", "store"),
-    *("renew_margin", "timeout"),
+    *("client_id", "client_secret", "token_url", "scope", "parameters", "client_auth"),
+    *("origins", "store", "renew_margin", "timeout"),
 ]
 
 
@@ -75,6 +77,14 @@ def test_the_options_keep_their_names_and_all_but_the_credentials_are_keywords(
     assert list(parameters) == [*OPTIONS, own]
     positional = [name for name, it in parameters.items() if it.kind is not it.KEYWORD_ONLY]
     assert positional == ["client_id", "client_secret"]
+
+
+def test_the_extra_all_brings_all_others_but_httpx2() -> None:
+    text = Path(__file__).parents[2].joinpath("pyproject.toml").read_text(encoding="utf-8")
+    extras = tomllib.loads(text)["project"]["optional-dependencies"]
+    brought = {name for entry in extras["all"] for name in entry.split("[")[1][:-1].split(",")}
+    # Authlib, gql and Starlette switch to httpx2 when it is importable, and then reject httpx's.
+    assert brought == extras.keys() - {"all", "httpx2"}
 
 
 @pytest.mark.parametrize("module", ["requests", "httpx", "httpx2"])

@@ -16,6 +16,7 @@ from endless import BODIES, OK, EndlessServer
 import mediahound_auth.httpx
 import mediahound_auth.httpx2
 import mediahound_auth.requests
+from mediahound_auth._adapters import httpx_flow
 from mediahound_auth.testing import MediaHoundServer
 
 MIB = 1 << 20
@@ -83,6 +84,13 @@ CALLS: dict[str, Call] = {
 @pytest.fixture(params=CALLS)
 def call(request: pytest.FixtureRequest) -> Call:
     return CALLS[request.param]
+
+
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tenth of the second that is spent on a body which does not come."""
+    for module in (mediahound_auth.requests, httpx_flow):
+        monkeypatch.setattr(module, "PATIENCE_FOR_401", 0.1)
 
 
 @pytest.fixture(params=BODIES)

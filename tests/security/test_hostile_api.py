@@ -21,7 +21,7 @@ pytestmark = pytest.mark.timeout(60)
 
 # Seconds: for what ends by itself, however busy the machine is; for what hangs; for one token.
 PATIENCE = 20.0
-TIMEOUT = 2.0
+TIMEOUT = 1.0
 BUDGET = 0.6
 LIBRARIES = [REQUESTS, HTTPX, HTTPX_ASYNC, HTTPX_TRIO]
 

@@ -24,7 +24,7 @@ from mediahound_auth.testing import MediaHoundServer
 # Beyond all budgets, for busy machines: who is not back by then hangs.
 pytestmark = pytest.mark.timeout(60)
 
-BUDGET = 0.8  # seconds, which whoever meets a fault waits to the end
+BUDGET = 0.4  # seconds, which whoever meets a fault waits to the end
 PLENTY = 20.0  # seconds, of which whoever meets none needs few
 HARMLESS = {
     *("reset after the answer", "closed after the answer", "a byte at a time"),
@@ -82,6 +82,7 @@ def test_a_fault_that_passes_costs_another_attempt_and_no_call(
     assert len(server.token_requests) == arrived
 
 
+@pytest.mark.parametrize("library", [REQUESTS, HTTPX_ASYNC], indirect=True, ids=str)
 def test_an_answer_that_never_ends_holds_up_32_threads_for_one_budget(
     server: MediaHoundServer, network: HostileNetwork, library: Library
 ) -> None:

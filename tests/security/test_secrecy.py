@@ -183,7 +183,7 @@ def test_nothing_private_is_shown_in_the_whole_life_of_a_token(
     program = Program(library, server)
     refused = Program(library, server, client_secret=WRONG_SECRET)
     broken = Program(library, server, store=BrokenStore())
-    cut_off = Program(library, server, store=MemoryStore(), timeout=2.0)
+    cut_off = Program(library, server, store=MemoryStore(), timeout=0.5)
     with every_logger_at_the_lowest_level() as records:
         live_through_everything(program, server, refused)
         broken.get(f"{server.url}/echo")

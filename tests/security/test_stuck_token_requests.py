@@ -30,7 +30,7 @@ from mediahound_auth._adapters.bearer_auth import source_of
 from mediahound_auth._core.grant import MAX_RESPONSE_SIZE
 from mediahound_auth.testing import MediaHoundServer
 
-BUDGET = 0.5  # seconds, which whoever meets a slow endpoint waits to the end
+BUDGET = 0.25  # seconds, which whoever meets a slow endpoint waits to the end
 PLENTY = 20.0
 
 # Makes an auth object for a token endpoint; `url` is where its session or client has a connection.
@@ -87,9 +87,8 @@ def test_at_the_time_limit_the_connection_is_closed_and_the_thread_ends(
         assert renewals() == []
 
 
-@pytest.mark.parametrize("attack", FAST)
-def test_headers_and_1xx_responses_count_as_the_body_does(attack: str, make_auth: MakeAuth) -> None:
-    with EndlessServer(lambda _: FAST[attack]()) as server:
+def test_headers_without_end_count_as_a_body_does(make_auth: MakeAuth) -> None:
+    with EndlessServer(lambda _: FAST["headers"]()) as server:
         auth = make_auth(server.url, token_url=f"{server.url}/token", timeout=BUDGET)
         # Which error depends on whether the library has a bound of its own.
         with pytest.raises(TokenRequestError):
@@ -110,7 +109,11 @@ def test_too_much_of_it_is_said_at_once_and_not_requested_again(
         auth = make_auth(server.url, token_url=f"{server.url}/token", timeout=PLENTY)
         with pytest.raises(InvalidTokenResponse, match="longer than"):
             auth.token()
+        for thread in renewals():
+            thread.join(PLENTY)
+        assert renewals() == []
         assert sum("/token" in line for line in server.requests) == 1
+    assert server.sent < 24 * MAX_RESPONSE_SIZE
 
 
 def test_a_stuck_renewal_gives_the_lock_of_its_store_back(make_auth: MakeAuth) -> None:

@@ -210,6 +210,44 @@ def test_a_token_request_that_is_refused_shows_nothing_private(
     assert where_shown(error, program.private()) == []
 
 
+# Values of parameters, and assertions, are as private as the secret.
+ALSO_PRIVATE: dict[str, Callable[[], dict[str, Any]]] = {
+    "parameters": lambda: {"client_secret": "x", "parameters": {"child": SECRET, "more": [SECRET]}},
+    "assertion": lambda: {"client_secret": lambda: SECRET, "client_auth": "client_assertion"},
+}
+
+
+@pytest.mark.parametrize("what", ALSO_PRIVATE)
+def test_parameters_and_assertions_are_not_shown_either(
+    what: str, library: str, server: MediaHoundServer, network: HostileNetwork
+) -> None:
+    program = Program(library, server, **ALSO_PRIVATE[what]())
+    answer = {"error": "invalid_request", "error_description": f"this is {quote(SECRET)}"}
+    server.respond_to_token_requests(1, status=400, body=answer)
+    error = program.error(f"{server.url}/echo", MediaHoundAuthError)
+    assert where_shown(error, program.private()) == []
+    token_url = server.token_url.replace(server.url, network.url)
+    program = Program(library, server, token_url=token_url, timeout=1.0, **ALSO_PRIVATE[what]())
+    network.break_down("closed without an answer")
+    error = program.error(f"{network.url}/echo", MediaHoundAuthError)
+    assert where_shown(error, program.private()) == []
+
+
+@pytest.mark.parametrize("library", ["requests", "httpx"])
+@pytest.mark.parametrize("what", ALSO_PRIVATE)
+def test_a_transport_with_bugs_does_not_show_them_either(
+    what: str, library: str, server: MediaHoundServer
+) -> None:
+    with ExitStack() as stack:
+        session = stack.enter_context(requests.Session())
+        session.mount("http://", Broken(fails_with_all_it_knows))
+        client = stack.enter_context(httpx.Client(transport=Broken(fails_with_all_it_knows)))
+        transport = {"session": session} if library == "requests" else {"client": client}
+        program = Program(library, server, **transport, **ALSO_PRIVATE[what]())
+        error = program.error(f"{server.url}/echo", MediaHoundAuthError)
+    assert where_shown(error, program.private()) == []
+
+
 @pytest.mark.parametrize(
     "fault", ["closed without an answer", "stops before the answer", "refused"]
 )
@@ -340,6 +378,29 @@ def test_a_transport_with_bugs_shows_nothing_private_and_where_the_bug_is(
 def test_a_wrong_option_shows_nothing_private(adapter: Any, options: dict[str, Any]) -> None:
     with pytest.raises(mediahound_auth.ConfigurationError) as caught:
         adapter.MediaHoundAuth("id", SECRET, **options)
+    assert where_shown(caught.value, forms_of("id", SECRET)) == []
+
+
+@pytest.mark.parametrize("adapter", [mediahound_auth.requests, mediahound_auth.httpx])
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda text: {"child": text, "other": 7},
+        lambda text: {"child": [text, 7]},
+        lambda text: {"child": text + "\ud800"},
+        lambda text: {"child": text.encode()},
+        lambda text: {"child": {"secret": text}},
+        lambda text: {"client_secret": text},
+        lambda text: [text],
+        lambda text: text,
+    ],
+    ids=["another", "list", "surrogate", "bytes", "dict", "reserved", "no mapping", "str"],
+)
+def test_parameters_of_the_wrong_kind_are_not_shown(
+    adapter: Any, wrap: Callable[[str], Any]
+) -> None:
+    with pytest.raises(mediahound_auth.ConfigurationError) as caught:
+        adapter.MediaHoundAuth("id", "secret", parameters=wrap(SECRET))
     assert where_shown(caught.value, forms_of("id", SECRET)) == []
 
 

@@ -204,7 +204,7 @@ def test_any_interleaving_is_as_the_model_says(pool: Pool) -> None:
     run_state_machine_as_test(
         machine(pool),
         settings=settings(
-            max_examples=30,
+            max_examples=settings().max_examples // 5,
             stateful_step_count=20,
             suppress_health_check=list(HealthCheck),
         ),

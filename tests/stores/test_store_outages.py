@@ -14,7 +14,7 @@ import pytest
 import requests
 from libraries import SYNC, Library
 from redis_server import RedisServer
-from timing import wait_for_renewals
+from timing import Clock, wait_for_renewals
 
 from mediahound_auth import Store, Token
 from mediahound_auth import requests as for_requests
@@ -138,17 +138,19 @@ def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 def test_an_outage_costs_one_warning_and_no_call(
-    outage: Outage, server: MediaHoundServer, caplog: pytest.LogCaptureFixture
+    outage: Outage, server: MediaHoundServer, caplog: pytest.LogCaptureFixture, clock: Clock
 ) -> None:
     caller = Caller(server, outage.store)
     caller.call()
     for n in (1, 2):
         outage.begin()
         for _ in range(2):
+            clock.advance(2)  # of the package: it requests a token a second at most
             server.revoke_tokens()
             caller.call()
         assert len(warnings(caplog)) == n, warnings(caplog)
         outage.end()
+        clock.advance(2)
         server.revoke_tokens()
         caller.call()
         # It is used again: another program finds there what this one has put there.

@@ -82,14 +82,22 @@ class Terminal:
 
     def __init__(self, shell: Shell, *command: str) -> None:
         self._open_checked, theirs = pty.openpty()
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", ON_TERMINAL, *command],
-            env={**shell.environment, "TERM": "dumb"},
-            stdin=theirs,
-            stdout=subprocess.PIPE,
-            stderr=theirs,
-            start_new_session=True,
-        )
+        environment = {**shell.environment, "TERM": "dumb"}
+        self._process: warm.Program | subprocess.Popen[str]
+        if command[0] in WARM:
+            self._process = warm.Program(
+                str(BIN / command[0]), command[1:], environment, terminal=theirs
+            )
+        else:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", ON_TERMINAL, *command],
+                env=environment,
+                stdin=theirs,
+                stdout=subprocess.PIPE,
+                stderr=theirs,
+                start_new_session=True,
+                text=True,
+            )
         os.close(theirs)
         self.shown = ""
 
@@ -111,4 +119,5 @@ class Terminal:
         except OSError:
             pass  # so ends a terminal that nobody writes to any more
         os.close(self._open_checked)
-        return Done(self._process.returncode, out.decode(), self.shown)
+        assert self._process.returncode is not None
+        return Done(self._process.returncode, out, self.shown)

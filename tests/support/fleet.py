@@ -66,7 +66,7 @@ class Worker:
 
 
 class Fleet:
-    """`workers` processes on each of `hosts` hosts; once they `join`, they share a store.
+    """So many processes, which share nothing until they `join` and share a store.
 
     Attributes:
         workers: those that are alive.
@@ -75,25 +75,24 @@ class Fleet:
 
     server: MediaHoundServer
 
-    def __init__(self, *, hosts: int = 1, workers: int = 8) -> None:
+    def __init__(self, *, workers: int = 8) -> None:
         self.workers: list[Worker] = []
-        self._numbers = hosts, workers
-        self._hosts: list[subprocess.Popen[bytes]] = []
+        self._number = workers
+        self._parent: subprocess.Popen[bytes] | None = None
         self._selector = selectors.DefaultSelector()
 
     def __enter__(self) -> Self:
-        hosts, workers = self._numbers
-        with socket.create_server(("127.0.0.1", 0), backlog=hosts * workers) as listener:
-            program = Path(__file__).with_name("fleet_worker.py")
-            command = [sys.executable, str(program), str(listener.getsockname()[1]), str(workers)]
-            self._hosts = [subprocess.Popen(command) for _ in range(hosts)]
+        with socket.create_server(("127.0.0.1", 0), backlog=self._number) as listener:
+            program = str(Path(__file__).with_name("fleet_worker.py"))
+            arguments = [str(listener.getsockname()[1]), str(self._number)]
+            self._parent = subprocess.Popen([sys.executable, program, *arguments])
             self._selector.register(listener, selectors.EVENT_READ)
-            while len(self.workers) < hosts * workers:
+            while len(self.workers) < self._number:
                 if self._selector.select(1.0):
                     self.workers.append(Worker(listener.accept()[0]))
-                elif any(host.poll() is not None for host in self._hosts):
+                elif self._parent.poll() is not None:
                     self.__exit__(None, None, None)
-                    pytest.fail("a host has ended before its time; it has said why")
+                    pytest.fail("their parent has ended before its time; it has said why")
             self._selector.unregister(listener)
         for worker in self.workers:
             self._selector.register(worker.link, selectors.EVENT_READ, worker)
@@ -124,8 +123,8 @@ class Fleet:
         self._selector.close()
         for worker in self.workers:
             worker.close()
-        for host in self._hosts:
-            host.wait(PATIENCE)
+        if self._parent is not None:
+            self._parent.wait(PATIENCE)
 
     def tell(self, *command: object, workers: Iterable[Worker] | None = None) -> None:
         """Let these workers (or all) do something, at the same time."""

@@ -1,4 +1,4 @@
-"""What runs in the processes of a `fleet.Fleet`: one host, which forks its workers.
+"""What runs in the processes of a `fleet.Fleet`: a parent, which forks the workers.
 
 Each worker has an auth object and a session of its own, does what it is told over a socket, and
 tells what its store was asked for while it was at it.
@@ -132,7 +132,7 @@ def work(link: Link) -> None:
 
 
 def main() -> None:
-    """Fork the workers of this host, and wait for their end."""
+    """Fork the workers, before there is anything to share, and wait for their end."""
     port, workers = map(int, sys.argv[1:])
     for _ in range(workers):
         if os.fork() == 0:

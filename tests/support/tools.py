@@ -6,26 +6,26 @@ import json
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
+from unittest import mock
 
 import pytest
 import rich.traceback
 import sentry_sdk
 import sentry_sdk.transport
 import structlog.tracebacks
+from _pytest._code import code as pytest_code
 
 
-def pytest_plain(error: BaseException) -> str:
-    return str(_in_pytest(error, showlocals=False))
-
-
-def pytest_showlocals(error: BaseException) -> str:
-    # Without and with -vv.
-    shown = [_in_pytest(error, showlocals=True, truncate_locals=cut) for cut in (True, False)]
-    return "\n".join(map(str, shown))
-
-
-def _in_pytest(error: BaseException, **options: Any) -> Any:
-    return pytest.ExceptionInfo.from_exception(error).getrepr(funcargs=True, **options)
+def with_pytest(error: BaseException) -> str:
+    """With and without -vv. A traceback without --showlocals is a part of both."""
+    caught = pytest.ExceptionInfo.from_exception(error)
+    # Source lines hold no values, and pytest parses the whole file for each of them.
+    with mock.patch.object(pytest_code.TracebackEntry, "getsource", return_value=None):
+        shown = [
+            str(caught.getrepr(funcargs=True, showlocals=True, truncate_locals=cut))
+            for cut in (True, False)
+        ]
+    return "\n".join(shown)
 
 
 def capture_locals(error: BaseException) -> str:
@@ -73,8 +73,7 @@ def with_sentry(error: BaseException) -> str:
 
 
 TOOLS: dict[str, Callable[[BaseException], str]] = {
-    "pytest": pytest_plain,
-    "pytest --showlocals": pytest_showlocals,
+    "pytest": with_pytest,
     "capture_locals": capture_locals,
     "rich": with_rich,
     "structlog": with_structlog,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import fcntl
 import importlib
 import io
 import json
@@ -18,6 +19,7 @@ import signal
 import socket
 import subprocess
 import sys
+import termios
 import threading
 import traceback
 from collections.abc import Mapping, Sequence
@@ -63,16 +65,29 @@ class Program:
         returncode: None until `communicate` has returned.
     """
 
-    def __init__(self, program: str, arguments: Sequence[str], env: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        program: str,
+        arguments: Sequence[str],
+        env: Mapping[str, str],
+        terminal: int | None = None,
+    ) -> None:
+        """Start it.
+
+        With `terminal`, the descriptor of one, that is its standard input and standard error, and
+        where Ctrl-C comes from.
+        """
         pipes = [os.pipe() for _ in range(3)]
         (stdin, self._stdin), (self._out, stdout), (self._err, stderr) = pipes
         self._status, status = socket.socketpair()
         passed = [stdin, stdout, stderr, status.fileno()]
-        request = json.dumps([[program, *arguments], dict(env)]).encode()
+        if terminal is not None:
+            passed[0] = passed[2] = terminal
+        request = json.dumps([[program, *arguments], dict(env), terminal is not None]).encode()
         with _one_at_a_time, status:
             socket.send_fds(_forker(), [len(request).to_bytes(4)], passed)
             _forker().sendall(request)
-        for fd in passed[:3]:
+        for fd in (stdin, stdout, stderr):
             os.close(fd)
         self._answers = self._status.makefile("r")
         self.pid = int(self._answers.readline())
@@ -123,10 +138,10 @@ def _serve(requests: socket.socket) -> None:
         request = b""
         while len(request) < int.from_bytes(size):
             request += requests.recv(int.from_bytes(size) - len(request))
-        command, environment = json.loads(request)
+        command, environment, on_terminal = json.loads(request)
         if os.fork() == 0:
             requests.close()
-            _run_and_tell(command, environment, fds)
+            _run_and_tell(command, environment, on_terminal, fds)
         for fd in fds:
             os.close(fd)
         # Those that have told all there is to tell.
@@ -137,7 +152,9 @@ def _serve(requests: socket.socket) -> None:
             pass
 
 
-def _run_and_tell(command: list[str], environment: dict[str, str], fds: list[int]) -> None:
+def _run_and_tell(
+    command: list[str], environment: dict[str, str], on_terminal: bool, fds: list[int]
+) -> None:
     *streams, told = fds
     pid = os.fork()
     if pid == 0:
@@ -145,6 +162,9 @@ def _run_and_tell(command: list[str], environment: dict[str, str], fds: list[int
         for number, fd in enumerate(streams):
             os.dup2(fd, number)
             os.close(fd)
+        if on_terminal:
+            os.setsid()
+            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
         _become(command, environment)
         return
     for fd in streams:

@@ -72,7 +72,7 @@ def contend():
 threads = [threading.Thread(target=contend) for _ in range(4)]
 for thread in threads:
     thread.start()
-for _ in range(50):
+for _ in range(25):
     if code := exit_code(in_child(lambda: auth.forget() or 200)):
         break
 stopped.set()

@@ -44,45 +44,43 @@ def test_when_the_holder_of_the_lock_is_killed_another_one_asks_for_all(
 
 
 def test_a_disk_that_is_full_costs_one_warning_and_no_call(
-    server: MediaHoundServer, tmp_path: Path
+    processes: Fleet, server: MediaHoundServer, tmp_path: Path
 ) -> None:
-    with Fleet(workers=2) as fleet:
-        fleet.join(server, "file", tmp_path / "tokens")
-        one, other = fleet.workers
-        fleet.tell("write no more than", 10, workers=[one])
-        fleet.wait_for("limited", [one])
-        fleet.call([one])
-        server.revoke_tokens()
-        (token,) = fleet.call([one])
-        assert fleet.told["warning"] == 1
-        assert not list((tmp_path / "tokens").glob("*.json"))
-        assert not list((tmp_path / "tokens").glob("*.tmp"))
-        # When there is room again, the store is used again.
-        server.revoke_tokens()
-        fleet.tell("write no more than", 1 << 30, workers=[one])
-        fleet.wait_for("limited", [one])
-        (token,) = fleet.call([one])
-        asked = len(server.token_requests)
-        assert fleet.call([other]) == {token}
-        assert len(server.token_requests) == asked == 3
-        assert fleet.told["warning"] == 1
+    fleet = processes.join(server, "file", tmp_path / "tokens")
+    one, other, *_ = fleet.workers
+    fleet.tell("write no more than", 10, workers=[one])
+    fleet.wait_for("limited", [one])
+    fleet.call([one])
+    server.revoke_tokens()
+    (token,) = fleet.call([one])
+    assert fleet.told["warning"] == 1
+    assert not list((tmp_path / "tokens").glob("*.json"))
+    assert not list((tmp_path / "tokens").glob("*.tmp"))
+    # When there is room again, the store is used again.
+    server.revoke_tokens()
+    fleet.tell("write no more than", 1 << 30, workers=[one])
+    fleet.wait_for("limited", [one])
+    (token,) = fleet.call([one])
+    asked = len(server.token_requests)
+    assert fleet.call([other]) == {token}
+    assert len(server.token_requests) == asked == 3
+    assert fleet.told["warning"] == 1
 
 
 @pytest.mark.parametrize("garbage", ["text", "the record of another key"])
 def test_garbage_in_a_file_is_replaced_by_one_token_request(
-    server: MediaHoundServer, tmp_path: Path, garbage: str
+    processes: Fleet, server: MediaHoundServer, tmp_path: Path, garbage: str
 ) -> None:
-    with Fleet(workers=4) as fleet:
-        fleet.join(server, "file", tmp_path / "tokens")
-        fleet.call()
-        (file,) = (tmp_path / "tokens").glob("*.json")
-        moved = file.read_bytes().replace(file.stem.encode(), b"ab" * 32)
-        file.write_bytes(b"9999999999.5 garbage" if garbage == "text" else moved)
-        fleet.join(server, "file", tmp_path / "tokens")
-        with server.hold_token_requests() as hold:
-            fleet.tell("call")
-            fleet.wait_for("locking")
-            hold.wait_for(1)
-        assert len(fleet.answers()) == 1
-        assert len(server.token_requests) == 2
-        assert file.stem.encode() in file.read_bytes()
+    fleet = processes.join(server, "file", tmp_path / "tokens")
+    fleet.call()
+    (file,) = (tmp_path / "tokens").glob("*.json")
+    moved = file.read_bytes().replace(file.stem.encode(), b"ab" * 32)
+    file.write_bytes(b"9999999999.5 garbage" if garbage == "text" else moved)
+    fleet.join(server, "file", tmp_path / "tokens")
+    with server.hold_token_requests() as hold:
+        fleet.tell("call")
+        fleet.wait_for("locking")
+        hold.wait_for(1)
+    assert len(fleet.answers()) == 1
+    assert len(server.token_requests) == 2
+    assert file.stem.encode() in file.read_bytes()

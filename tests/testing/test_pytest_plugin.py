@@ -73,19 +73,21 @@ def test_the_fixture_brings_a_server_whose_credentials_are_in_the_environment(
     done.assert_outcomes(passed=4)
 
 
-@pytest.mark.parametrize("mistake", ["60", "lifetme=60"])
-def test_an_option_that_is_none_is_an_error(mistake: str, pytester: pytest.Pytester) -> None:
+def test_an_option_that_is_none_is_an_error(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
-        f"""
+        """
         import pytest
 
-        @pytest.mark.mediahound_server({mistake})
-        def test_it(mediahound_server): ...
+        @pytest.mark.mediahound_server(60)
+        def test_without_a_name(mediahound_server): ...
+
+        @pytest.mark.mediahound_server(lifetme=60)
+        def test_mistyped(mediahound_server): ...
         """
     )
     done = pytester.runpytest_subprocess()
-    done.assert_outcomes(errors=1)
-    done.stdout.fnmatch_lines(["E*TypeError*MediaHoundServer*"])
+    done.assert_outcomes(errors=2)
+    done.stdout.fnmatch_lines(["E*TypeError*MediaHoundServer*"] * 2)
 
 
 def test_the_fixture_and_the_marker_explain_themselves(pytester: pytest.Pytester) -> None:

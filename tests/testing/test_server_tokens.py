@@ -197,6 +197,19 @@ class TestForms:
             reply = post_form(server, form, basic(f"{self.CLIENT_ID}:{self.SECRET}"))
         assert (reply.status, reply.json["error"]) == (400, "invalid_request")
 
+    def test_an_assertion_is_in_the_body_with_its_type(self) -> None:
+        form = {
+            "grant_type": "client_credentials",
+            "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+            "client_assertion": self.SECRET,
+        }
+        with self.make("client_assertion") as server:
+            assert post_form(server, form).status == 200
+            assert post_form(server, form | {"client_id": self.CLIENT_ID}).status == 200
+            assert post_form(server, form | {"client_id": "other"}).status == 401
+            assert post_form(server, form | {"client_assertion": "other"}).status == 401
+            assert post_form(server, form | {"client_assertion_type": "saml"}).status == 401
+
     def test_an_unknown_form_is_an_error(self) -> None:
         with pytest.raises(ValueError, match="client_auth must be one of"):
             self.make("private_key_jwt")

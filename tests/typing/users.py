@@ -37,6 +37,7 @@ def with_requests() -> None:
         client_secret=lambda: "rotated",
         token_url="https://auth.example.com/token",
         scope=["public_profile"],
+        parameters={"audience": "https://api.example.com", "resource": ["a", "b"]},
         client_auth="client_secret_basic",
         origins=("https://eu.example.com",),
         store=MemoryStore(),
@@ -52,7 +53,7 @@ def with_requests() -> None:
 
 async def with_httpx() -> None:
     with httpx.Client() as client:
-        auth = HttpxAuth(scope="public_profile", client=client)
+        auth = HttpxAuth(scope="public_profile", parameters={"audience": "a"}, client=client)
     httpx.get("https://api.mediahound.com", auth=auth)
     async with httpx.AsyncClient(auth=auth) as asynchronous:
         await asynchronous.get("https://api.mediahound.com", auth=HttpxAuth())
