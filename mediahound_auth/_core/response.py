@@ -66,7 +66,7 @@ class TokenResponse(NamedTuple):
 def json_object(body: bytes) -> dict[str, object]:
     """The JSON object that `body` is; otherwise a ValueError says why it is none."""
     if len(body) > MAX_RESPONSE_SIZE:
-        raise ValueError(f"it is longer than {MAX_RESPONSE_SIZE} octets")
+        raise ValueError(f"it is longer than {MAX_RESPONSE_SIZE} bytes")
     if not body.strip():
         raise ValueError("it is empty")
     try:

@@ -40,7 +40,7 @@ CHECK_OPTIONS = (
         (200, b"<html>", "it is not JSON"),
         (200, b"\xff", "it is not JSON"),
         (200, b"[]", "it is not a JSON object"),
-        (200, b" " * ((1 << 20) + 1), "it is longer than 1048576 octets"),
+        (200, b" " * ((1 << 20) + 1), "it is longer than 1048576 bytes"),
         (200, {}, "it has no access_token"),
         (200, {**TOKEN, "access_token": 5}, "it has no access_token"),
         (200, {**TOKEN, "access_token": ""}, "it has no access_token"),
@@ -268,7 +268,7 @@ def test_slashes_in_ids_and_secrets_are_encoded_in_the_header_of_rfc_6749() -> N
 @pytest.mark.parametrize(
     ("url", "why"),
     [
-        ("https://a b", "a URL has no blanks, control characters or backslashes"),
+        ("https://a b", "a URL has no spaces, control characters or backslashes"),
         ("ftp://a", "not an absolute http or https URL"),
         (
             "https://faß.example",
