@@ -1,8 +1,6 @@
-"""The command line, `mediahound-auth`: a live access token for the shell, or why there is none.
+"""The command line, `mediahound-auth`: a valid access token for the shell, or why there is none.
 
-Tokens come from the file store, so that all commands of a user share one. Exit codes: 0, all is
-well; 1, no token was given, or `check` found something to mend; 2, the command or the configuration
-is wrong; 3, the token endpoint cannot be reached, or has no time now; 130, Ctrl-C.
+Tokens come from the file store, so that all commands of a user share one. Exit codes: see `app`.
 """
 
 from __future__ import annotations
@@ -33,6 +31,7 @@ from mediahound_auth._cli.options import (
     build_auth,
     with_cli_option_names,
 )
+from mediahound_auth._cli.stderr import say, waiting
 from mediahound_auth.errors import (
     ConfigurationError,
     MediaHoundAuthError,
@@ -49,10 +48,9 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 app: typer.Typer = typer.Typer(
-    help="A live access token for the MediaHound API.",
-    epilog="Exit codes: 0 all is well; 1 no token was given, or check found something to mend; "
-    "2 the command or the configuration is wrong; 3 the token endpoint cannot be reached, or has "
-    "no time now; 130 Ctrl-C.",
+    help="Access tokens for the MediaHound API.",
+    epilog="Exit codes: 0 success; 1 no token, or a check failed; 2 usage or configuration error; "
+    "3 token endpoint unreachable or unavailable; 130 interrupted.",
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
@@ -63,7 +61,7 @@ def about(
     context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
-    """A live access token for the MediaHound API."""
+    """Access tokens for the MediaHound API."""
     if version:
         print(__version__)
         raise typer.Exit
@@ -84,22 +82,23 @@ def token(
     header: Annotated[bool, typer.Option("--header", help="Print the whole header line.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print all fields, as JSON.")] = False,
 ) -> None:
-    """Print a live access token, and nothing else."""
+    """Print a valid access token, and nothing else."""
     if header and json:
         raise ConfigurationError("--header or --json, not both")
     auth = build_auth(
         client_id, client_secret_file, token_url, scope, parameter, client_auth, timeout
     )
-    live = _live(auth, timeout)
+    with waiting(PROGRAM, "a token", timeout):
+        valid = _valid(auth, timeout)
     if json:
         from json import dumps
 
-        fields = {**live.as_dict(), "token_type": "Bearer", "authorization": live.authorization}
+        fields = {**valid.as_dict(), "token_type": "Bearer", "authorization": valid.authorization}
         print(dumps(fields))
     elif header:
-        print(f"Authorization: {live.authorization}")
+        print(f"Authorization: {valid.authorization}")
     else:
-        print(live.access_token)
+        print(valid.access_token)
 
 
 @app.command()
@@ -112,7 +111,7 @@ def check(
     client_auth: ClientAuthOption = ClientAuth.mediahound,
     timeout: Timeout = 30.0,
 ) -> None:
-    """Ask for a token step by step, and say how to mend what fails."""
+    """Request a token step by step, and say how to fix what fails."""
     from mediahound_auth.stores import MemoryStore
 
     # A store of its own: what is asked is the endpoint, and no token that others use is touched.
@@ -120,7 +119,9 @@ def check(
     auth = build_auth(*given, store=MemoryStore())
     from mediahound_auth._cli.check import check
 
-    raise typer.Exit(check(auth))
+    with waiting(PROGRAM, "the token endpoint", timeout):
+        code = check(auth)
+    raise typer.Exit(code)
 
 
 @app.command()
@@ -132,13 +133,15 @@ def forget(
     parameter: Parameters = None,
     client_auth: ClientAuthOption = ClientAuth.mediahound,
 ) -> None:
-    """Drop the token that is kept for this client."""
+    """Delete the stored token of this client."""
     auth = build_auth(client_id, client_secret_file, token_url, scope, parameter, client_auth, 30.0)
     from mediahound_auth._adapters.bearer_auth import source_of
 
     auth.forget()
-    if source_of(auth).shared.store_health.failing:  # a warning has said why
+    source = source_of(auth)
+    if source.shared.store_health.failing:  # a warning has said why
         raise typer.Exit(1)
+    print(f"No token of client {source.settings.grant.client_id!r} is stored any more.")
 
 
 @app.command(context_settings={"allow_interspersed_args": False})
@@ -153,7 +156,7 @@ def serve(
     drop_token_requests: options.DropTokenRequests = 0,
     reject_api_requests: options.RejectApiRequests = False,
 ) -> None:
-    """Serve a stand-in for MediaHound on this machine, until Ctrl-C or while a command runs.
+    """Run a fake MediaHound server on this machine, until Ctrl-C or while a command runs.
 
     mediahound-auth serve -- python app.py
     """
@@ -181,7 +184,7 @@ def serve(
 
 @app.command()
 def demo() -> None:
-    """See it at work, against a stand-in for MediaHound on this machine."""
+    """Show the package at work, against a fake server on this machine."""
     from mediahound_auth._cli.demo import demo
 
     demo()
@@ -227,12 +230,10 @@ def _usage(message: str) -> str:
 
 
 def _say(message: str) -> None:
-    from mediahound_auth._cli.stderr import say
-
     say(PROGRAM, message)
 
 
-def _live(auth: MediaHoundAuth, timeout: float) -> Token:
+def _valid(auth: MediaHoundAuth, timeout: float) -> Token:
     """A usable token; where one that was kept is due for renewal, the renewal is waited for."""
     from mediahound_auth._adapters.bearer_auth import source_of
 

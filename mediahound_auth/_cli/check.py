@@ -27,29 +27,29 @@ def check(auth: MediaHoundAuth) -> int:
     try:
         status = _reach(grant.token_url, settings.timeout)
     except TokenRequestError as error:
-        _say(False, "reachability", f"{error}. Check --token-url, proxies and certificates")
+        _say(False, "reachability", with_cli_option_names(str(error)))
         return 3
-    found = "it is there" if 400 <= status < 500 and status != 404 else "something is there"
-    _say(True, "reachability", f"HTTP {status} to a request without credentials: {found}")
+    doubt = ". Is --token-url the token endpoint?" if status < 400 or status == 404 else ""
+    _say(True, "reachability", f"connected: GET without credentials returned HTTP {status}{doubt}")
     try:
         token = auth.renew()
     except MediaHoundAuthError as error:
         _say(False, "grant", with_cli_option_names(str(error)))
         return 3 if isinstance(error, TokenEndpointUnavailable) else 1
-    _say(True, "grant", f"{grant.host} gave an access token, by client_auth={grant.client_auth!r}")
+    _say(True, "grant", f"{grant.host} issued an access token (--client-auth {grant.client_auth})")
     life = token.expires_at - token.requested_at
     rest = (
         ""
         if life > SHORT_LIFETIME
-        else ": perhaps the rest of a token that the endpoint hands out again"
+        else ": probably what is left of a token that the endpoint returned again"
     )
     if life == MAX_LIFETIME:
-        rest = ", or the endpoint has not said"
+        rest = ": the longest that is assumed; the response states no less"
     _say(True, "lifetime", f"{_in_words(life)} ({life:.0f} s){rest}")
     refused = set(grant.scope.split()) - set((token.scope or "").split())
-    granted = f"granted: {token.scope or 'nothing was said'}"
+    granted = f"granted: {token.scope or '(not stated in the response)'}"
     if refused:
-        granted += f"; not granted: {' '.join(sorted(refused))}. Have the application allowed it"
+        granted += f"; not granted: {' '.join(sorted(refused))}. Ask for the application to get it"
     _say(not refused, "scope", granted)
     return 1 if refused else 0
 

@@ -58,28 +58,29 @@ class ClientAuth(StrEnum):
 
 
 ClientId = Annotated[
-    str | None, typer.Option(help="The client id; else MEDIAHOUND_CLIENT_ID.", metavar="ID")
+    str | None, typer.Option(help="The client ID. Defaults to MEDIAHOUND_CLIENT_ID.", metavar="ID")
 ]
 SecretFile = Annotated[
     str | None,
     typer.Option(
         "--client-secret-file",
-        help="A file that holds the client secret; - reads it from standard input. Else "
-        "MEDIAHOUND_CLIENT_SECRET, else a prompt. No option takes the secret itself, since the "
-        "arguments of a command can be seen by others.",
+        help="A file with the client secret; - reads it from standard input. Defaults to "
+        "MEDIAHOUND_CLIENT_SECRET, then to a prompt. No option takes the secret itself: other "
+        "users can see the arguments of a command.",
         metavar="PATH",
     ),
 ]
 TokenUrl = Annotated[
     str | None,
     typer.Option(
-        help="The token endpoint; else MEDIAHOUND_TOKEN_URL, else MediaHound's.", metavar="URL"
+        help="The token endpoint. Defaults to MEDIAHOUND_TOKEN_URL, then to MediaHound's.",
+        metavar="URL",
     ),
 ]
 Scope = Annotated[
     str | None,
     typer.Option(
-        help="The scopes to ask for, separated by blanks; else the application's own.",
+        help="The scopes to request, separated by spaces. Defaults to those of the application.",
         metavar="SCOPES",
     ),
 ]

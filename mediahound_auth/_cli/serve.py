@@ -1,4 +1,4 @@
-"""`mediahound-auth serve`: a stand-in for MediaHound, and what makes other programs use it."""
+"""`mediahound-auth serve`: a fake server, and the environment variables to use it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def serve(server: MediaHoundServer) -> None:
     with _started(server):
         for variable, value in _environment(server).items():
             print(f"export {variable}={shlex.quote(value)}")
-        print(f"# A stand-in for MediaHound, at {server.url} until Ctrl-C.", flush=True)
+        print(f"# A fake MediaHound server, at {server.url} until Ctrl-C.", flush=True)
         while not stop.wait(0.5):  # on Windows, a wait without end cannot be interrupted
             pass
 

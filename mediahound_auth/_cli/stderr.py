@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-__all__ = ["printable", "say", "say_warnings"]
+__all__ = ["printable", "say", "say_warnings", "waiting"]
+
+# Seconds for which a command may wait and say nothing.
+PATIENCE = 2.0
 
 
 def printable(text: str) -> str:
@@ -16,6 +22,22 @@ def printable(text: str) -> str:
 def say(program: str, message: str) -> None:
     """Print `message` as one line that begins with the program's name."""
     print(f"{program}: {printable(' '.join(message.split()))}", file=sys.stderr)
+
+
+@contextmanager
+def waiting(program: str, what: str, timeout: float) -> Iterator[None]:
+    """Tell a terminal after PATIENCE seconds what is waited for."""
+    if not (sys.stderr and sys.stderr.isatty()):
+        yield
+        return
+    message = f"waiting for {what}, for {timeout:g} s at most (Ctrl-C to stop)"
+    timer = threading.Timer(PATIENCE, say, (program, message))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def say_warnings(program: str) -> None:

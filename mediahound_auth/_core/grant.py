@@ -61,9 +61,9 @@ _BEARER_TYPES = ("bearer", "bearertoken", "application access token", "")
 
 # What to do about an OAuth error (RFC 6749 §5.2).
 _REMEDIES = {
-    "invalid_scope": ". Ask for other scopes with scope=, or for none",
-    "unsupported_grant_type": ". It does not have the client-credentials grant: check "
-    "token_url, or name a grant_type of its own in parameters=",
+    "invalid_scope": ". Request other scopes with scope=, or none",
+    "unsupported_grant_type": ". The endpoint does not support the client-credentials grant: check "
+    "token_url, or pass the grant_type of this provider in parameters=",
 }
 
 
@@ -181,7 +181,7 @@ class Grant(NamedTuple):
             fields = json_object(response.body)
             if 200 <= response.status < 300 and not fields.get("error"):
                 return self._read(fields, sent_at, self._private(fields, known))
-            why = "it is neither a token nor an OAuth error"
+            why = "it is neither a token response nor an OAuth error response"
         except ValueError as error:
             # Its text is one of those below; none of them quotes the answer.
             why = str(error)
@@ -216,7 +216,7 @@ class Grant(NamedTuple):
             raise ValueError("it has no access_token")
         token_type = fields.get("token_type")
         if token_type is not None and str(token_type).lower() not in _BEARER_TYPES:
-            raise ValueError("its token_type is not bearer")
+            raise ValueError("token_type is not Bearer")
         checked: dict[str, object] = {
             "access_token": access_token,
             "token_type": "Bearer",
@@ -258,7 +258,7 @@ class Grant(NamedTuple):
         why += f" ({description})" if description else ""
         kind, message = self._in_words(response.status, error, said, why)
         if kind is TokenEndpointUnavailable and retry_after is not None:
-            message += f"; it says to come back in {retry_after:.0f} s"
+            message += f"; Retry-After: {retry_after:.0f} s"
         return kind(
             message,
             status=response.status,
@@ -270,37 +270,39 @@ class Grant(NamedTuple):
     def _in_words(
         self, status: int, error: str | None, said: str, why: str
     ) -> tuple[type[TokenRequestError], str]:
-        endpoint, client = f"the token endpoint {self.host}", f"client {self.client_id!r}"
-        if status == 429 or status >= 500:
-            return TokenEndpointUnavailable, f"{endpoint} has no time now: {said}"
+        endpoint, client = f"the token endpoint {self.endpoint}", f"client {self.client_id!r}"
+        if status == 429:
+            return TokenEndpointUnavailable, f"{endpoint} limits the requests of {client}: {said}"
+        if status >= 500:
+            return TokenEndpointUnavailable, f"{endpoint} is unavailable: {said}"
         if status == 401 or error in ("invalid_client", "unauthorized_client"):
             return InvalidClientError, (
-                f"{endpoint} refused {client}: {said}. "
-                "Check the client id and the client secret (MEDIAHOUND_CLIENT_ID and "
-                "MEDIAHOUND_CLIENT_SECRET, if they come from the environment), and that "
-                f"client_auth={self.client_auth!r} is the form this endpoint expects"
+                f"{endpoint} rejected {client}: {said}. "
+                "Check client_id= and client_secret= (or MEDIAHOUND_CLIENT_ID and "
+                "MEDIAHOUND_CLIENT_SECRET), token_url, and whether the endpoint expects "
+                f"client_auth={self.client_auth!r}"
             ) + self._white_space()
         if error is not None:
-            message = f"{endpoint} gave {client} no token: {said}{_REMEDIES.get(error, '')}"
+            message = f"{endpoint} rejected the token request of {client}: {said}"
+            message += _REMEDIES.get(error, "")
             if error == "invalid_request":
                 # RFC 6749 §5.2: the response to more than one client authentication method.
-                others = [repr(form) for form in get_args(ClientAuth) if form != self.client_auth]
+                others = [repr(name) for name in get_args(ClientAuth) if name != self.client_auth]
                 message += (
-                    f". Perhaps client_auth={self.client_auth!r} is not the form this endpoint "
-                    f"expects; the others are {', '.join(others)}. "
-                    "Or it wants a further field, such as an audience: see parameters="
+                    f". The endpoint may expect another client_auth= ({', '.join(others)}), or a "
+                    "further field such as audience in parameters="
                 )
             return TokenRequestError, message
         if 300 <= status < 400:
-            why = "it is a redirect, and those are never followed"
+            why = "it is a redirect, which is never followed"
         remedy = "Check that token_url is the full URL of the token endpoint"
         if 400 <= status < 500 and status not in (404, 405, 410):
             remedy = (
-                "Check what the endpoint wants of this client: "
+                "Check what the endpoint expects: "
                 f"client_auth={self.client_auth!r}, scope= and parameters="
             )
         return InvalidTokenResponse, (
-            f"what {self.host} answered (HTTP {status}) is not a token answer: {why}. {remedy}"
+            f"invalid token response from {self.endpoint} (HTTP {status}): {why}. {remedy}"
         )
 
     def _white_space(self) -> str:

@@ -66,15 +66,15 @@ class TokenResponse(NamedTuple):
 def json_object(body: bytes) -> dict[str, object]:
     """The JSON object that `body` is; otherwise a ValueError says why it is none."""
     if len(body) > MAX_RESPONSE_SIZE:
-        raise ValueError(f"it is longer than {MAX_RESPONSE_SIZE} bytes")
+        raise ValueError(f"the body is longer than {MAX_RESPONSE_SIZE} bytes")
     if not body.strip():
-        raise ValueError("it is empty")
+        raise ValueError("the body is empty")
     try:
         answer = json.loads(_text(body))
     except (ValueError, RecursionError):
-        raise ValueError("it is not JSON") from None
+        raise ValueError("the body is not JSON") from None
     if not isinstance(answer, dict):
-        raise ValueError("it is not a JSON object")
+        raise ValueError("the body is not a JSON object")
     return answer
 
 
@@ -127,9 +127,9 @@ def lifetime(expires_in: object) -> int:
     if isinstance(expires_in, str) and re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", expires_in.strip()):
         expires_in = max(MIN_LIFETIME, min(float(expires_in), MAX_LIFETIME))  # perhaps infinite
     if isinstance(expires_in, bool) or not isinstance(expires_in, int | float):
-        raise ValueError("its expires_in is not a number of seconds")
+        raise ValueError("expires_in is not a number of seconds")
     if isinstance(expires_in, float) and not math.isfinite(expires_in):
-        raise ValueError("its expires_in is not a finite number of seconds")
+        raise ValueError("expires_in is not a finite number of seconds")
     return int(min(max(expires_in, MIN_LIFETIME), MAX_LIFETIME))
 
 

@@ -85,4 +85,4 @@ def test_a_better_one_that_has_come_before_anybody_looked_is_the_one_to_print(
             return live
 
         monkeypatch.setattr(auth, "token", landed)
-        assert cli._live(auth, 20) != kept
+        assert cli._valid(auth, 20) != kept

@@ -1,4 +1,4 @@
-"""`mediahound-auth serve` and `demo`: a stand-in for MediaHound, from the shell."""
+"""`mediahound-auth serve` and `demo`: a fake server, from the shell."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_serve_prints_what_another_shell_needs_and_ends_when_told(
     )
     assert started.stdout is not None
     lines = [started.stdout.readline() for _ in range(5)]
-    assert lines[-1].startswith("# A stand-in for MediaHound, at http://127.0.0.1:")
+    assert lines[-1].startswith("# A fake MediaHound server, at http://127.0.0.1:")
     done = shell.run(PROGRAM, "token", "--json", **read_by_bash(shell, "".join(lines)))
     assert (done.code, done.err) == (0, "")
     fields = json.loads(done.out)
@@ -113,6 +113,6 @@ def test_serve_says_that_a_command_cannot_be_run(shell: Shell) -> None:
 def test_demo_shows_the_package_at_work(shell: Shell) -> None:
     code, out, err = shell.run(PROGRAM, "demo")
     assert (code, err) == (0, "")
-    assert "the first call fetches a token" in out
+    assert "the first call requests a token" in out
     assert "invalid_client" in out
     assert "MyClientSecret" not in out

@@ -26,21 +26,21 @@ pytestmark = pytest.mark.once
 
 TOKEN = {"access_token": "f00-ba7", "token_type": "bearer", "expires_in": 60}
 PRINTABLE = "access_token is empty, or contains spaces"
-NO_ANSWER = "what api.example.com answered (HTTP {status}) is not a token answer: {why}. {remedy}"
-CHECK_URL = "Check that token_url is the full URL of the token endpoint"
-CHECK_OPTIONS = (
-    "Check what the endpoint wants of this client: client_auth='mediahound', scope= and parameters="
+NO_ANSWER = (
+    "invalid token response from https://api.example.com/token (HTTP {status}): {why}. {remedy}"
 )
+CHECK_URL = "Check that token_url is the full URL of the token endpoint"
+CHECK_OPTIONS = "Check what the endpoint expects: client_auth='mediahound', scope= and parameters="
 
 
 @pytest.mark.parametrize(
     ("status", "body", "why"),
     [
-        (200, b" \n", "it is empty"),
-        (200, b"<html>", "it is not JSON"),
-        (200, b"\xff", "it is not JSON"),
-        (200, b"[]", "it is not a JSON object"),
-        (200, b" " * ((1 << 20) + 1), "it is longer than 1048576 bytes"),
+        (200, b" \n", "the body is empty"),
+        (200, b"<html>", "the body is not JSON"),
+        (200, b"\xff", "the body is not JSON"),
+        (200, b"[]", "the body is not a JSON object"),
+        (200, b" " * ((1 << 20) + 1), "the body is longer than 1048576 bytes"),
         (200, {}, "it has no access_token"),
         (200, {**TOKEN, "access_token": 5}, "it has no access_token"),
         (200, {**TOKEN, "access_token": ""}, "it has no access_token"),
@@ -49,21 +49,21 @@ CHECK_OPTIONS = (
             {**TOKEN, "access_token": "a b"},
             "access_token is empty, or contains spaces, control or non-ASCII characters",
         ),
-        (200, {**TOKEN, "token_type": "mac"}, "its token_type is not bearer"),
-        (200, {**TOKEN, "expires_in": "soon"}, "its expires_in is not a number of seconds"),
-        (200, {**TOKEN, "expires_in": True}, "its expires_in is not a number of seconds"),
+        (200, {**TOKEN, "token_type": "mac"}, "token_type is not Bearer"),
+        (200, {**TOKEN, "expires_in": "soon"}, "expires_in is not a number of seconds"),
+        (200, {**TOKEN, "expires_in": True}, "expires_in is not a number of seconds"),
         (
             200,
             {**TOKEN, "expires_in": math.nan},
-            "its expires_in is not a finite number of seconds",
+            "expires_in is not a finite number of seconds",
         ),
-        (300, TOKEN, "it is a redirect, and those are never followed"),
-        (399, TOKEN, "it is a redirect, and those are never followed"),
-        (299, {"error": 5}, "it is neither a token nor an OAuth error"),
-        (400, TOKEN, "it is neither a token nor an OAuth error"),
-        (404, {}, "it is neither a token nor an OAuth error"),
-        (405, b"", "it is empty"),
-        (410, b"", "it is empty"),
+        (300, TOKEN, "it is a redirect, which is never followed"),
+        (399, TOKEN, "it is a redirect, which is never followed"),
+        (299, {"error": 5}, "it is neither a token response nor an OAuth error response"),
+        (400, TOKEN, "it is neither a token response nor an OAuth error response"),
+        (404, {}, "it is neither a token response nor an OAuth error response"),
+        (405, b"", "the body is empty"),
+        (410, b"", "the body is empty"),
     ],
 )
 def test_what_is_no_token_answer_is_told_why(status: int, body: Any, why: str) -> None:
@@ -82,52 +82,53 @@ def test_what_is_no_token_answer_is_told_why(status: int, body: Any, why: str) -
             {},
             {"error": "invalid_client", "error_description": "Bad\tcredentials"},
             InvalidClientError,
-            "the token endpoint api.example.com refused client 'MyClientId': invalid_client (Bad "
-            "credentials). Check the client id and the client secret (MEDIAHOUND_CLIENT_ID and "
-            "MEDIAHOUND_CLIENT_SECRET, if they come from the environment), and that "
-            "client_auth='mediahound' is the form this endpoint expects",
+            "the token endpoint https://api.example.com/token rejected client 'MyClientId': "
+            "invalid_client (Bad credentials). Check client_id= and client_secret= (or "
+            "MEDIAHOUND_CLIENT_ID and MEDIAHOUND_CLIENT_SECRET), token_url, and whether the "
+            "endpoint expects client_auth='mediahound'",
         ),
         (
             400,
             {},
             {"error": "invalid_scope"},
             TokenRequestError,
-            "the token endpoint api.example.com gave client 'MyClientId' no token: invalid_scope. "
-            "Ask for other scopes with scope=, or for none",
+            "the token endpoint https://api.example.com/token rejected the token request of client "
+            "'MyClientId': invalid_scope. Request other scopes with scope=, or none",
         ),
         (
             400,
             {},
             {"error": "invalid_request"},
             TokenRequestError,
-            "the token endpoint api.example.com gave client 'MyClientId' no token: invalid_request"
-            ". Perhaps client_auth='mediahound' is not the form this endpoint expects; the others "
-            "are 'client_secret_basic', 'client_secret_post', 'client_assertion'. Or it wants a "
-            "further field, such as an audience: see parameters=",
+            "the token endpoint https://api.example.com/token rejected the token request of client "
+            "'MyClientId': invalid_request. The endpoint may expect another client_auth= "
+            "('client_secret_basic', 'client_secret_post', 'client_assertion'), or a further field "
+            "such as audience in parameters=",
         ),
         (
             400,
             {},
             {"error": "unsupported_grant_type"},
             TokenRequestError,
-            "the token endpoint api.example.com gave client 'MyClientId' no token: "
-            "unsupported_grant_type. It does not have the client-credentials grant: check "
-            "token_url, or name a grant_type of its own in parameters=",
+            "the token endpoint https://api.example.com/token rejected the token request of client "
+            "'MyClientId': unsupported_grant_type. The endpoint does not support the "
+            "client-credentials grant: check token_url, or pass the grant_type of this provider in "
+            "parameters=",
         ),
         (
             503,
             {},
             {},
             TokenEndpointUnavailable,
-            "the token endpoint api.example.com has no time now: HTTP 503",
+            "the token endpoint https://api.example.com/token is unavailable: HTTP 503",
         ),
         (
             429,
             {"retry-after": " 7 "},
             {},
             TokenEndpointUnavailable,
-            "the token endpoint api.example.com has no time now: HTTP 429; it says to come back in "
-            "7 s",
+            "the token endpoint https://api.example.com/token limits the requests of client "
+            "'MyClientId': HTTP 429; Retry-After: 7 s",
         ),
     ],
 )

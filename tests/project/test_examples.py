@@ -64,7 +64,7 @@ def test_the_example_gets_its_responses(script: str, tmp_path: Path) -> None:
 
 def test_the_quickstart_tells_the_whole_story_and_keeps_the_secret(tmp_path: Path) -> None:
     printed = run("quickstart.py", tmp_path)
-    assert "stand-in for MediaHound" in printed
+    assert "fake MediaHound server" in printed
     assert "grant_type=client_credentials&client_id=MyClientId&client_secret=********" in printed
     assert "MyClientSecret" not in printed
     # Three; one more where the machine is so busy that the first token ages before its time is up.
