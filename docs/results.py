@@ -17,7 +17,8 @@ IN_SHORT = {
     (
         "A reissued token's last seconds",
         "token requests",
-    ): "Token requests for 100 calls, while the server returns the same, nearly expired token",
+    ): "Token requests for 100 calls, while the server returns the same, nearly expired token "
+    "(0: the calls fail)",
     ("Wrong secret", "token requests"): "Token requests for 100 calls with a wrong secret",
     (
         "Cost of a live token",
