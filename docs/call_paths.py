@@ -119,15 +119,20 @@ def traced(prepare: Callable[[MediaHoundServer], MediaHoundAuth]) -> Trace:
             response = requests.get(f"{server.url}/1.3/search/all/Gladiator", auth=auth, timeout=30)
         finally:
             sys.setprofile(None)
-            for thread in threading.enumerate():
-                if thread.name.startswith("mediahound-auth"):
-                    thread.join(10)
+            join_renewals()
             threading.setprofile(None)
             trace.done()
             if metrics:
                 sys.modules["opentelemetry.metrics"] = metrics
         response.raise_for_status()
     return trace
+
+
+def join_renewals() -> None:
+    """Wait for renewals in the background."""
+    for thread in threading.enumerate():
+        if thread.name.startswith("mediahound-auth"):
+            thread.join(10)
 
 
 def cold(server: MediaHoundServer) -> MediaHoundAuth:

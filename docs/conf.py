@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import re
 import sys
+from html import escape
 from pathlib import Path
 
 from docutils import nodes
@@ -15,7 +16,7 @@ HERE = Path(__file__).parent
 GENERATED = HERE / "_generated"
 sys.path.insert(0, str(HERE.parent))
 
-from docs import architecture, call_paths, diagram, fleets, links, results  # noqa: E402
+from docs import architecture, call_paths, diagram, fleets, links, results, search, sequence  # noqa: E402
 from mediahound_auth import __version__, errors  # noqa: E402
 
 project = "mediahound-auth"
@@ -38,6 +39,8 @@ html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_show_sphinx = False
 html_copy_source = False
+pygments_dark_style = "github-dark"
+html_favicon = "_static/favicon.svg"
 html_theme_options = {
     "light_css_variables": {"color-brand-primary": "#0b5cad", "color-brand-content": "#0b5cad"},
     "dark_css_variables": {"color-brand-primary": "#6cb2f7", "color-brand-content": "#6cb2f7"},
@@ -75,6 +78,18 @@ COLON = "\0"
 log = logging.getLogger(__name__)
 
 
+def from_project(name: str) -> str:
+    """A page of the repository, with links as the pages in docs/project need them."""
+    text = (HERE.parent / name).read_text("utf-8")
+    for link, here in {
+        "(docs/": "(../",
+        "(CHANGELOG.md)": "(changelog.md)",
+        "(SECURITY.md)": "(security-policy.md)",
+    }.items():
+        text = text.replace(link, here)
+    return text
+
+
 def generate(_: Sphinx) -> None:
     """Make what the pages include."""
     GENERATED.mkdir(exist_ok=True)
@@ -85,6 +100,9 @@ def generate(_: Sphinx) -> None:
         "architecture.md": architecture.listing(),
         "left_out.md": architecture.caption(),
         "call_paths.md": call_paths.page(),
+        "sequence.html": sequence.picture(),
+        "contributing.md": from_project("CONTRIBUTING.md"),
+        "security-policy.md": from_project("SECURITY.md"),
     }
     made |= {f"{name}.md": text for name, text in results.pages().items()}
     made |= {f"{name}.md": text for name, text in fleets.pages(GENERATED).items()}
@@ -144,6 +162,20 @@ def with_places_to_break(_: Sphinx, page: nodes.document, __: str) -> None:
                 name += [nodes.Text(word), nodes.raw("", "<wbr>", format="html")]
 
 
+def with_column_names(_: Sphinx, page: nodes.document, __: str) -> None:
+    """Name the column in each cell of a stacked table: site.css shows that on a telephone."""
+    for table in page.findall(nodes.table):
+        if "stacked" not in table["classes"]:
+            continue
+        [head] = table.findall(nodes.thead)
+        names = [entry.astext() for entry in head.findall(nodes.entry)]
+        for row in next(iter(table.findall(nodes.tbody))).children:
+            for name, cell in list(zip(names, row.children, strict=False))[1:]:
+                if name and cell.astext():
+                    label = f'<span class="column-name" aria-hidden="true">{escape(name)}</span>'
+                    cell.insert(0, nodes.raw("", label, format="html"))
+
+
 def without_bare_attributes(
     _: Sphinx, __: str, ___: str, member: object, ____: bool, _____: object
 ) -> bool | None:
@@ -152,7 +184,7 @@ def without_bare_attributes(
 
 
 def check(app: Sphinx, error: Exception | None) -> None:
-    """Warn of public names that no page shows, and of links that lead nowhere."""
+    """Warn of public names that no page shows, broken links, and searches that find nothing."""
     if error is None and app.builder.format == "html":
         domain = app.env.domains.python_domain
         for module in domain.modules:
@@ -163,6 +195,10 @@ def check(app: Sphinx, error: Exception | None) -> None:
                     log.warning("no page shows %s.%s", module, name)
         for page, href in links.broken(Path(app.outdir)):
             log.warning("%s: the link %r leads nowhere", page, href)
+        index = search.Index.of(Path(app.outdir))
+        for query, wanted in search.QUERIES.items():
+            if wanted not in index.pages(query):
+                log.warning("a search for %r does not find %s", query, wanted)
 
 
 def setup(app: Sphinx) -> None:
@@ -173,4 +209,5 @@ def setup(app: Sphinx) -> None:
     app.connect("autodoc-process-signature", in_words)
     app.connect("autodoc-skip-member", without_bare_attributes)
     app.connect("doctree-resolved", with_places_to_break)
+    app.connect("doctree-resolved", with_column_names)
     app.connect("build-finished", check)

@@ -185,6 +185,13 @@ LAYOUT = {
     Phase.UNCONFIRMED: (434, 170, "used, a 401 is yours"),
     Phase.FAILING: (434, 440, "the same error"),
 }
+# The usual course of a token.
+USUAL = {
+    (Phase.ABSENT, Phase.FRESH),
+    (Phase.FRESH, Phase.DUE),
+    (Phase.DUE, Phase.RENEWING),
+    (Phase.RENEWING, Phase.FRESH),
+}
 WIDTH = 136  # of a box
 LIVE = (Phase.FRESH, Phase.DUE, Phase.RENEWING, Phase.RETURNED_AGAIN)
 # How far an arrow's middle is from the straight line, and where its label stands on it.
@@ -233,7 +240,8 @@ def picture() -> str:
             del between[one, Phase.UNCONFIRMED]
     for (before, after), what in between.items():
         bend, at = BENT.get((before, after), (0, 0.5))
-        arrow = Arrow(boxes[before], boxes[after], _label(what), bend, at, what == ["time"])
+        time, usual = what == ["time"], (before, after) in USUAL
+        arrow = Arrow(boxes[before], boxes[after], _label(what), bend, at, time, usual)
         drawn.append(arrow)
     title = "The phases of a token's life, and what leads from one to another"
     return drawing(506, 620, title, [*extra, *boxes.values()], drawn)

@@ -67,6 +67,7 @@ class Arrow(NamedTuple):
         bend: how far its middle is moved to its left, as seen by who walks along it.
         at: where the label stands, from 0 (the beginning) to 1.
         dashed: whether it is.
+        loud: whether it is drawn in another colour.
     """
 
     before: Box
@@ -75,6 +76,7 @@ class Arrow(NamedTuple):
     bend: float = 0
     at: float = 0.5
     dashed: bool = False
+    loud: bool = False
 
     def svg(self) -> str:
         """The arrow and its label."""
@@ -89,8 +91,9 @@ class Arrow(NamedTuple):
         end = _leaving(self.after, middle, 7)
         dashes = ' stroke-dasharray="5 4"' if self.dashed else ""
         path = (
-            f'<path id="{self.before.name}-{self.after.name}" fill="none" stroke="{INK}" '
-            f'stroke-width="1.3" marker-end="url(#tip)"{dashes} '
+            f'<path id="{self.before.name}-{self.after.name}" fill="none" '
+            f'stroke="{BRAND if self.loud else INK}" stroke-width="{2.6 if self.loud else 1.2}" '
+            f'marker-end="url(#{"loud" if self.loud else "tip"})"{dashes} '
             f'd="M{_p(start)} Q{_p(middle)} {_p(end)}"/>'
         )
         t = self.at
@@ -151,11 +154,13 @@ def drawing(
     """The whole picture, to stand in a page; on a narrow screen it is shrunk and scrolled."""
     shapes = "\n".join([*(arrow.svg() for arrow in arrows), *(box.svg() for box in boxes)])
     return (
-        f'<div class="drawing"><svg viewBox="0 0 {width:.0f} {height:.0f}" role="img" '
+        f'<div class="drawing wide"><svg viewBox="0 0 {width:.0f} {height:.0f}" role="img" '
         f'aria-label="{escape(title)}" style="width:{width:.0f}px;max-width:100%;'
         f'min-width:{0.85 * width:.0f}px" '
         'xmlns="http://www.w3.org/2000/svg">\n'
         '<defs><marker id="tip" viewBox="0 0 8 8" refX="1" refY="4" markerWidth="8" '
         f'markerHeight="8" markerUnits="userSpaceOnUse" orient="auto"><path d="M0,0 L8,4 L0,8 z" '
-        f'fill="{INK}"/></marker></defs>\n{shapes}\n</svg></div>\n'
+        f'fill="{INK}"/></marker><marker id="loud" viewBox="0 0 8 8" refX="1" refY="4" '
+        'markerWidth="9" markerHeight="9" markerUnits="userSpaceOnUse" orient="auto">'
+        f'<path d="M0,0 L8,4 L0,8 z" fill="{BRAND}"/></marker></defs>\n{shapes}\n</svg></div>\n'
     )

@@ -6,8 +6,6 @@ import sys
 import tempfile
 from pathlib import Path
 
-from where import mediahound
-
 SCRIPT = """
 mediahound-auth check
 for title in Gladiator Alien; do
@@ -17,12 +15,12 @@ done
 http --ignore-stdin --body -A mediahound "$API/1.3/search/all/Jaws"
 """
 
-with mediahound() as api, tempfile.TemporaryDirectory() as home:
+with tempfile.TemporaryDirectory() as home:
     Path(home, "config.json").write_text('{"disable_update_warnings": true}')  # HTTPie's
     environment = {
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "API": api,
+        "API": os.environ.get("MEDIAHOUND_API_URL", "https://api.mediahound.com"),
         "XDG_CACHE_HOME": home,
         "HTTPIE_CONFIG_DIR": home,
     }

@@ -17,7 +17,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import requests
-from where import mediahound
 
 from mediahound_auth.requests import MediaHoundAuth
 from mediahound_auth.stores import RedisStore
@@ -60,7 +59,8 @@ def redis() -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    with mediahound() as api, redis() as redis_url:
+    api = os.environ.get("MEDIAHOUND_API_URL", "https://api.mediahound.com")
+    with redis() as redis_url:
         processes = multiprocessing.get_context("spawn")
         hosts = [processes.Process(target=host, args=(f"host {n}", api, redis_url)) for n in (1, 2)]
         for process in hosts:

@@ -1,11 +1,14 @@
-"""httpx: a client whose every call carries a live token."""
+"""httpx: a client whose calls all carry a valid token."""
+
+import os
 
 import httpx
-from where import mediahound
 
 from mediahound_auth.httpx import MediaHoundAuth
 
-with mediahound() as api, httpx.Client(auth=MediaHoundAuth(), base_url=api) as client:
+api = os.environ.get("MEDIAHOUND_API_URL", "https://api.mediahound.com")
+
+with httpx.Client(auth=MediaHoundAuth(), base_url=api) as client:
     for title in ("Gladiator", "Alien"):
         response = client.get(f"/1.3/search/all/{title}").raise_for_status()
         print(title, response.json()["results"])

@@ -37,7 +37,7 @@ def main() -> None:
             os.environ.update(server.environment)
             print(
                 "No MEDIAHOUND_CLIENT_ID and MEDIAHOUND_CLIENT_SECRET in the environment, so a\n"
-                f"stand-in for MediaHound runs on this machine, at {api}."
+                f"fake MediaHound server runs on this machine, at {api}."
             )
         session = stack.enter_context(requests.Session())
         session.auth = auth = RequestsAuth()
@@ -70,17 +70,17 @@ def tour(
     show("httpx on asyncio, three at once", lambda: asyncio.run(three(api)))
 
     if server is None:
-        print("\nExpiry and revocation are shown with the stand-in: run this without credentials.")
+        print("\nExpiry and revocation need the fake server: run this without credentials.")
         return
-    heading("What happens to tokens, and nobody notices", "status", "token requests")
+    heading("Expiry and revocation", "status", "token requests")
     time.sleep(max(0.0, auth.token().expires_at - time.time()))
     show(
-        f"its life of {LIFETIME} s is over: it is replaced first",
+        f"after {LIFETIME} s the token has expired: it is replaced first",
         lambda: [session.get(api + SEARCH).status_code],
     )
     server.revoke_tokens()
     show(
-        "it is revoked: the POST is rejected, and sent again",
+        "the token is revoked: the POST is rejected and retried",
         lambda: [client.post("/echo", json={"whole": "body"}).status_code],
     )
     print(f"\n{calls} calls answered, {len(server.token_requests)} token requests.")

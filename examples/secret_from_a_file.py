@@ -1,15 +1,16 @@
-"""A client secret from a mounted file: it may be rotated while the program runs."""
+"""A client secret from a mounted file, which may be rotated while the program runs."""
 
 import os
 import tempfile
 from pathlib import Path
 
 import requests
-from where import mediahound
 
 from mediahound_auth.requests import MediaHoundAuth
 
-with mediahound() as api, tempfile.TemporaryDirectory() as folder:
+api = os.environ.get("MEDIAHOUND_API_URL", "https://api.mediahound.com")
+
+with tempfile.TemporaryDirectory() as folder:
     mounted = Path(folder) / "client-secret"  # Kubernetes and Docker put it under /run/secrets
     mounted.write_text(os.environ["MEDIAHOUND_CLIENT_SECRET"] + "\n")
     auth = MediaHoundAuth(client_secret=lambda: mounted.read_text().strip())

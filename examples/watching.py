@@ -1,16 +1,16 @@
-"""Watching it: log records with fields, and OpenTelemetry metrics.
+"""Logging and metrics: log records with fields, and OpenTelemetry metrics.
 
 Real programs export their metrics; this one keeps them in memory, to print them in a few lines.
 """
 
 import logging
+import os
 import sys
 
 import requests
 from opentelemetry.metrics import set_meter_provider
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
-from where import mediahound
 
 from mediahound_auth.requests import MediaHoundAuth
 
@@ -23,7 +23,9 @@ log = logging.getLogger("mediahound_auth")
 log.addHandler(handler)
 log.setLevel(logging.DEBUG)
 
-with mediahound() as api, requests.Session() as session:
+api = os.environ.get("MEDIAHOUND_API_URL", "https://api.mediahound.com")
+
+with requests.Session() as session:
     session.auth = MediaHoundAuth()
     for title in ("Gladiator", "Alien", "Jaws"):
         response = session.get(f"{api}/1.3/search/all/{title}")

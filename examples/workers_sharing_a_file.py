@@ -7,7 +7,6 @@ import os
 import tempfile
 
 import requests
-from where import mediahound
 
 from mediahound_auth.requests import MediaHoundAuth
 from mediahound_auth.stores import FileStore
@@ -21,7 +20,8 @@ def work(api: str, folder: str) -> tuple[int, int]:
 
 
 if __name__ == "__main__":
-    with mediahound() as api, tempfile.TemporaryDirectory() as folder:
+    api = os.environ.get("MEDIAHOUND_API_URL", "https://api.mediahound.com")
+    with tempfile.TemporaryDirectory() as folder:
         processes = multiprocessing.get_context("spawn")
         with processes.Pool(4) as workers:
             for pid, status in workers.starmap(work, [(api, folder)] * 8, chunksize=1):

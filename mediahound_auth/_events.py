@@ -1,6 +1,6 @@
 """What can be watched: log records with stable names and fields, and OpenTelemetry metrics.
 
-docs/guides/watching.md has both in one table. A call with a live token comes nowhere near this: it
+docs/guides/logging.md has both in one table. A call with a live token comes nowhere near this: it
 logs nothing and counts nothing.
 """
 

@@ -88,30 +88,31 @@ class InvalidTokenResponse(errors.InvalidTokenResponse, TokenRequestError):
 
 
 class MediaHoundAuth(BearerAuth, AuthBase):
-    """Sends every request to the MediaHound API with a live bearer token.
+    """Add a valid bearer token to each request to the MediaHound API.
 
-    Use it as `auth=` of a session or of a single call. One object serves any number of threads;
-    objects with the same credentials share one token. A request whose token the API rejects (401)
-    is retried once with another one, if its body can be sent again from its start.
+    Use it as `auth=` of a session or of a single call. It is thread-safe. Objects with the same
+    credentials share one token. If the API rejects the token (401), the request is retried once
+    with a new one, provided that its body can be sent again from its start.
 
     Args:
-        client_id: the application's client id; else MEDIAHOUND_CLIENT_ID.
-        client_secret: the application's client secret; else MEDIAHOUND_CLIENT_SECRET. A callable is
-            asked at each token request, for secrets that are rotated.
-        token_url: the token endpoint, https (or http on loopback); else MEDIAHOUND_TOKEN_URL, else
-            MediaHound's.
-        scope: the scopes to ask for, as one str separated by blanks or several; none by default.
-        parameters: further form fields of the token request, such as {"audience": "…"}. A list
+        client_id: The OAuth client ID. Defaults to MEDIAHOUND_CLIENT_ID.
+        client_secret: The client secret. Defaults to MEDIAHOUND_CLIENT_SECRET. A callable is
+            called once per renewal, for secrets that are rotated.
+        token_url: The token endpoint, https (or http on loopback). Defaults to
+            MEDIAHOUND_TOKEN_URL, then to MediaHound's.
+        scope: The scopes to request, as one str separated by spaces or as several. Defaults to
+            those of the application.
+        parameters: Further form fields of the token request, such as {"audience": "…"}. A list
             sends its field more than once; a "grant_type" replaces "client_credentials".
-        client_auth: how the client authenticates: "mediahound" as MediaHound documents it (header
-            and body), RFC 6749 §2.3.1's "client_secret_basic" or "client_secret_post", or RFC
-            7523's "client_assertion", where `client_secret` is a callable that returns the JWT.
-        origins: further origins the token may go to, as "https://host[:port]", besides that of the
-            token endpoint.
-        store: where the token waits between calls; else in memory, shared by the process.
-        renew_margin: seconds before the expiry at which renewal in the background begins.
-        timeout: seconds that getting one token may take, retries included.
-        session: the session for token requests, for its proxies, CA bundle, client certificate and
+        client_auth: The client authentication method: "mediahound" as MediaHound documents it
+            (header and body), RFC 6749 §2.3.1's "client_secret_basic" or "client_secret_post", or
+            RFC 7523's "client_assertion", where `client_secret` is a callable that returns the JWT.
+        origins: Further origins the token may be sent to, as "https://host[:port]", besides that of
+            the token endpoint.
+        store: Where the token is kept between calls. Defaults to this process's memory.
+        renew_margin: Seconds before the expiry at which renewal in the background begins.
+        timeout: Seconds that getting one token may take, retries included.
+        session: The session for token requests, for its proxies, CA bundle, client certificate and
             adapters; nothing else of it is used. It is used from another thread.
 
     Raises:

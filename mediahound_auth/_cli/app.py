@@ -144,8 +144,9 @@ def forget(
     print(f"No token of client {source.settings.grant.client_id!r} is stored any more.")
 
 
-@app.command()
+@app.command(context_settings={"allow_interspersed_args": False})
 def serve(
+    command: options.Command = None,
     port: options.Port = 0,
     lifetime: options.Lifetime = 1_209_600,
     same_token: options.SameToken = True,
@@ -155,8 +156,11 @@ def serve(
     drop_token_requests: options.DropTokenRequests = 0,
     reject_api_requests: options.RejectApiRequests = False,
 ) -> None:
-    """Serve a stand-in for MediaHound on this machine, until Ctrl-C."""
-    from mediahound_auth._cli.serve import serve
+    """Run a fake MediaHound server on this machine, until Ctrl-C or while a command runs.
+
+    mediahound-auth serve -- python app.py
+    """
+    from mediahound_auth._cli.serve import run, serve
     from mediahound_auth.testing import MediaHoundServer
 
     try:
@@ -173,6 +177,8 @@ def serve(
         server.respond_to_token_requests(fail_token_requests, status=503)
     if drop_token_requests:
         server.drop_token_requests(drop_token_requests)
+    if command:
+        raise typer.Exit(run(server, command))
     serve(server)
 
 

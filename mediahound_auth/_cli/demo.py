@@ -1,4 +1,4 @@
-"""`mediahound-auth demo`: the package at work in a few lines, against a stand-in on loopback."""
+"""`mediahound-auth demo`: the package at work in a few lines, against a fake server."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ __all__ = ["demo"]
 def demo() -> None:
     """Show how many token requests a few calls take, with what may go wrong on the way."""
     with MediaHoundServer() as server, requests.Session() as session:
-        print(f"A stand-in for MediaHound runs at {server.url}.\n")
-        print(f"  {'':<50}{'API says':>9}{'token requests':>17}")
+        print(f"A fake MediaHound server runs at {server.url}.\n")
+        print(f"  {'':<50}{'status':>9}{'token requests':>17}")
         session.auth = MediaHoundAuth(**server.credentials)
 
         def show(what: str) -> None:
             status = session.get(f"{server.url}/1.3/search/all/Gladiator", timeout=30).status_code
             print(f"  {what:<50}{status:>9}{len(server.token_requests):>17}")
 
-        show("the first call fetches a token")
+        show("the first call requests a token")
         show("the second one uses it")
         server.revoke_tokens()
-        show("the token was revoked: a new one, and sent again")
+        show("the token was revoked: new token, call retried")
         server.expire_tokens()
         server.respond_to_token_requests(1, status=503)
-        show("it expired; the endpoint fails once: asked again")
-        print("\nA wrong secret is told in words, and is asked about once:")
+        show("it expired, and the token endpoint fails once")
+        print("\nA wrong secret is one clear error and one token request:")
         session.auth = MediaHoundAuth(server.client_id, "wrong", token_url=server.token_url)
         try:
             show("")

@@ -102,6 +102,15 @@ Timeout = Annotated[
 
 
 # Of `serve`.
+Command = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="COMMAND",
+        help="After --, a command to run with the server's environment variables; its exit status "
+        "is returned.",
+        show_default=False,
+    ),
+]
 Port = Annotated[int, typer.Option(help="The port; 0 takes a free one.", min=0, max=65535)]
 Lifetime = Annotated[float, typer.Option(help="Seconds until a token expires.", min=0)]
 SameToken = Annotated[

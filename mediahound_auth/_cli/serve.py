@@ -1,15 +1,19 @@
-"""`mediahound-auth serve`: a stand-in for MediaHound, and what makes other programs use it."""
+"""`mediahound-auth serve`: a fake server, and the environment variables to use it."""
 
 from __future__ import annotations
 
+import os
 import shlex
 import signal
+import subprocess
 import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from mediahound_auth.errors import ConfigurationError
 from mediahound_auth.testing import MediaHoundServer
 
-__all__ = ["serve"]
+__all__ = ["run", "serve"]
 
 
 def serve(server: MediaHoundServer) -> None:
@@ -21,15 +25,43 @@ def serve(server: MediaHoundServer) -> None:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
+    with _started(server):
+        for variable, value in _environment(server).items():
+            print(f"export {variable}={shlex.quote(value)}")
+        print(f"# A fake MediaHound server, at {server.url} until Ctrl-C.", flush=True)
+        while not stop.wait(0.5):  # on Windows, a wait without end cannot be interrupted
+            pass
+
+
+def run(server: MediaHoundServer, command: Sequence[str]) -> int:
+    """Start it, run `command` with its environment variables, and return the exit status.
+
+    Raises:
+        ConfigurationError: its port is taken, or the command cannot be run.
+    """
+    with _started(server):
+        signal.signal(signal.SIGINT, lambda *_: None)  # Ctrl-C reaches the command as well
+        try:
+            program = subprocess.Popen(command, env={**os.environ, **_environment(server)})
+        except OSError as error:
+            raise ConfigurationError(f"cannot run the command: {error.strerror}") from None
+        signal.signal(signal.SIGTERM, lambda *_: program.terminate())
+        status = program.wait()
+        return status if status >= 0 else 128 - status  # as shells report a signal
+
+
+def _environment(server: MediaHoundServer) -> dict[str, str]:
+    """What programs need to use the server; the base URL of its API is for the programs only."""
+    return {**server.environment, "MEDIAHOUND_API_URL": server.url}
+
+
+@contextmanager
+def _started(server: MediaHoundServer) -> Iterator[None]:
     try:
         server.start()
     except OSError as error:
         raise ConfigurationError(f"--port: {error.strerror}") from None
     try:
-        for variable, value in server.environment.items():
-            print(f"export {variable}={shlex.quote(value)}")
-        print(f"# A stand-in for MediaHound, at {server.url} until Ctrl-C.", flush=True)
-        while not stop.wait(0.5):  # on Windows, a wait without end cannot be interrupted
-            pass
+        yield
     finally:
         server.stop()

@@ -37,7 +37,7 @@ def origin_of(url: str) -> Origin:
     """
     # Python's parser drops some of these, and HTTP libraries others.
     if not url.isprintable() or " " in url or "\\" in url:
-        raise ValueError("a URL has no blanks, control characters or backslashes")
+        raise ValueError("a URL has no spaces, control characters or backslashes")
     parts = urlsplit(url)
     scheme, host = parts.scheme.lower(), parts.hostname
     if scheme not in DEFAULT_PORTS or not host or "%" in host:

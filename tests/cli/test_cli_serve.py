@@ -1,9 +1,10 @@
-"""`mediahound-auth serve` and `demo`: a stand-in for MediaHound, from the shell."""
+"""`mediahound-auth serve` and `demo`: a fake server, from the shell."""
 
 from __future__ import annotations
 
 import json
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -41,8 +42,8 @@ def test_serve_prints_what_another_shell_needs_and_ends_when_told(
         "1",
     )
     assert started.stdout is not None
-    lines = [started.stdout.readline() for _ in range(4)]
-    assert lines[-1].startswith("# A stand-in for MediaHound, at http://127.0.0.1:")
+    lines = [started.stdout.readline() for _ in range(5)]
+    assert lines[-1].startswith("# A fake MediaHound server, at http://127.0.0.1:")
     done = shell.run(PROGRAM, "token", "--json", **read_by_bash(shell, "".join(lines)))
     assert (done.code, done.err) == (0, "")
     fields = json.loads(done.out)
@@ -59,7 +60,7 @@ def test_serve_can_be_as_strict_as_other_servers_and_reject_all_calls(shell: She
     options = ["--client-auth", "client_secret_post", "--new-tokens", "--reject-api-requests"]
     started = shell.start(PROGRAM, "serve", *options)
     assert started.stdout is not None
-    lines = [started.stdout.readline() for _ in range(4)]
+    lines = [started.stdout.readline() for _ in range(5)]
     variables, url = read_by_bash(shell, "".join(lines)), lines[-1].split()[-3]
     refused = shell.run(PROGRAM, "token", **variables)
     assert refused.code == 1
@@ -72,9 +73,46 @@ def test_serve_can_be_as_strict_as_other_servers_and_reject_all_calls(shell: She
     assert started.communicate(timeout=30) == ("", "")
 
 
+CALL = """
+import os, sys, requests
+from mediahound_auth.requests import MediaHoundAuth
+url = os.environ["MEDIAHOUND_API_URL"] + "/1.3/search/all/Gladiator"
+print(requests.get(url, auth=MediaHoundAuth()).status_code, *sys.argv[1:])
+sys.exit(7)
+"""
+
+
+@pytest.mark.parametrize("separator", [["--"], []])
+def test_serve_runs_a_command_and_returns_its_exit_status(
+    shell: Shell, tmp_path: Path, separator: list[str]
+) -> None:
+    (tmp_path / "app.py").write_text(CALL)
+    command = [sys.executable, str(tmp_path / "app.py"), "--quiet", "--", "-x"]
+    done = shell.run(PROGRAM, "serve", "--lifetime", "60", *separator, *command)
+    assert done == (7, "200 --quiet -- -x\n", "")
+
+
+def test_serve_passes_signals_on_and_reports_the_one_that_ended_the_command(shell: Shell) -> None:
+    wait = "import signal; print('up', flush=True); signal.pause()"
+    started = shell.start(PROGRAM, "serve", "--", sys.executable, "-c", wait)
+    assert started.stdout is not None
+    assert started.stdout.readline() == "up\n"
+    started.send_signal(signal.SIGINT)  # as Ctrl-C does, for which the command is waited for
+    time.sleep(0.2)
+    started.send_signal(signal.SIGTERM)
+    started.communicate(timeout=30)
+    assert started.returncode == 128 + signal.SIGTERM
+
+
+def test_serve_says_that_a_command_cannot_be_run(shell: Shell) -> None:
+    done = shell.run(PROGRAM, "serve", "--", "no-such-command")
+    cannot = "mediahound-auth: cannot run the command: No such file or directory\n"
+    assert done == (2, "", cannot)
+
+
 def test_demo_shows_the_package_at_work(shell: Shell) -> None:
     code, out, err = shell.run(PROGRAM, "demo")
     assert (code, err) == (0, "")
-    assert "the first call fetches a token" in out
+    assert "the first call requests a token" in out
     assert "invalid_client" in out
     assert "MyClientSecret" not in out

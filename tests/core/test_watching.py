@@ -1,4 +1,4 @@
-"""Log records and metrics: those of guides/watching.md, and none for a call with a live token."""
+"""Log records and metrics: those of guides/logging.md, and none for a call with a live token."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from mediahound_auth.requests import MediaHoundAuth
 from mediahound_auth.stores import FileStore
 from mediahound_auth.testing import MediaHoundServer
 
-TABLE = (Path(__file__).parents[2] / "docs" / "guides" / "watching.md").read_text(encoding="utf-8")
+TABLE = (Path(__file__).parents[2] / "docs" / "guides" / "logging.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture

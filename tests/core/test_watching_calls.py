@@ -1,4 +1,4 @@
-"""Log records and metrics of calls, stores and origins: those of docs/guides/watching.md."""
+"""Log records and metrics of calls, stores and origins: those of docs/guides/logging.md."""
 
 from __future__ import annotations
 

@@ -269,7 +269,7 @@ def test_slashes_in_ids_and_secrets_are_encoded_in_the_header_of_rfc_6749() -> N
 @pytest.mark.parametrize(
     ("url", "why"),
     [
-        ("https://a b", "a URL has no blanks, control characters or backslashes"),
+        ("https://a b", "a URL has no spaces, control characters or backslashes"),
         ("ftp://a", "not an absolute http or https URL"),
         (
             "https://faß.example",

@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.once, pytest.mark.documentation]
 
 
 def as_parameter(page: Path) -> Any:
-    calls_curl = any(language == "bash" and "curl" in code for language, _, code in blocks(page))
+    calls_curl = any(block.language == "bash" and "curl" in block.code for block in blocks(page))
     marks = [pytest.mark.programs] if calls_curl else []
     return pytest.param(page, id=str(page.relative_to(ROOT)), marks=marks)
 

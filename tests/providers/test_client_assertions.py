@@ -30,7 +30,7 @@ def key() -> RSAKey:
 
 def auth_of(server: MediaHoundServer, mark: str) -> Any:
     """What the block with `mark` in it makes, once the page's first block has run."""
-    codes = [code for _, _, code in pages.blocks(PAGE)]
+    codes = [block.code for block in pages.blocks(PAGE)]
     namespace: dict[str, Any] = {}
     for code in (codes[0], next(code for code in codes if mark in code)):
         exec(pages.TOKEN_URL.sub(server.token_url, code), namespace)

@@ -67,7 +67,8 @@ def options_for(name: str, call: str, emulation: Emulation) -> dict[str, Any]:
 def own(library: Library, headers: dict[str, str]) -> Any:
     """`session=` or `client=` as the page's recipe makes it, with these headers."""
     key = REQUESTS if library is REQUESTS else HTTPX
-    code = next(code for _, _, code in pages.blocks(PAGE) if RECIPES[key] in code)
+    codes = [block.code for block in pages.blocks(PAGE)]
+    code = next(code for code in codes if RECIPES[key] in code)
     lines = [
         f'        request.headers["{header}"] = "{value}"' for header, value in headers.items()
     ]

@@ -1,11 +1,13 @@
-"""The code on a page of the documentation, run: `python tests/support/pages.py docs/start.md`.
+"""The code on a page of the documentation, run: `python tests/support/pages.py docs/quickstart.md`.
 
 What stands in a ```python block is run in order, in one namespace, and may `await`; so is what
-stands in a ```bash block. MediaHound is a stand-in on loopback, with its credentials in the
+stands in a ```bash block. A block of ```output is what the block before it prints, where `…` is any
+text. MediaHound is a stand-in on loopback, with its credentials in the
 environment: `https://api.mediahound.com` in the code becomes its address, and so does every host
-below `example.com`. Two things a page can say where readers do not see them, in HTML comments:
+below `example.com`. Three things a page can say where readers do not see them, in HTML comments:
 
     <!-- server: {"client_auth": "client_secret_basic"} -->    options of MediaHoundServer, as JSON
+    <!-- file: app.py -->    before a block: it is also written to this file
     <!-- a whole ```python block: what the page's code needs, and readers have anyway -->
 
 Lines that would install something, or run this project's Makefile, are not run: that they name
@@ -16,7 +18,9 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import contextlib
 import inspect
+import io
 import json
 import os
 import re
@@ -24,7 +28,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from mediahound_auth.testing import MediaHoundServer
 
@@ -32,18 +36,34 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
 
 BLOCK = re.compile(
-    r"^(?P<fence>```+)(?P<language>python|bash)\n(?P<code>.*?)^(?P=fence)$", re.M | re.S
+    r"^(?:<!-- file: (?P<file>[\w.]+) -->\n+)?"
+    r"(?P<fence>```+)(?P<language>python|bash|output)\n(?P<code>.*?)^(?P=fence)$",
+    re.M | re.S,
 )
 OPTIONS = re.compile(r"<!-- server: (\{.*?\}) -->")
 TOKEN_URL = re.compile(r"https://[\w.-]+\.example\.com/[\w/.-]*token\b")
 HOST = re.compile(r"https://(?:api\.mediahound\.com|(?:[\w-]+\.)*example\.com)(?=[/\"'\s,)}]|$)")
 
 
-def blocks(page: Path) -> list[tuple[str, int, str]]:
-    """The page's code: language, line on which it begins, and text."""
+class Block(NamedTuple):
+    """Code on a page: its language, the line on which it begins, its text, and a file's name."""
+
+    language: str
+    line: int
+    code: str
+    file: str | None
+
+
+def blocks(page: Path) -> list[Block]:
+    """The page's code."""
     text = page.read_text(encoding="utf-8")
     return [
-        (found["language"], text.count("\n", 0, found.start("code")) + 1, found["code"])
+        Block(
+            found["language"],
+            text.count("\n", 0, found.start("code")) + 1,
+            found["code"],
+            found["file"],
+        )
         for found in BLOCK.finditer(text)
     ]
 
@@ -52,15 +72,28 @@ def run(page: Path) -> None:
     """Run what is on it; whatever goes wrong is raised."""
     options = OPTIONS.search(page.read_text(encoding="utf-8"))
     namespace: dict[str, Any] = {"__name__": "__main__"}
+    printed = ""
     with MediaHoundServer(**json.loads(options[1]) if options else {}) as server:
         os.environ.update(server.environment)
-        for language, line, code in blocks(page):
+        for language, line, code, file in blocks(page):
             code = TOKEN_URL.sub(server.token_url, code)
             code = HOST.sub(server.url, code)
-            if language == "python":
-                _python(code, f"{page.relative_to(ROOT)}, from line {line}", namespace)
+            if file:
+                Path(file).write_text(code, encoding="utf-8")
+            if language == "output":
+                _compare(printed.replace(server.url, "https://api.mediahound.com"), code)
+            elif language == "python":
+                output = io.StringIO()
+                with contextlib.redirect_stdout(output):
+                    _python(code, f"{page.relative_to(ROOT)}, from line {line}", namespace)
+                printed = output.getvalue()
             else:
-                _bash(code)
+                printed = _bash(code)
+
+
+def _compare(printed: str, expected: str) -> None:
+    pattern = ".*?".join(re.escape(part) for part in expected.strip().split("…"))
+    assert re.fullmatch(pattern, printed.strip(), re.S), f"printed:\n{printed}\nnot:\n{expected}"
 
 
 def _python(code: str, name: str, namespace: dict[str, Any]) -> None:
@@ -71,17 +104,20 @@ def _python(code: str, name: str, namespace: dict[str, Any]) -> None:
         asyncio.run(result)
 
 
-def _bash(code: str) -> None:
+def _bash(code: str) -> str:
     lines = code.replace("\\\n", " ").splitlines()
     left = [line for line in lines if not _checked(line)]
     here = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    subprocess.run(
+    done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", "\n".join(left)],
         env={**os.environ, **here},
         stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
         check=True,
+        text=True,
         timeout=120,
     )
+    return done.stdout
 
 
 def _checked(line: str) -> bool:
