@@ -11,7 +11,7 @@ LOCKED := --constraint constraints.txt
 # Without it, each process of a test run would compile all tests anew, for seconds.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo test test-all test-rest test-newer coverage delays check docs bench soak mutants lock release clean
+.PHONY: setup demo test test-all test-rest test-newer coverage delays schedules check docs bench soak mutants lock release clean
 
 setup: $(VENV)/.test $(VENV)/.check $(VENV)/.docs  ## all that work on the project needs
 	$(BIN)/pre-commit install
@@ -36,6 +36,9 @@ coverage: $(VENV)/.test  ## the same, and every branch of the package must have 
 
 delays: $(VENV)/.test  ## the suite while threads hesitate at random, which brings races to light
 	PYTHONPATH=tests/support $(BIN)/python -m pytest $(SUITE) -p late_threads
+
+schedules: $(VENV)/.test  ## the core in 100,000 orders of events, or in SEEDS; the first one is FIRST
+	PYTHONPATH=.:tests/support $(BIN)/python -m simulation $(or $(SEEDS),100000) $(or $(FIRST),0)
 
 test-newer:  ## the suite on Python 3.14, 3.15 and a free-threaded 3.13, in a newer Debian; needs root on Debian
 	.ci/newer $(PYTHONS)

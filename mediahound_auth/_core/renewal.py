@@ -86,6 +86,7 @@ class Renewal:
         attempts: how many token requests were sent; none if the token came from the store.
         last_error: why the last one failed.
         received: the token that the endpoint has returned, before the store has it.
+        era: that of the `SharedTokenState` when it was started.
         recorded: the `SharedTokenState` has the outcome. Guarded by `state_lock`.
         rejected_secret: the key of the grant whose secret was rejected, if a callable provides it.
         same_secret: the callable has returned that secret again, and no request was sent.
@@ -114,6 +115,7 @@ class Renewal:
         self.rejected_secret = ""
         self.same_secret = False
         self._started_at: float = runtime.now()
+        self.era = shared.era
         self.settings = settings
         self.transport = transport
         self._senders = {transport: send}
@@ -122,7 +124,7 @@ class Renewal:
         self._decisions: list[tuple[Outcome, float, Conditions, bool]] = []
         self._tried = Conditions(frozenset(), settings.timeout)
         self._shared = shared
-        self._at_work = False
+        self._at_work = self._in_caller = False
         self._pid = runtime.process_id()
         self._done = runtime.Event()
         patience = min(runtime.THREAD_START_TIMEOUT, settings.timeout / 2)
@@ -153,7 +155,7 @@ class Renewal:
         """Whether it failed for a reason that says nothing of the endpoint.
 
         The process was suspended, or the caller who did the work was interrupted. The failure is
-        not remembered, and callers who wait start another renewal.
+        not remembered, and callers who have time left start another renewal.
         """
         return bool(self._decisions) and self._decisions[0][3]
 
@@ -205,6 +207,7 @@ class Renewal:
         begins_by = self._thread.begins_by if self._thread.start() else now
         if not self._done.wait(min(until, begins_by)) and runtime.monotonic() < until:
             if self._thread.take_over():
+                self._in_caller = True
                 self._run()
             self._done.wait(until)
         _ = self._shared.state  # record the outcome: the caller's next call goes by it
@@ -221,10 +224,21 @@ class Renewal:
         _ = self._shared.state  # as above
 
     def expire(self, error: MediaHoundAuthError) -> None:
-        """Make `error` the outcome if the time is up and there is no outcome."""
+        """A caller's time is up: make `error` the outcome if that of the renewal is up, too.
+
+        A token that the store has not got yet is the outcome then.
+        """
         tried = self._tried._replace(timeout=self.timeout)
-        if not self.remaining and not self.received:  # nor has a caller joined who has more time
+        if self.received:
+            self._succeed(self.received, tried)
+        elif not self.remaining:  # else a caller has joined who has more time
             self._fail(error, tried)
+
+    def _succeed(self, token: Token, tried: Conditions) -> None:
+        try:
+            self._decide(token, tried)
+        finally:
+            self._done.wake()
 
     def _fail(self, error: MediaHoundAuthError, tried: Conditions, *, lost: bool = False) -> None:
         # Without its traceback: the frames hold the secret, and some tools print what frames hold.
@@ -260,9 +274,9 @@ class Renewal:
             self._fail(error, self._tried)
         except BaseException as error:
             # Whatever else breaks, callers must not wait for nothing.
-            interrupted = not isinstance(error, Exception)  # Ctrl-C, if a caller does the work
+            interrupted = not isinstance(error, Exception)  # Ctrl-C, perhaps
             failure = unexpected_error(self.settings.grant, error)
-            self._fail(failure, self._tried, lost=interrupted)
+            self._fail(failure, self._tried, lost=interrupted and self._in_caller)
             if interrupted:
                 raise error.with_traceback(None) from None  # frames can hold the secret
         finally:
@@ -293,11 +307,8 @@ class Renewal:
                     raise
                 self.received = token
                 self._save(store, token)
-            try:
-                in_time = self._decide(token, self._tried)
-            finally:
-                self._done.wake()
-            if not in_time:
+            self._succeed(token, self._tried)
+            if self.outcome is not token or self._shared.renewal is not self:
                 self._shared.record_late(self, token)
             events.renewed(grant, self, token)
             if state.unconfirmed == 1 and self.rejected is not None:

@@ -255,7 +255,14 @@ class Worker:
         return results[0]
 
     def close(self, last: Callable[[], None]) -> None:
-        """Let the thread end, after what it has to do and then `last`, and do not wait for that."""
+        """Let the thread end, after what it has to do and then `last`, and do not wait for that.
+
+        Where the functions are called directly, so is `last`.
+        """
+        if self._direct:
+            with suppress(Exception):
+                last()
+            return
         self._tasks.put(last)
         self._tasks.put(None)
 

@@ -38,6 +38,7 @@ class SharedTokenState:
             this one, without any lock: see renewal.py.
         renewal: the one in progress; its thread may be at work yet when the outcome is decided.
             Guarded by `state_lock`.
+        era: another one after each `forget()`.
         forgotten: the token that was forgotten last; no error may quote it.
         store_health: whether the store worked when it was last used.
         warned_origins: the origins that a warning has named.
@@ -45,6 +46,7 @@ class SharedTokenState:
 
     __slots__ = (
         "__weakref__",
+        "era",
         "fast_path",
         "forgotten",
         "recorded",
@@ -55,6 +57,7 @@ class SharedTokenState:
 
     def __init__(self, grant: Grant) -> None:
         self.renewal: Renewal | None = None
+        self.era = object()
         self.forgotten: Token | None = None
         self.store_health: StoreHealth = StoreHealth(grant)
         self.warned_origins: set[Origin] = set()
@@ -78,9 +81,15 @@ class SharedTokenState:
         self.fast_path: FastPath = (renew_at, authorization, state.counts_accepted_calls)
 
     def record_late(self, renewal: Renewal, token: Token) -> None:
-        """Use `token`, which came when `renewal` had failed already, unless that was replaced."""
+        """Use `token`, which came when `renewal` had failed already, or had been replaced.
+
+        Not so after `forget()`, nor if there is one by now that was requested later.
+        """
         with runtime.state_lock:
-            if self.renewal is renewal:
+            known = self.state.token
+            if renewal.recorded and renewal.outcome is token:
+                return
+            if renewal.era is self.era and not (known and known.requested_at > token.requested_at):
                 self.state = self._state_with(renewal, token)
 
     def end(self, renewal: Renewal) -> None:
@@ -101,6 +110,7 @@ class SharedTokenState:
         """Forget the token and all failures; a renewal in progress will not bring them back."""
         with runtime.state_lock:
             self.renewal = None
+            self.era = object()
             self.forgotten = self.recorded.token or self.forgotten
             self.state = State()
 

@@ -26,7 +26,7 @@ class Auth:
     """An auth object of the simulated world: a TokenSource, and which way its requests go.
 
     Attributes:
-        route: the way of its token requests: "direct", or "dead proxy".
+        route: the way of its token requests: "direct", or one that leads nowhere.
     """
 
     def __init__(self, scenario: Scenario, process: Process, client_id: str, route: str) -> None:
@@ -83,7 +83,7 @@ class Use:
             if not isinstance(self.result, Token):
                 return
             authorization = self.result.authorization
-        access_token = authorization.removeprefix("Bearer ")
+        access_token = str.removeprefix(authorization, "Bearer ")
         self.result = self._send(access_token)
         if self.kind == "unseen call":
             source.on_unseen_response(access_token)
@@ -151,10 +151,15 @@ class Caller:
             burnt = not task.fuse and isinstance(task.interruption, Interruption)
             task.fuse = 0
             task.interruption = None
-        # Where a thread does not begin in time, its work is done by the caller: see DaemonThread.
-        if burnt and self.auth.process.threads == "run" and not scheduler.stalls:
+        if burnt and not self._may_take_over():
             scheduler.violate(f"an interruption is the caller's own: {use.result!r} came of it")
         self.auth.scenario.promises.used(use)
+
+    def _may_take_over(self) -> bool:
+        """Whether the thread of a renewal may not begin in time: then a caller does its work."""
+        slow = self.auth.process.threads != "run" or scheduler.lost > 0
+        callers = self.auth.scenario.callers
+        return slow or any(caller.interrupted or caller.handler_calls for caller in callers)
 
     def _burn(self, task: Task) -> None:
         task.fuse, task.interruption = self.interrupted_after, Interruption()

@@ -20,11 +20,13 @@ from simulation.promises import Promises
 from simulation.scheduler import Process, Task, scheduler
 from simulation.world import Api, Endpoint, SharedStore, StoreView
 
-__all__ = ["Failure", "Scenario", "run"]
+__all__ = ["Failure", "Scenario", "run", "run_seed"]
 
 TIMEOUTS = (30.0, 2.0)
-GAPS = (0.0, 0.0, 0.02, 0.5, 1.0, 5.0)  # seconds between the uses of one caller
+ROUTES = ("dead proxy", "unknown CA")
+GAPS = (0.0, 0.0, 0.02, 0.5, 1.0, 2.5, 5.0)  # seconds between the uses of one caller
 KINDS = ("call", "call", "call", "token", "unseen call", "renew", "forget", "fork")
+BUSY = 50  # calls one after the other
 LONG = 200.0  # seconds, after which no failure is shared any more
 
 
@@ -83,7 +85,7 @@ class Scenario:
     def _auth(self, process: Process, client_id: str) -> None:
         choices = self.choices
         scheduler.current = Task("its birth", process, lambda: None)
-        route = "dead proxy" if choices.chance(0.08) else "direct"
+        route = choices.of(ROUTES) if choices.chance(0.15) else "direct"
         auth = Auth(self, process, client_id, route)
         timeout = choices.of(TIMEOUTS) if choices.chance(0.3) else TIMEOUTS[0]
         self.promises.shortest = min(self.promises.shortest, timeout)
@@ -96,15 +98,16 @@ class Scenario:
     def _caller(self, auth: Auth, busy: bool) -> None:
         choices = self.choices
         if busy:
-            plan = [(0.0, "call")] * 80
+            plan = [(0.0, "call")] * BUSY
         else:
             kinds = KINDS if choices.chance(0.3) else KINDS[:4]
             plan = [(choices.of(GAPS), choices.of(kinds)) for _ in range(1 + choices.below(4))]
         caller = Caller(auth, plan, on_loop=choices.chance(0.3))
         if choices.chance(0.15):
+            caller.cancelled_after = choices.of((0.001, 0.1, 1.0))
+        if not self.callers and choices.chance(0.3):  # one thread of a process handles signals
             caller.interrupted_after = 1 + choices.below(25)
             caller.handler_calls = choices.chance(0.3) and not self.nested
-            caller.cancelled_after = choices.of((0.001, 0.1, 1.0))
         self.callers.append(caller)
 
     def _event(self, processes: list[Process]) -> tuple[float, Callable[[], None]]:
@@ -241,9 +244,11 @@ class Sending:
         auth, scenario = self.auth, self.auth.scenario
         sent_at, until = scheduler.time, scenario.promises.request_begins(auth, timeout)
         try:
-            if auth.route == "dead proxy":
+            if auth.route != "direct":
                 scheduler.lost += 5
-                raise TokenEndpointUnavailable("the proxy is dead")
+                error = TokenEndpointUnavailable(auth.route)
+                error.retryable = auth.route == "dead proxy"
+                raise error
             delay, fault = scenario.endpoint.receive(timeout)
             if f"client_secret={scenario.secret}&".encode() not in request.body + b"&":
                 fault = "invalid_client"
@@ -274,3 +279,8 @@ def run(choices: Choices, policy: str = "order") -> Failure | None:
     if scheduler.violation:
         return Failure(scheduler.violation, choices.made)
     return None
+
+
+def run_seed(seed: int) -> Failure | None:
+    """Run the schedule of a seed: a random walk, or one by priorities (PCT)."""
+    return run(Choices(seed), "pct" if seed % 2 else "walk")

@@ -231,11 +231,12 @@ class Scheduler:
             self._waiting.remove(task)
             self._ready.append(task)
 
-    def tell(self, event: str) -> None:
+    def tell(self, *event: object) -> None:
         """Add a line to the story."""
         if self.story is not None:
+            text = " ".join(format(part) for part in event)
             who = f"{self.current.process.number} {self.current.name}"
-            self.story.append(f"{self.time:9.3f} {who:26} {event}")
+            self.story.append(f"{self.time:9.3f} {who:26} {text}")
 
     def violate(self, promise: str) -> NoReturn:
         """A promise was broken: end the schedule."""
@@ -307,9 +308,15 @@ class Scheduler:
     def _by_priority(self, task: Task | None) -> int:
         if task is not None and self.steps in self._changes:
             task.priority = -self.steps
-        others = [other for other in self._ready if other is not task]
-        options = others if task is None else [task, *others]
-        return max(range(len(options)), key=lambda index: options[index].priority)
+        best = task
+        for other in self._ready:
+            if best is None or other.priority > best.priority:
+                best = other
+        if best is task:
+            return 0
+        return [task, *(other for other in self._ready if other is not task)].index(best) - (
+            task is None
+        )
 
 
 scheduler = Scheduler()

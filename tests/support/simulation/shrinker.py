@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from simulation.choices import Choices
 from simulation.scenario import Failure, run
+from simulation.scheduler import scheduler
 
-__all__ = ["shrunk"]
+__all__ = ["shrunk", "story"]
 
 MOST_RUNS = 3000
 
@@ -61,3 +62,13 @@ def _trimmed(failure: Failure) -> Failure:
     while choices and not choices[-1]:
         choices.pop()
     return failure._replace(choices=choices)
+
+
+def story(failure: Failure) -> str:
+    """What happens in the schedule of `failure`, line by line."""
+    scheduler.story = []
+    try:
+        run(Choices(given=failure.choices))
+        return "\n".join(scheduler.story)
+    finally:
+        scheduler.story = None

@@ -23,6 +23,7 @@ class Endpoint:
     Attributes:
         same: it returns the same token until that has expired.
         lifetime: of its tokens, in seconds.
+        latency: seconds that half of an exchange takes; if 0, nothing but threads take turns.
         faults: what it may do wrong; nothing, if empty.
         issued: until when each access token is valid, and whose it is.
         requests: how many it has received.
@@ -34,6 +35,7 @@ class Endpoint:
     def __init__(self, choices: Choices) -> None:
         self.same = choices.below(2) == 0
         self.lifetime = choices.of((3600.0, 100.0, 6.0, 2.0))
+        self.latency = choices.of((0.01, 0.0))
         self.faults = [fault for fault in self.FAULTS if choices.chance(0.12)]
         self.issued: dict[str, tuple[str, float]] = {}
         self.requests = 0
@@ -52,7 +54,7 @@ class Endpoint:
         fault = self.fault()
         if fault == "hang":
             return timeout, fault
-        return (scheduler.choices.of(SLOW) if fault == "slow" else 0.01), fault
+        return (scheduler.choices.of(SLOW) if fault == "slow" else self.latency), fault
 
     def response(self, client_id: str, fault: str) -> tuple[TokenResponse, str]:
         """The response to a request that has come in, and the access token in it, or ''."""
@@ -62,7 +64,7 @@ class Endpoint:
         if fault == "invalid_client":
             return TokenResponse(401, {}, b'{"error": "invalid_client"}'), ""
         token = self._token(client_id)
-        pause(0.01)
+        pause(self.latency)
         if fault == "lost":
             raise TokenEndpointUnavailable("the response was lost")
         expires_in = int(self.issued[token][1] - scheduler.time)
