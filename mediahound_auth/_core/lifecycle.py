@@ -49,8 +49,8 @@ Rule 0: everything that decides *when* lives in this module. `now` (Unix time, i
 8. **Clocks.** Lifetimes count from when the token request was sent. A wait holds only between its
    two ends, so setting a clock back ends it. A token that is used beyond its expiry because of a
    clock is replaced after its first 401. A renewal during which the process was suspended, as
-   Unix time shows, is not waited for any longer. If it failed to reach the endpoint, that failure
-   is not shared, and callers who waited for it start another renewal, once.
+   Unix time shows, is not joined any longer. If it failed to reach the endpoint, that failure is
+   not shared. Callers who were suspended beyond their own time limit start another renewal, once.
 """
 
 from __future__ import annotations

@@ -126,7 +126,7 @@ class Renewal:
         self._decisions: list[tuple[Outcome, float, Conditions, bool]] = []
         self._tried = Conditions(frozenset(), settings.timeout)
         self._shared = shared
-        self._at_work = False
+        self._at_work = self._in_caller = False
         self._pid = runtime.process_id()
         self._done = runtime.Event()
         patience = min(runtime.THREAD_START_TIMEOUT, settings.timeout / 2)
@@ -157,7 +157,7 @@ class Renewal:
         """Whether it failed for a reason that says nothing of the endpoint.
 
         The process was suspended, or the caller who did the work was interrupted. The failure is
-        not remembered, and callers who wait start another renewal.
+        not remembered, and callers who have time left start another renewal.
         """
         return bool(self._decisions) and self._decisions[0][3]
 
@@ -209,6 +209,7 @@ class Renewal:
         begins_by = self._thread.begins_by if self._thread.start() else now
         if not self._done.wait(min(until, begins_by)) and runtime.monotonic() < until:
             if self._thread.take_over():
+                self._in_caller = True
                 self._run()
             self._done.wait(until)
         _ = self._shared.state  # record the outcome: the caller's next call goes by it
@@ -275,9 +276,9 @@ class Renewal:
             self._fail(error, self._tried)
         except BaseException as error:
             # Whatever else breaks, callers must not wait for nothing.
-            interrupted = not isinstance(error, Exception)  # Ctrl-C, if a caller does the work
+            interrupted = not isinstance(error, Exception)  # Ctrl-C, perhaps
             failure = unexpected_error(self.settings.grant, error)
-            self._fail(failure, self._tried, lost=interrupted)
+            self._fail(failure, self._tried, lost=interrupted and self._in_caller)
             if interrupted:
                 raise error.with_traceback(None) from None  # frames can hold the secret
         finally:

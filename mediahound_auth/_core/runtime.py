@@ -54,7 +54,7 @@ T = TypeVar("T")
 
 # Seconds that a caller waits for a thread to begin before it does the work itself, and that a task
 # tries to start one. (uWSGI 2.0.31 without `enable-threads` has been said to start threads that do
-# not run. They do, between requests too: tests/system/test_servers.py.)
+# not run. They do, between requests too: tried by hand on 2026-11-26, Python 3.11.)
 THREAD_START_TIMEOUT = 1.0
 
 now = time.time  # Unix time: expiries are shared between machines

@@ -15,6 +15,7 @@ from mediahound_auth._core.endpoint import (
     timeout_error,
 )
 from mediahound_auth._core.lifecycle import (
+    SUSPENDED_AFTER,
     Action,
     Conditions,
     State,
@@ -198,7 +199,7 @@ class TokenSource:
         transport, which may hang.
         """
         outcome = yield from self._wait_once_for(renewal, until)
-        if renewal.lost:
+        if renewal.lost and runtime.monotonic() > until + SUSPENDED_AFTER:  # so was the caller
             with runtime.state_lock:
                 rejected, skip_store = renewal.rejected, renewal.skip_store
                 renewal = self._join(
@@ -219,6 +220,8 @@ class TokenSource:
             return outcome
         if outcome is None:
             return self._timed_out(renewal)
+        if renewal.lost and in_time:
+            return None
         alike = fails_alike(outcome, renewal.conditions, self._conditions)
         return outcome if alike or not in_time else None
 

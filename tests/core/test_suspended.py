@@ -42,6 +42,18 @@ def machine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     return Machine(monkeypatch, request.param)
 
 
+@pytest.fixture
+def stopped(monkeypatch: pytest.MonkeyPatch) -> Machine:
+    """One whose processes are stopped (SIGSTOP): its clocks go on, and callers notice."""
+    return Machine(monkeypatch, True)
+
+
+@pytest.fixture
+def asleep(monkeypatch: pytest.MonkeyPatch) -> Machine:
+    """One that sleeps: its monotonic clock stands still, and so does the time of callers."""
+    return Machine(monkeypatch, False)
+
+
 def in_thread(call: Callable[[], Any]) -> tuple[threading.Thread, list[Any]]:
     outcomes: list[Any] = []
 
@@ -70,16 +82,16 @@ def test_the_first_call_afterwards_starts_a_renewal_of_its_own(
         hold.release()
         after.join()
         thread.join()
-    assert outcomes == [auth.token()]
+    assert [token.access_token for token in outcomes] == [auth.token().access_token]
 
 
 def test_a_call_that_waited_meanwhile_starts_another_renewal(
-    library: Library, server: MediaHoundServer, machine: Machine
+    library: Library, server: MediaHoundServer, stopped: Machine
 ) -> None:
     with library(server, timeout=0.5) as (_, call), server.hold_token_requests() as hold:
         thread, outcomes = in_thread(lambda: call("GET", f"{server.url}/status/200"))
         hold.wait_for(1)
-        machine.suspend()
+        stopped.suspend()
         hold.wait_for(2)
         hold.release()
         thread.join()
@@ -88,7 +100,7 @@ def test_a_call_that_waited_meanwhile_starts_another_renewal(
 
 @pytest.mark.parametrize("method", ["renew", "call"])
 def test_so_does_one_that_was_to_replace_a_token(
-    method: str, server: MediaHoundServer, machine: Machine
+    method: str, server: MediaHoundServer, stopped: Machine
 ) -> None:
     auth = RequestsAuth(**server.credentials, timeout=0.5)
     auth.token()
@@ -103,7 +115,7 @@ def test_so_does_one_that_was_to_replace_a_token(
                 lambda: get(f"{server.url}/status/200", auth=auth, timeout=20).status_code
             )
         hold.wait_for(1)
-        machine.suspend()
+        stopped.suspend()
         hold.wait_for(2)
         hold.release()
         thread.join()
@@ -112,15 +124,15 @@ def test_so_does_one_that_was_to_replace_a_token(
 
 @pytest.mark.parametrize("method", ["token", "renew"])
 def test_an_endpoint_that_does_not_respond_afterwards_is_given_up_all_the_same(
-    method: str, server: MediaHoundServer, machine: Machine
+    method: str, server: MediaHoundServer, stopped: Machine
 ) -> None:
     auth = RequestsAuth(**server.credentials, timeout=0.5)
     with server.hold_token_requests() as hold:
         thread, outcomes = in_thread(getattr(auth, method))
         hold.wait_for(1)
-        machine.suspend()
+        stopped.suspend()
         hold.wait_for(2)
-        machine.suspend()
+        stopped.suspend()
         thread.join()
     assert isinstance(outcomes[0], TokenEndpointUnavailable)
 
@@ -142,4 +154,17 @@ def test_the_first_call_after_a_renewal_in_the_background_starts_one_of_its_own(
             hold.release()
             thread.join()
         assert outcomes != [first]
-        assert outcomes == [auth.token()]
+        assert [token.access_token for token in outcomes] == [auth.token().access_token]
+
+
+def test_the_failure_of_a_renewal_that_was_suspended_is_not_remembered(
+    server: MediaHoundServer, asleep: Machine
+) -> None:
+    auth = RequestsAuth(**server.credentials, timeout=0.5)
+    with server.hold_token_requests() as hold:
+        thread, outcomes = in_thread(auth.token)
+        hold.wait_for(1)
+        asleep.suspend()
+        thread.join()
+    assert isinstance(outcomes[0], TokenEndpointUnavailable)
+    assert auth.token()

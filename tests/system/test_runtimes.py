@@ -175,7 +175,7 @@ print("over")
 
 if sys.version_info >= (3, 13):
 
-    def test_calls_in_a_subinterpreter_get_tokens(server: MediaHoundServer) -> None:
+    def test_calls_and_tasks_in_a_subinterpreter_get_tokens(server: MediaHoundServer) -> None:
         script = """
 import os
 if sys.version_info >= (3, 14):
@@ -188,5 +188,7 @@ else:
 
 run(os.environ["CODE"])
 """
-        code = SYNC + "print(get(), flush=True)"
-        assert printed("import sys\n" + script, server, env={"CODE": code}) == "200"
+        code = SYNC + "print(get(), flush=True)\nauth.forget()\n"
+        code += ASYNC + "print(asyncio.run(get_all()), flush=True)"
+        expected = ["200", "[200, 200, 200]"]
+        assert printed("import sys\n" + script, server, env={"CODE": code}).split("\n") == expected

@@ -49,7 +49,9 @@ class Promises:
         """A token request is sent; until when."""
         scheduler.tell("token request by", auth.route, "with", timeout, "s")
         in_flight = self._in_flight[auth.client_id, self.scenario.reach_of(auth.process)]
-        if any(scheduler.time < until for until in in_flight) and not self._may_be_two():
+        # A clock that is set forward looks like a process that was suspended: one more is allowed.
+        may_be_two = self._may_be_two() or auth.process.clock
+        if any(scheduler.time < until for until in in_flight) and not may_be_two:
             scheduler.violate("one token request in flight per reach of the store: there are two")
         self._bound(auth)
         if not scheduler.current.name.startswith("mediahound-auth"):
