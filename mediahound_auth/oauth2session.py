@@ -251,13 +251,13 @@ class MediaHoundSession(OAuth2Session):  # type: ignore[misc]  # requests-oauthl
             with runtime.state_lock:
                 if self._notifying_pid == runtime.process_id():
                     return  # whoever is telling looks again afterwards
-                token = self.token
-                if token.get("access_token") in (None, self._last_notified):
+                token = source_of(self._bearer).shared.state.token
+                if token is None or token.access_token == self._last_notified:
                     return
                 self._notifying_pid = runtime.process_id()
             try:
-                self.token_updater(token)
-                self._last_notified = token["access_token"]  # not so if that has failed
+                self.token_updater(_as_dict(token))
+                self._last_notified = token.access_token  # not so if that has failed
             finally:
                 self._notifying_pid = 0
 

@@ -127,14 +127,26 @@ def test_who_runs_out_of_time_is_told_what_went_wrong_last() -> None:
     assert error.__cause__ is cause
 
 
-def test_a_token_that_comes_late_for_a_renewal_that_was_replaced_is_not_used(
-    server: MediaHoundServer,
+def test_a_token_that_comes_after_forget_is_not_used(server: MediaHoundServer) -> None:
+    source = source_of(MediaHoundAuth(**server.credentials))
+    renewal = source._join()
+    source.shared.forget()
+    source.shared.record_late(renewal, Token("late", 2e9, 1e9))
+    assert source.shared.state.token is None
+
+
+@pytest.mark.parametrize(("requested_at", "used"), [(1e9 + 1, True), (1e9 - 1, False)])
+def test_a_token_that_comes_late_is_used_unless_there_is_a_later_one(
+    requested_at: float, used: bool, server: MediaHoundServer
 ) -> None:
     source = source_of(MediaHoundAuth(**server.credentials))
-    replaced = source._join()
-    source.shared.renewal = None
-    source.shared.record_late(replaced, Token("late", 2e9, 1e9))
-    assert source.shared.state.token is None
+    renewal = source._join()
+    source.shared.use_if_better(Token("other", 2e9, 1e9), 0.0)
+    renewal._fail(TokenEndpointUnavailable("down"), renewal._tried)
+    source.shared.renewal = None  # another one has taken over
+    source.shared.record_late(renewal, Token("late", 2e9, requested_at))
+    assert source.shared.state.token is not None
+    assert (source.shared.state.token.access_token == "late") is used
 
 
 def test_a_version_of_httpx_that_hides_its_transports_is_told(

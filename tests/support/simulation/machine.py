@@ -63,6 +63,8 @@ class Lock:
 
     def release(self) -> None:
         if not self.count:
+            if scheduler.stopping or scheduler.current.killed:
+                return
             raise RuntimeError("release unlocked lock")
         self.count -= 1
         if not self.count:

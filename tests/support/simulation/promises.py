@@ -102,7 +102,7 @@ class Promises:
         # A signal handler that makes a call may do so while its thread holds `state_lock`.
         excused = excused or any(caller.handler_calls for caller in self.scenario.callers)
         # A caller may do the work of a thread that did not begin in time.
-        excused = excused or scheduler.current in self._took_over
+        excused = excused or scheduler.current in self._took_over or self.scenario.may_hang()
         if seconds > timeout + A_MOMENT and not excused:
             scheduler.violate(f"no caller waits beyond its timeout: {seconds:g} s, not {timeout:g}")
         # If a caller is interrupted as it starts a thread, others wait for THREAD_START_TIMEOUT.
@@ -183,16 +183,15 @@ class Promises:
 
     def _excused(self, use: Use) -> bool:
         if self.healthy:
-            # A store had a token that was revoked as well, and a request is retried but once.
-            return (
-                use.result == 401 and self.scenario.shared is not None and self.scenario.revoked()
-            )
+            # A store had a token that has died as well, and a request is retried but once.
+            died = self.scenario.revoked() or use.auth.process.clock
+            return use.result == 401 and self.scenario.shared is not None and bool(died)
         if use.result == 401 and (self.scenario.api.mood != "fair" or self.scenario.revoked()):
             return True
         if use.caller.handler_calls and "needed while" in str(use.result):
             return True  # a signal handler needs a token while its thread requests it
-        if scheduler.stalls and self.scenario.shared and "hang" in self.scenario.shared.faults:
-            return True  # a store is used directly if its thread does not begin in time
+        if self.scenario.may_hang():
+            return True
         if "Interruption" in str(use.result) and scheduler.lost:
             return True  # of a caller who does the work of a thread that did not begin in time
         if use.auth.route in self.troubles or use.auth.route != "direct":

@@ -153,6 +153,10 @@ class Scenario:
         """Whether the store may have let two processes renew at once."""
         return self.shared is not None and (bool(self.shared.faults) or self.shared.lease < 1)
 
+    def may_hang(self) -> bool:
+        """Whether a store that hangs may be used directly: its thread may not begin in time."""
+        return self.shared is not None and "hang" in self.shared.faults and scheduler.stalled
+
     def revoked(self) -> bool:
         """Whether a token may have been revoked during a call, or too many of them."""
         return bool(self.endpoint.revoked_at) or self.endpoint.lifetime < 10
@@ -164,7 +168,7 @@ class Scenario:
     def fork(self, auth: Auth) -> None:
         """The process of `auth` forks, and the child makes a call."""
         child = Process(10 + len(self.auths))
-        child.forked = True
+        child.forked, child.clock = True, auth.process.clock
         store = auth.source.settings.store_or_default
         view = StoreView(self.shared, child) if self.shared else copy_of_memory(store)
         copy = Auth(self, child, auth.client_id, auth.route)

@@ -107,6 +107,7 @@ class Scheduler:
         steps: the calls into the scheduler.
         violation: the first promise that was broken.
         lost: seconds that the world has taken of the time of its callers.
+        stalled: a thread got no processor for a while.
         story: what happens, line by line, if it is to be told.
     """
 
@@ -125,6 +126,7 @@ class Scheduler:
         self.violation: str | None = None
         self.stopping = False
         self.lost = 0.0
+        self.stalled = False
         self.stalls = 0.0  # the probability of one at each step
         self.stay = 0.8  # the probability that a thread goes on, in a random walk
         self._policy = policy
@@ -204,6 +206,7 @@ class Scheduler:
                 seconds = self.choices.of(STALLS)
                 task.stalled += seconds
                 self.lost += seconds
+                self.stalled = True
                 self.block(self.time + seconds)
             elif choice:
                 others = [other for other in self._ready if other is not task]
