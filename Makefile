@@ -4,14 +4,14 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 # The package's tests. Many of them wait, so that two processors have work for four processes.
-SUITE := -n 4 -m "not documentation and not programs and not fuzz"
+SUITE := -n 4 -m "not documentation and not programs and not fuzz and not uwsgi"
 # What the tools are, to the last digit: `make lock` brings it up to date.
 LOCKED := --constraint constraints.txt
 
 # Without it, each process of a test run would compile all tests anew, for seconds.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo test test-all test-rest test-newer coverage delays schedules check docs bench soak mutants lock release clean
+.PHONY: setup demo test test-all test-uwsgi test-rest test-newer coverage delays schedules check docs bench soak mutants lock release clean
 
 setup: $(VENV)/.test $(VENV)/.check $(VENV)/.docs  ## all that work on the project needs
 	$(BIN)/pre-commit install
@@ -23,9 +23,12 @@ test: $(VENV)/.test  ## the package's tests: a minute, and nothing but Python is
 	$(BIN)/python -m pytest $(SUITE)
 
 test-all: $(VENV)/.test  ## the same, and the tests of documentation, benchmarks and examples
-	$(BIN)/python -m pytest -n 4 -m "not programs and not fuzz"
+	$(BIN)/python -m pytest -n 4 -m "not programs and not fuzz and not uwsgi"
 
-test-rest: $(VENV)/.test $(VENV)/.uwsgi  ## all that `make test` leaves out; needs curl, zsh, fish and a C compiler
+test-uwsgi: $(VENV)/.test $(VENV)/.uwsgi  ## those with uWSGI; needs a C compiler
+	$(BIN)/python -m pytest -m uwsgi
+
+test-rest: $(VENV)/.test  ## what else `make test` leaves out; needs curl, zsh and fish
 	$(BIN)/python -m pytest -n 4 -m "documentation or programs or fuzz"
 
 coverage: $(VENV)/.test  ## the same, and every branch of the package must have been taken

@@ -7,10 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
-
-import pytest
 
 from mediahound_auth.testing import MediaHoundServer
 
@@ -18,12 +15,6 @@ ROOT = Path(__file__).parents[2]
 
 Env = Mapping[str, str]
 NOTHING: Env = {}
-
-
-def needs(package: str) -> None:
-    """Skip the test where `package` is missing. It is not imported, for that has side effects."""
-    if find_spec(package) is None:
-        pytest.skip(f"{package} is not installed")
 
 
 def environment(server: MediaHoundServer, variables: Env) -> dict[str, str]:

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from scripts import needs, printed, started
+from scripts import printed, started
 
 from mediahound_auth.testing import MediaHoundServer
 
@@ -47,7 +47,6 @@ print(statuses)
 def test_greenlets_share_a_token_request(
     kind: str, when: str, server: MediaHoundServer, tmp_path: Path
 ) -> None:
-    needs(kind)
     steps = [PATCH[kind], IMPORTS] if when == "early" else [IMPORTS, PATCH[kind]]
     server.token_delay = 0.1
     assert printed("\n".join([*steps, CALLS]), server, tmp_path / "tokens") == str([200] * 10)
@@ -55,7 +54,6 @@ def test_greenlets_share_a_token_request(
 
 
 def test_the_timeout_of_a_greenlet_is_its_own(server: MediaHoundServer) -> None:
-    needs("gevent")
     script = """
 import gevent
 import os

@@ -166,9 +166,9 @@ def test_a_server_that_forbids_two_ways_at_once_is_told_in_words(
             call(library, auth, f"{strict.url}/1.3/search/all/Gladiator")
     assert caught.value.error == "invalid_request"
     assert str(caught.value).endswith(
-        ". Perhaps client_auth='mediahound' is not the form this endpoint expects; the others are "
-        "'client_secret_basic', 'client_secret_post', 'client_assertion'. Or it wants a further "
-        "field, such as an audience: see parameters="
+        ". The endpoint may expect another client_auth= ('client_secret_basic', "
+        "'client_secret_post', 'client_assertion'), or a further field such as audience in "
+        "parameters="
     )
 
 

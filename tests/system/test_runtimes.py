@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from scripts import needs, printed, started
+from scripts import printed, started
 
 from mediahound_auth.testing import MediaHoundServer
 
@@ -41,7 +41,6 @@ async def get_all():
 
 
 def test_tasks_on_uvloop_share_a_token_request(server: MediaHoundServer) -> None:
-    needs("uvloop")
     script = "import uvloop\nprint(uvloop.run(get_all()))"
     assert printed(ASYNC + script, server) == "[200, 200, 200]"
     assert len(server.token_requests) == 1
@@ -49,7 +48,6 @@ def test_tasks_on_uvloop_share_a_token_request(server: MediaHoundServer) -> None
 
 def test_calls_in_a_notebook_work_while_its_loop_runs(server: MediaHoundServer) -> None:
     """A cell may call what blocks; with nest_asyncio, also what runs the loop within itself."""
-    needs("nest_asyncio")
     script = """
 import nest_asyncio
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from scripts import needs, printed, started
+from scripts import printed, started
 
 from mediahound_auth.testing import MediaHoundServer
 
@@ -42,17 +42,11 @@ SERVERS = {
 
 @pytest.mark.parametrize(
     "name",
-    [
-        pytest.param(name, marks=[pytest.mark.programs] if "uwsgi" in name else [])
-        for name in SERVERS
-    ],
+    [pytest.param(name, marks=[pytest.mark.uwsgi] if "uwsgi" in name else []) for name in SERVERS],
 )
 def test_the_workers_of_a_server_share_a_token(
     name: str, server: MediaHoundServer, tmp_path: Path
 ) -> None:
-    if name == "gunicorn":
-        needs("gunicorn")
-        needs("gevent")
     (tmp_path / "app.py").write_text(APP)
     tokens = str(tmp_path / "tokens")
     # It listens from here on, so that the first call waits until the server is there.
@@ -93,10 +87,10 @@ auth.token()  # before Celery forks: all processes go on with it
 """
 
 
+@pytest.mark.programs  # its workers take ten seconds to start
 def test_the_processes_of_celery_go_on_with_the_token_from_before_they_were_forked(
     server: MediaHoundServer, tmp_path: Path
 ) -> None:
-    needs("celery")
     (tmp_path / "tasks.py").write_text(TASKS)
     (tmp_path / "queue").mkdir()
     options = "-P prefork -c 2 --without-gossip --without-mingle --without-heartbeat"
