@@ -45,10 +45,10 @@ def test_for_whom_a_failure_would_be_the_same(
 def test_an_object_with_a_dead_proxy_does_not_fail_one_without(server: MediaHoundServer) -> None:
     with requests.Session() as session:
         session.proxies = {"http": "http://127.0.0.1:1"}
-        dead = MediaHoundAuth(**server.credentials, session=session, timeout=0.3)
+        dead = MediaHoundAuth(**server.credentials, session=session, timeout=1)
         with pytest.raises(TokenEndpointUnavailable):
             dead.token()
-        assert MediaHoundAuth(**server.credentials, timeout=0.3).token()
+        assert MediaHoundAuth(**server.credentials, timeout=1).token()
     assert dead.token()  # which the other one has got
 
 

@@ -192,7 +192,7 @@ class Promises:
             return True  # a signal handler needs a token while its thread requests it
         if self.scenario.may_hang():
             return True
-        if "Interruption" in str(use.result) and scheduler.lost:
+        if "Interruption" in str(use.result):
             return True  # of a caller who does the work of a thread that did not begin in time
         if use.auth.route in self.troubles or use.auth.route != "direct":
             return True
