@@ -1,7 +1,6 @@
 """Words that readers stumble over stay out of what they read: messages and documentation.
 
-The list is the left column of the style guide's table. A word may stand in a place that is named
-below, with the reason.
+A word may stand where `ALLOWED` says so.
 """
 
 from __future__ import annotations
