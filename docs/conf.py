@@ -183,6 +183,14 @@ def without_bare_attributes(
     return None if callable(member) or isinstance(member, property) else True
 
 
+read: list[str] = []
+
+
+def note_read(_: Sphinx, __: object, names: list[str]) -> None:
+    """Note which pages this build reads."""
+    read[:] = names
+
+
 def check(app: Sphinx, error: Exception | None) -> None:
     """Warn of public names that no page shows, broken links, and searches that find nothing."""
     if error is None and app.builder.format == "html":
@@ -196,7 +204,9 @@ def check(app: Sphinx, error: Exception | None) -> None:
         for page, href in links.broken(Path(app.outdir)):
             log.warning("%s: the link %r leads nowhere", page, href)
         index = search.Index.of(Path(app.outdir))
-        for query, wanted in search.QUERIES.items():
+        # Sphinx forgets the index entries of pages that it does not read again.
+        asked = search.QUERIES if app.env.found_docs == set(read) else {}
+        for query, wanted in asked.items():
             if wanted not in index.pages(query):
                 log.warning("a search for %r does not find %s", query, wanted)
 
@@ -210,4 +220,5 @@ def setup(app: Sphinx) -> None:
     app.connect("autodoc-skip-member", without_bare_attributes)
     app.connect("doctree-resolved", with_places_to_break)
     app.connect("doctree-resolved", with_column_names)
+    app.connect("env-before-read-docs", note_read)
     app.connect("build-finished", check)
