@@ -164,7 +164,7 @@ class State(NamedTuple):
         """What a caller who needs a token does at `now`; `conditions` are the caller's own."""
         if now < self.renew_at:
             return Action.USE
-        if self.usable(now):
+        if self.token is not None and now < self.token.expires_at:
             return Action.USE_AND_RENEW
         return Action.GIVE_UP if self._failed_lately(now, conditions) else Action.RENEW
 

@@ -20,7 +20,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Generator
 from contextvars import ContextVar
-from typing import TypeVar, cast
+from typing import NamedTuple, TypeVar, cast
 
 from mediahound_auth import _events as events
 from mediahound_auth._core import runtime
@@ -52,7 +52,7 @@ from mediahound_auth.errors import (
 )
 from mediahound_auth.token import Token
 
-__all__ = ["Outcome", "Renewal", "Steps", "run_steps", "run_steps_async"]
+__all__ = ["Outcome", "Renewal", "Steps", "run_steps", "run_steps_async", "within"]
 
 T = TypeVar("T")
 
@@ -68,7 +68,24 @@ START_RETRY_INTERVAL = 0.05
 # The renewals that this context is on the way of: a `client_secret` callable, a store or a log
 # handler may make calls of its own, and must not wait for the renewal that waits for it. Weak,
 # since a context may last, in a thread or task that was started there.
-_within: ContextVar[tuple[weakref.ref[Renewal], ...]] = ContextVar("_within", default=())
+within: ContextVar[tuple[weakref.ref[Renewal], ...]] = ContextVar("within", default=())
+
+
+class Decision(NamedTuple):
+    """What a renewal came to.
+
+    Attributes:
+        outcome, at: the token or failure, and when that was decided, by `runtime.now`.
+        conditions: what had been tried by then.
+        lost: it failed for a reason that says nothing of the endpoint. The process was suspended,
+            or the caller who did the work was interrupted. The failure is not remembered, and
+            callers who have time left start another renewal.
+    """
+
+    outcome: Outcome
+    at: float
+    conditions: Conditions
+    lost: bool
 
 
 class Renewal:
@@ -87,10 +104,13 @@ class Renewal:
         last_error: why the last one failed.
         received: the token that the endpoint has returned, before the store has it.
         era: that of the `SharedTokenState` when it was started.
-        recorded: the `SharedTokenState` has the outcome. Guarded by `state_lock`.
+        decision: what it came to, once that is decided.
+        recorded: the `SharedTokenState` has that. Guarded by `state_lock`.
         rejected_secret: the key of the grant whose secret was rejected, if a callable provides it.
         same_secret: the callable has returned that secret again, and no request was sent.
     """
+
+    decision: Decision | None = None
 
     def __init__(
         self,
@@ -121,9 +141,6 @@ class Renewal:
         self._senders = {transport: send}
         self._sending = transport
         self._useless: set[object] = set()  # transports by which no request gets through
-        # The first one counts: the outcome, when it was decided, what had been tried by then, and
-        # whether the renewal is lost.
-        self._decisions: list[tuple[Outcome, float, Conditions, bool]] = []
         self._tried = Conditions(frozenset(), settings.timeout)
         self._shared = shared
         self._at_work = self._in_caller = False
@@ -140,26 +157,7 @@ class Renewal:
     @property
     def outcome(self) -> Outcome | None:
         """The token or failure, once that is decided."""
-        return self._decisions[0][0] if self._decisions else None
-
-    @property
-    def decided_at(self) -> float:
-        """When that was, by `runtime.now`."""
-        return self._decisions[0][1]
-
-    @property
-    def conditions(self) -> Conditions:
-        """Those under which it came to its outcome."""
-        return self._decisions[0][2]
-
-    @property
-    def lost(self) -> bool:
-        """Whether it failed for a reason that says nothing of the endpoint.
-
-        The process was suspended, or the caller who did the work was interrupted. The failure is
-        not remembered, and callers who have time left start another renewal.
-        """
-        return bool(self._decisions) and self._decisions[0][3]
+        return self.decision.outcome if self.decision else None
 
     @property
     def at_work(self) -> bool:
@@ -174,7 +172,7 @@ class Renewal:
     @property
     def waits_for_caller(self) -> bool:
         """Whether it, or one before it, waits itself for what the caller does in this context."""
-        renewals = [reference() for reference in _within.get()]
+        renewals = [reference() for reference in within.get()]
         return any(one and one.at_work and one._shared is self._shared for one in renewals)
 
     @property
@@ -246,19 +244,20 @@ class Renewal:
         # Without its traceback: the frames hold the secret, and some tools print what frames hold.
         error = copy_error(error)
         try:
-            if self._decide(error, tried, lost) and not (self.same_secret or self.lost):
+            decision = self._decide(error, tried, lost)
+            if decision.outcome is error and not (self.same_secret or decision.lost):
                 current = self._shared.recorded.token
                 events.renewal_failed(self.settings.grant, self, error, current)
         finally:
             if self.outcome is error:
                 self._done.wake()
 
-    def _decide(self, outcome: Outcome, tried: Conditions, lost: bool = False) -> bool:
+    def _decide(self, outcome: Outcome, tried: Conditions, lost: bool = False) -> Decision:
         if isinstance(outcome, TokenEndpointUnavailable):
             lost = self._outlasts(SUSPENDED_AFTER)
-        decision = (outcome, runtime.now(), tried, lost)
-        self._decisions.append(decision)
-        return self._decisions[0] is decision
+        # The first one stays; in one step, since the thread of a renewal and callers may come here.
+        decision = Decision(outcome, runtime.now(), tried, lost)
+        return cast(Decision, vars(self).setdefault("decision", decision))
 
     def _outlasts(self, seconds: float) -> bool:
         """Whether it has taken so many seconds more than its time limit, by Unix time."""
@@ -267,8 +266,8 @@ class Renewal:
     # What follows runs in the renewal's thread.
 
     def _run(self) -> None:
-        others = [other for other in _within.get() if (one := other()) and one.at_work]
-        within = _within.set((*others, weakref.ref(self)))
+        others = [other for other in within.get() if (one := other()) and one.at_work]
+        token = within.set((*others, weakref.ref(self)))
         self._at_work = True
         try:
             self._renew()
@@ -283,7 +282,7 @@ class Renewal:
                 raise error.with_traceback(None) from None  # frames can hold the secret
         finally:
             self._at_work = False
-            _within.reset(within)
+            within.reset(token)
             self._shared.end(self)
 
     def _renew(self) -> None:

@@ -31,7 +31,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from contextvars import Context, copy_context
+from contextvars import copy_context
 from functools import partial
 from typing import Any, TypeVar
 
@@ -139,14 +139,6 @@ def _call_soon(token: Any) -> Callable[[Callable[[], object]], object]:
     return call_soon
 
 
-def _context_for_thread() -> Context:
-    """A copy of the caller's context, for code that runs outside the caller's event loop."""
-    context = copy_context()
-    if sniffio := sys.modules.get("sniffio"):  # as anyio.to_thread does
-        context.run(sniffio.current_async_library_cvar.set, None)
-    return context
-
-
 class DaemonThread:
     """A thread that does `work`, once. Where threads do not run, a caller who waits does it.
 
@@ -173,27 +165,29 @@ class DaemonThread:
 
     def start(self) -> bool:
         """Start the thread, unless that has been done; False if no thread can be started now."""
-        if not self.runs:
+        if self._started or self._claimed.locked():
+            return True
+        context = copy_context()
+        if sniffio := sys.modules.get("sniffio"):  # no event loop runs there: as anyio.to_thread
+            context.run(sniffio.current_async_library_cvar.set, None)
+        options: dict[str, Any] = {"target": partial(context.run, self._run), "name": self._name}
+        try:
+            self._started = True
             try:
-                self._started = True
-                self._new_thread().start()
-            except RuntimeError:  # a limit of the system, or the program's end
-                self._started = False
-            except BaseException:  # a signal handler's; whether it has started is not known
-                self._started = False
-                raise
-        return self.runs
+                thread = threading.Thread(**options, daemon=True)
+            except RuntimeError:  # a subinterpreter, which waits at its end for its threads to end
+                thread = threading.Thread(**options, daemon=False)
+            thread.start()
+        except RuntimeError:  # a limit of the system, or the program's end
+            self._started = False
+        except BaseException:  # a signal handler's; whether it has started is not known
+            self._started = False
+            raise
+        return self._started
 
     def take_over(self) -> bool:
         """Whether the caller is to do the work: true once, and only if the thread has not begun."""
         return self._claimed.acquire(blocking=False)
-
-    def _new_thread(self) -> threading.Thread:
-        target = partial(_context_for_thread().run, self._run)
-        try:
-            return threading.Thread(target=target, name=self._name, daemon=True)
-        except RuntimeError:  # a subinterpreter, which waits at its end for its threads to end
-            return threading.Thread(target=target, name=self._name, daemon=False)
 
     def _run(self) -> None:
         if self.take_over():

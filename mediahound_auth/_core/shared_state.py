@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from mediahound_auth._core import runtime
 from mediahound_auth._core.grant import Grant
-from mediahound_auth._core.lifecycle import NEVER, State
+from mediahound_auth._core.lifecycle import NEVER, Conditions, State
 from mediahound_auth._core.origins import Origin
 from mediahound_auth._core.store_session import StoreHealth
 from mediahound_auth.errors import MediaHoundAuthError, copy_error
@@ -68,9 +68,9 @@ class SharedTokenState:
         """All that is known, the outcome of a renewal included that has just been decided."""
         with runtime.state_lock:
             renewal = self.renewal
-            if renewal is not None and renewal.outcome is not None and not renewal.recorded:
+            if renewal is not None and renewal.decision and not renewal.recorded:
                 renewal.recorded = True
-                self.state = self._state_after(renewal)
+                self.state = self._state_after(renewal, *renewal.decision)
             return self.recorded
 
     @state.setter
@@ -87,10 +87,11 @@ class SharedTokenState:
         """
         with runtime.state_lock:
             known = self.state.token
-            if renewal.recorded and renewal.outcome is token:
+            decision = renewal.decision
+            if renewal.recorded and decision and decision.outcome is token:
                 return
             if renewal.era is self.era and not (known and known.requested_at > token.requested_at):
-                self.state = self._state_with(renewal, token)
+                self.state = self._state_with(renewal, token, runtime.now())
 
     def end(self, renewal: Renewal) -> None:
         """The thread of `renewal` is at its end: let go of what that holds, a session perhaps."""
@@ -114,29 +115,35 @@ class SharedTokenState:
             self.forgotten = self.recorded.token or self.forgotten
             self.state = State()
 
-    def _state_after(self, renewal: Renewal) -> State:
-        outcome, state = renewal.outcome, self.recorded
+    def _state_after(
+        self,
+        renewal: Renewal,
+        outcome: Token | MediaHoundAuthError,
+        at: float,
+        conditions: Conditions,
+        lost: bool,
+    ) -> State:
+        state = self.recorded
         if isinstance(outcome, Token):
-            return self._state_with(renewal, outcome)
-        if renewal.lost:
+            return self._state_with(renewal, outcome, at)
+        if lost:
             return state
         if renewal.same_secret:
-            return state.on_same_secret(renewal.decided_at, jitter=runtime.jitter())
-        assert outcome is not None
+            return state.on_same_secret(at, jitter=runtime.jitter())
         return state.on_failure(
             _without_frames(outcome),
-            renewal.decided_at,
+            at,
             jitter=runtime.jitter(),
             waited_for=renewal.waited_for,
             requested=renewal.attempts > 0,
-            conditions=renewal.conditions,
+            conditions=conditions,
             rejected_secret=renewal.rejected_secret,
         )
 
-    def _state_with(self, renewal: Renewal, token: Token) -> State:
+    def _state_with(self, renewal: Renewal, token: Token, at: float) -> State:
         return self.recorded.on_token(
             token,
-            renewal.decided_at,
+            at,
             margin=renewal.settings.renew_margin,
             jitter=runtime.jitter(),
             requested=renewal.attempts > 0,

@@ -23,7 +23,7 @@ from mediahound_auth._core.lifecycle import (
     token_was_accepted,
 )
 from mediahound_auth._core.origins import Origin
-from mediahound_auth._core.renewal import Outcome, Renewal, Steps
+from mediahound_auth._core.renewal import Outcome, Renewal, Steps, within
 from mediahound_auth._core.settings import Settings
 from mediahound_auth._core.shared_state import SharedTokenState, shared_state_for
 from mediahound_auth._core.store_session import StoreSession
@@ -57,7 +57,7 @@ class TokenSource:
 
     def get_token(self) -> Steps[Outcome]:
         """A token to use now; waits only if there is no usable one."""
-        until, renewal = self._until(), None
+        until, renewal = runtime.monotonic() + self.settings.timeout, None
         if self.shared.recorded.suspect:
             yield from self._replace_suspect(until)
         while True:
@@ -94,7 +94,7 @@ class TokenSource:
 
         None: there is none, and the 401 is returned to the caller.
         """
-        return self._replacement(rejected, self._until())
+        return self._replacement(rejected, runtime.monotonic() + self.settings.timeout)
 
     def _replacement(self, rejected: str, until: float) -> Steps[Token | None]:
         renewal = None
@@ -116,7 +116,7 @@ class TokenSource:
 
     def renew(self) -> Steps[Outcome]:
         """What the endpoint returns when asked now, whatever is at hand."""
-        until, renewal = self._until(), None
+        until, renewal = runtime.monotonic() + self.settings.timeout, None
         while True:
             with runtime.state_lock:
                 _ = self.shared.state  # with the outcome, if that is decided: it is not joined then
@@ -167,9 +167,6 @@ class TokenSource:
             events.token_withheld(self.settings.grant, origin)
         return False
 
-    def _until(self) -> float:
-        return runtime.monotonic() + self.settings.timeout
-
     def _join(
         self,
         *,
@@ -183,13 +180,14 @@ class TokenSource:
         With `state_lock` held.
         """
         renewal, transport, send = self.shared.renewal, self._transport, self._send
-        if renewal is None or not renewal.joinable or renewal is instead_of:
-            stuck = renewal is not None and renewal.at_work and renewal.outcome is None
+        if renewal and renewal.joinable and renewal is not instead_of:
+            renewal.extend(self.settings.timeout, transport, send)
+        else:
+            stuck = renewal is not None and renewal.at_work and renewal.decision is None
             renewal = Renewal(self.settings, self.shared, send, transport, rejected, skip_store)
             renewal.skip_lock = stuck
             self.shared.renewal = renewal
         renewal.waited_for |= waited_for
-        renewal.extend(self.settings.timeout, transport, send)
         return renewal
 
     def _wait_for(self, renewal: Renewal, until: float) -> Steps[Outcome | None]:
@@ -198,32 +196,30 @@ class TokenSource:
         A caller waits no longer than half of its time for one that was started with another
         transport, which may hang.
         """
-        outcome = yield from self._wait_once_for(renewal, until)
-        if renewal.lost and runtime.monotonic() > until + SUSPENDED_AFTER:  # so was the caller
+        if within.get() and renewal.waits_for_caller:
+            return needed_for_itself(self.settings.grant)
+        left = max(0.0, until - runtime.monotonic())
+        yield renewal, left if renewal.transport == self._transport else left / 2
+        decision, now = renewal.decision, runtime.monotonic()
+        outcome = decision.outcome if decision else None
+        if isinstance(outcome, Token):
+            return outcome
+        if not renewal.has_thread:
+            return no_thread_error(self.settings.grant)
+        if outcome is None and now >= until:
+            outcome = self._timed_out(renewal)
+        decision = renewal.decision
+        if decision is None or not isinstance(outcome, MediaHoundAuthError):
+            return outcome
+        if decision.lost and now > until + SUSPENDED_AFTER:  # the caller was suspended, too
             with runtime.state_lock:
                 rejected, skip_store = renewal.rejected, renewal.skip_store
                 renewal = self._join(
                     waited_for=True, rejected=rejected, skip_store=skip_store, instead_of=renewal
                 )
-            outcome = yield from self._wait_once_for(renewal, self._until())
-        return outcome
-
-    def _wait_once_for(self, renewal: Renewal, until: float) -> Steps[Outcome | None]:
-        if renewal.waits_for_caller:
-            return needed_for_itself(self.settings.grant)
-        left = max(0.0, until - runtime.monotonic())
-        yield renewal, left if renewal.transport == self._transport else left / 2
-        if not renewal.has_thread:
-            return no_thread_error(self.settings.grant)
-        outcome, in_time = renewal.outcome, runtime.monotonic() < until
-        if isinstance(outcome, Token) or (outcome is None and in_time):
-            return outcome
-        if outcome is None:
-            return self._timed_out(renewal)
-        if renewal.lost and in_time:
-            return None
-        alike = fails_alike(outcome, renewal.conditions, self._conditions)
-        return outcome if alike or not in_time else None
+            return (yield from self._wait_for(renewal, now + self.settings.timeout))
+        alike = not decision.lost and fails_alike(outcome, decision.conditions, self._conditions)
+        return outcome if alike or now >= until else None
 
     def _timed_out(self, renewal: Renewal) -> Outcome:
         error = timeout_error(self.settings.grant, self.settings.timeout, renewal.last_error)
