@@ -71,7 +71,7 @@ class InvalidClientError(TokenRequestError):
 
 
 class TokenEndpointUnavailable(TokenRequestError):
-    """No connection, no answer in time, 429 or 5xx, and the time for trying again is used up.
+    """No connection, no response in time, 408, 425, 429 or 5xx, and retries have not helped.
 
     `__cause__` is the HTTP library's own error, where there was one.
 

@@ -28,7 +28,10 @@ def bounded_adapter(adapter: BaseAdapter, bounds: ResponseBounds) -> Iterator[Ba
     pools: list[Any] = []
 
     def get_connection_with_tls_context(*args: Any, **kwargs: Any) -> Any:
-        pool: Any = copy.copy(adapter.get_connection_with_tls_context(*args, **kwargs))
+        original: Any = adapter.get_connection_with_tls_context(*args, **kwargs)
+        if not isinstance(original.pool, queue.LifoQueue):  # of another urllib3, as niquests brings
+            return original
+        pool = copy.copy(original)
         pool.ConnectionCls = _bounded_connections(pool.ConnectionCls, bounds)
         pool.pool = queue.LifoQueue(1)
         pool.pool.put(None)  # a connection that is to be made

@@ -243,7 +243,7 @@ def _is_permanent(chain: list[BaseException]) -> bool:
     """
     refusal = _refusal(chain)
     if refusal is not None:
-        return refusal < 500 and refusal != 429
+        return refusal < 500 and refusal not in (408, 425, 429)
     if type(chain[0]) is OSError or isinstance(chain[0], ValueError):
         return True
     return any(isinstance(error, ssl.SSLCertVerificationError) for error in chain)

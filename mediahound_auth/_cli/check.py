@@ -44,7 +44,7 @@ def check(auth: MediaHoundAuth) -> int:
         else ": probably what is left of a token that the endpoint returned again"
     )
     if life == MAX_LIFETIME:
-        rest = ": the longest that is assumed; the response states no less"
+        rest = ": the response states that, more, or nothing"
     _say(True, "lifetime", f"{_in_words(life)} ({life:.0f} s){rest}")
     refused = set(grant.scope.split()) - set((token.scope or "").split())
     granted = f"granted: {token.scope or '(not stated in the response)'}"

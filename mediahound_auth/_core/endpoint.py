@@ -75,14 +75,15 @@ def unexpected_error(grant: Grant, error: BaseException) -> TokenRequestError:
 
 
 def timeout_error(
-    grant: Grant, timeout: float, last_error: MediaHoundAuthError | None
+    grant: Grant, timeout: float, attempts: int, last_error: MediaHoundAuthError | None
 ) -> TokenEndpointUnavailable:
     """What to raise when `timeout` seconds are up, after `last_error` if a request failed."""
     if last_error is None:
         return TokenEndpointUnavailable(
             f"no response from the token endpoint {grant.endpoint} within {timeout:g} s"
         )
-    error = TokenEndpointUnavailable(f"no access token within {timeout:g} s: {last_error}")
+    tried = f"{attempts} attempt{'s' if attempts > 1 else ''} in {timeout:g} s"
+    error = TokenEndpointUnavailable(f"no access token after {tried}: {last_error}")
     error.__cause__ = last_error.__cause__
     return error
 

@@ -272,9 +272,10 @@ class Grant(NamedTuple):
         self, status: int, error: str | None, said: str, why: str
     ) -> tuple[type[TokenRequestError], str]:
         endpoint, client = f"the token endpoint {self.endpoint}", f"client {self.client_id!r}"
+        unavailable = status >= 500 or status in (408, 425) or error == "temporarily_unavailable"
         if status == 429:
             return TokenEndpointUnavailable, f"{endpoint} limits the requests of {client}: {said}"
-        if status >= 500:
+        if unavailable:
             return TokenEndpointUnavailable, f"{endpoint} is unavailable: {said}"
         if status == 401 or error in ("invalid_client", "unauthorized_client"):
             return InvalidClientError, (

@@ -32,10 +32,10 @@ Rule 0: everything that decides *when* lives in this module. `now` (Unix time, i
    **One bound over 2 to 5**: while a usable token is at hand, there is at most one token request
    per second, sustained, whatever the API responds. Three may come at once, so that a token
    that is revoked twice within a second is replaced twice.
-6. **Retrying a token request.** A transient failure (no connection, time-out, 429, 5xx) is retried
-   after an exponential back-off or after `Retry-After`, if that ends within the time limit: the
-   longest `timeout` of those who wait, counted from the start of the renewal. Other failures end
-   the renewal. Those who wait may have different transports, and it uses one after the other.
+6. **Retrying a token request.** A transient failure (no connection, time-out, 408, 425, 429, 5xx,
+   `temporarily_unavailable`) is retried after an exponential back-off or after `Retry-After`, if
+   that ends within the time limit: the longest `timeout` of those who wait, counted from the start
+   of the renewal. Other failures end the renewal. Those who wait may have different transports, and it uses one after the other.
    A renewal that finds the store's lock taken looks into the store now and then, and
    after about half of its time goes on without the lock.
 7. **Failing.** A failure is shared: a caller who needs a token soon after it gets the same failure

@@ -341,7 +341,7 @@ class Renewal:
             remaining, sent_at = self.remaining, runtime.monotonic()
             state = self._shared.recorded
             if not remaining:  # the thread began late, or a store has used it up
-                raise timeout_error(grant, self.timeout, self.last_error)
+                raise timeout_error(grant, self.timeout, self.attempts, self.last_error)
             if token := self._brought_by_another(state):
                 return token
             self.attempts += 1

@@ -222,7 +222,8 @@ class TokenSource:
         return outcome if alike or now >= until else None
 
     def _timed_out(self, renewal: Renewal) -> Outcome:
-        error = timeout_error(self.settings.grant, self.settings.timeout, renewal.last_error)
+        grant, timeout = self.settings.grant, self.settings.timeout
+        error = timeout_error(grant, timeout, renewal.attempts, renewal.last_error)
         renewal.expire(error)
         # If there is no outcome yet, it has more time than this caller, or is just deciding.
         return renewal.outcome or error

@@ -116,14 +116,14 @@ def test_a_renewal_that_gets_to_work_too_late_asks_nobody(
 
 def test_who_runs_out_of_time_is_told_what_went_wrong_last() -> None:
     grant = Grant("MyClientId", "s3cret", "https://api.example.com/token")
-    assert str(timeout_error(grant, 4.0, None)) == (
+    assert str(timeout_error(grant, 4.0, 0, None)) == (
         "no response from the token endpoint https://api.example.com/token within 4 s"
     )
     cause = ConnectionRefusedError("refused")
     last_error = TokenEndpointUnavailable("api.example.com answered 503")
     last_error.__cause__ = cause
-    error = timeout_error(grant, 4.0, last_error)
-    assert str(error) == "no access token within 4 s: api.example.com answered 503"
+    error = timeout_error(grant, 4.0, 2, last_error)
+    assert str(error) == "no access token after 2 attempts in 4 s: api.example.com answered 503"
     assert error.__cause__ is cause
 
 

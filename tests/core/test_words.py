@@ -122,6 +122,24 @@ def test_what_is_no_token_answer_is_told_why(status: int, body: Any, why: str) -
             TokenEndpointUnavailable,
             "the token endpoint https://api.example.com/token is unavailable: HTTP 503",
         ),
+        *(
+            (
+                status,
+                {},
+                {},
+                TokenEndpointUnavailable,
+                f"the token endpoint https://api.example.com/token is unavailable: HTTP {status}",
+            )
+            for status in (408, 425)
+        ),
+        (
+            400,
+            {},
+            {"error": "temporarily_unavailable"},
+            TokenEndpointUnavailable,
+            "the token endpoint https://api.example.com/token is unavailable: "
+            "temporarily_unavailable",
+        ),
         (
             429,
             {"retry-after": " 7 "},

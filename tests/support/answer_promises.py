@@ -43,7 +43,9 @@ def keep(status: int, headers: Mapping[str, str], body: bytes) -> Token | TokenR
 def _keeps_error(error: TokenRequestError, status: int) -> None:
     assert type(error) in KINDS, type(error)
     assert error.status == status
-    assert (type(error) is TokenEndpointUnavailable) == (status == 429 or status >= 500)
+    transient = status in (408, 425, 429) or status >= 500
+    transient |= error.error == "temporarily_unavailable"
+    assert (type(error) is TokenEndpointUnavailable) == transient
     assert error.retry_after is None or 0 <= error.retry_after < float("inf")
     texts = [str(error), error.error or "", error.error_description or ""]
     for text in texts:
