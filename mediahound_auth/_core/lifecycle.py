@@ -35,9 +35,9 @@ Rule 0: everything that decides *when* lives in this module. `now` (Unix time, i
 6. **Retrying a token request.** A transient failure (no connection, time-out, 408, 425, 429, 5xx,
    `temporarily_unavailable`) is retried after an exponential back-off or after `Retry-After`, if
    that ends within the time limit: the longest `timeout` of those who wait, counted from the start
-   of the renewal. Other failures end the renewal. Those who wait may have different transports, and it uses one after the other.
-   A renewal that finds the store's lock taken looks into the store now and then, and
-   after about half of its time goes on without the lock.
+   of the renewal. Other failures end the renewal. Those who wait may have different transports,
+   and it uses one after the other. A renewal that finds the store's lock taken looks into the
+   store now and then, and after about half of its time goes on without the lock.
 7. **Failing.** A failure is shared: a caller who needs a token soon after it gets the same failure
    at once, if it would be the same for that caller (`fails_alike`). That time doubles with each
    failure in a row, and is no shorter than `Retry-After` (an
