@@ -190,7 +190,9 @@ class TokenSource:
         renewal.waited_for |= waited_for
         return renewal
 
-    def _wait_for(self, renewal: Renewal, until: float) -> Steps[Outcome | None]:
+    def _wait_for(
+        self, renewal: Renewal, until: float, *, restarted: bool = False
+    ) -> Steps[Outcome | None]:
         """The outcome of `renewal`; None if another renewal might end otherwise.
 
         A caller waits no longer than half of its time for one that was started with another
@@ -211,13 +213,15 @@ class TokenSource:
         decision = renewal.decision
         if decision is None or not isinstance(outcome, MediaHoundAuthError):
             return outcome
-        if decision.lost and now > until + SUSPENDED_AFTER:  # the caller was suspended, too
+        if decision.lost and now > until + SUSPENDED_AFTER and not restarted:
+            # The caller was suspended, too.
             with runtime.state_lock:
                 rejected, skip_store = renewal.rejected, renewal.skip_store
                 renewal = self._join(
                     waited_for=True, rejected=rejected, skip_store=skip_store, instead_of=renewal
                 )
-            return (yield from self._wait_for(renewal, now + self.settings.timeout))
+            until = now + self.settings.timeout
+            return (yield from self._wait_for(renewal, until, restarted=True))
         alike = not decision.lost and fails_alike(outcome, decision.conditions, self._conditions)
         return outcome if alike or now >= until else None
 

@@ -73,7 +73,7 @@ class Use:
         started, stalled = scheduler.time, scheduler.current.stalled
         outcome = yield from steps
         stalled = scheduler.current.stalled - stalled
-        self.auth.scenario.promises.waited(self, scheduler.time - started - stalled)
+        self.auth.scenario.promises.waited(self, scheduler.time - started - stalled, stalled)
         return outcome
 
     def _call(self, source: TokenSource) -> Generator[Any, None, None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from mediahound_auth._core.lifecycle import SUSPENDED_AFTER
 from mediahound_auth._core.renewal import run_steps
 from mediahound_auth.token import Token
 from simulation.scheduler import Process, Task, scheduler
@@ -95,9 +96,11 @@ class Promises:
 
     # Uses
 
-    def waited(self, use: Use, seconds: float) -> None:
-        """A caller has waited, stalls of its own not included."""
+    def waited(self, use: Use, seconds: float, stalled: float) -> None:
+        """A caller has waited, `stalled` seconds of its own not included."""
         timeout, process = use.auth.source.settings.timeout, use.auth.process
+        if stalled > SUSPENDED_AFTER:  # for it, as if its process had been: it starts anew
+            timeout *= 2
         excused = process.asleep_until > use.started or process.threads != "run"
         # A signal handler that makes a call may do so while its thread holds `state_lock`.
         excused = excused or any(caller.handler_calls for caller in self.scenario.callers)
