@@ -208,7 +208,7 @@ class TokenSource:
             return outcome
         if not renewal.has_thread:
             return no_thread_error(self.settings.grant)
-        if outcome is None and now >= until:
+        if outcome is None and now >= min(until, renewal.deadline):
             outcome = self._timed_out(renewal)
         decision = renewal.decision
         if decision is None or not isinstance(outcome, MediaHoundAuthError):

@@ -32,7 +32,8 @@ def app(environ, start_response):
 
 SERVERS = {
     # Imports the app, and what that imports, before gevent patches anything.
-    "gunicorn": "gunicorn --chdir {folder} --preload -k gevent -w 2 -b fd://{fd} app:app",
+    "gunicorn": "gunicorn --chdir {folder} --preload -k gevent -w 2 --graceful-timeout 2 "
+    "-b fd://{fd} app:app",
     "uwsgi": "uwsgi --chdir {folder} --master --processes 2 --die-on-term --need-app "
     "--http-socket fd://{fd} --wsgi-file app.py --callable app",
     "uwsgi with threads": "uwsgi --chdir {folder} --master --processes 2 --threads 4 --die-on-term "
