@@ -318,17 +318,16 @@ def _release(response: requests.Response) -> None:
 
 def _short_body(response: requests.Response) -> bytes:
     raw, length = response.raw, body_length(response.headers)
-    if not length or not hasattr(raw, "read1"):  # urllib3 1 has none that reads what is there
-        return b""
     sock = getattr(getattr(raw, "connection", None), "sock", None)
+    if not length or sock is None or not hasattr(raw, "read1"):  # urllib3 1 has no read1
+        return b""
     until = runtime.monotonic() + PATIENCE_FOR_401
     body = b""
     with suppress(HTTPError, OSError):
         while len(body) < length and (remaining := until - runtime.monotonic()) > 0:
-            if sock is not None:
-                sock.settimeout(remaining)
+            sock.settimeout(remaining)
             piece = raw.read1(length, decode_content=False)
-            if not piece:
+            if not piece:  # the connection was closed early
                 break
             body += piece
     return body

@@ -5,6 +5,7 @@ from __future__ import annotations
 import array
 import asyncio
 import mmap
+import queue
 import tempfile
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -98,6 +99,65 @@ def test_the_auth_object_of_another_library_says_what_to_import(server: MediaHou
             with pytest.raises(TypeError, match=f"import it from {wanted.__name__}$"):
                 used.get(f"{server.url}/status/200", auth=auth, timeout=5)
     assert server.api_requests == []
+
+
+def test_the_auth_object_of_another_library_says_so_to_any_other(server: MediaHoundServer) -> None:
+    with pytest.raises(TypeError, match=r"httpx\.MediaHoundAuth is not for builtins$"):
+        mediahound_auth.httpx.MediaHoundAuth(**server.credentials)("a request")
+
+
+class Elsewhere(requests.adapters.BaseAdapter):
+    """An adapter that is no HTTPAdapter."""
+
+    def send(self, request: Any, *_: Any, **settings: Any) -> requests.Response:
+        with requests.Session() as session:
+            return session.send(request, **settings)
+
+    def close(self) -> None: ...
+
+
+class OtherPools(requests.adapters.HTTPAdapter):
+    """An adapter whose pools are of another urllib3."""
+
+    def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
+        pool: Any = super().get_connection_with_tls_context(*args, **kwargs)
+        pool.pool = queue.SimpleQueue()
+        return pool
+
+    def get_connection(self, *args: Any, **kwargs: Any) -> Any:
+        return self.get_connection_with_tls_context(*args, **kwargs)
+
+
+@pytest.mark.parametrize("adapter", [Elsewhere, OtherPools])
+def test_an_adapter_of_another_kind_is_used_as_it_is(
+    adapter: Any, server: MediaHoundServer
+) -> None:
+    with requests.Session() as session:
+        session.mount("http://", adapter())
+        auth = mediahound_auth.requests.MediaHoundAuth(**server.credentials, session=session)
+        assert auth.token()
+
+
+@pytest.mark.parametrize("body", [b"", b"cut short"])
+def test_a_401_that_ends_too_early_is_retried(body: bytes, server: MediaHoundServer) -> None:
+    auth = mediahound_auth.requests.MediaHoundAuth(**server.credentials)
+    auth.token()
+    server.revoke_tokens()
+
+    class ThatCutsShort(requests.adapters.HTTPAdapter):
+        def send(self, *args: Any, **settings: Any) -> requests.Response:
+            response = super().send(*args, **settings)
+            if response.status_code == 401:
+                response.raw.read1 = lambda *_, **__: body if not body else reads.pop()
+            return response
+
+    reads = [b"", body]
+    with requests.Session() as session:
+        session.mount("http://", ThatCutsShort())
+        session.auth = auth
+        response = session.get(f"{server.url}/status/200", timeout=20)
+    assert response.status_code == 200
+    assert [past.content for past in response.history] == [body]
 
 
 @pytest.mark.parametrize("library", SYNC, indirect=True)

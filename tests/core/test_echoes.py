@@ -16,6 +16,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mediahound_auth import Token, TokenRequestError
+from mediahound_auth._core import response
 from mediahound_auth._core.grant import ClientAuth, Grant, TokenResponse
 
 NOW = 1_700_000_000.0
@@ -230,3 +231,8 @@ def test_any_answer_is_a_token_or_a_token_request_error_and_shows_no_secret(
         assert outcome.status == status
         assert str(outcome).isprintable()
         assert outcome.retry_after is None or outcome.retry_after >= 0
+
+
+def test_what_is_too_long_to_be_looked_through_counts_as_private() -> None:
+    assert response.shows_private("x" * (response.MAX_TEXT + 1), ["s3cr3t"])
+    assert not response.shows_private("x" * 100, ["s3cr3t"])

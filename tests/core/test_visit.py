@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import threading
 import time
 
@@ -40,6 +41,37 @@ def test_a_visit_that_ends_well_during_an_outage_does_not_end_the_outage(
     with StoreSession(MemoryStore(), "key", health, 30) as during:
         during.load()
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
+
+
+class Interrupted(Exception):
+    """Raised by a signal handler."""
+
+
+def test_what_a_signal_handler_raises_is_no_failure_of_the_store(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    main, over = threading.main_thread(), threading.Event()
+
+    class Interrupting(MemoryStore):
+        def load(self, key: str) -> Token | None:
+            assert main.ident
+            signal.pthread_kill(main.ident, signal.SIGUSR1)
+            over.wait(20)
+            return super().load(key)
+
+    def handle(*_: object) -> None:
+        over.set()
+        raise Interrupted
+
+    before = signal.signal(signal.SIGUSR1, handle)
+    try:
+        health = StoreHealth(Grant("id", "secret", "https://localhost/token"))
+        session = StoreSession(Interrupting(), "key", health, 30)
+        with session as during, pytest.raises(Interrupted):
+            during.load()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert caplog.records == []
 
 
 @pytest.mark.parametrize("trouble", ["never run", "cannot be had"])
