@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
@@ -171,6 +172,8 @@ class MediaHoundAuth(BearerAuth, AuthBase):
             renew_at, authorization, _ = self._shared.fast_path
             if runtime.now() >= renew_at:
                 authorization = ""  # no old token is in a frame that may raise
+                if not isinstance(request, requests.PreparedRequest):
+                    _refuse_event_loop()
                 outcome = run_steps(self._source.get_token())
                 authorization = self._token_of(outcome, request).authorization
             request.headers["Authorization"] = authorization
@@ -185,6 +188,8 @@ class MediaHoundAuth(BearerAuth, AuthBase):
         `kwargs` are those of the transport adapter's `send`.
         """
         source, request = self._source, response.request
+        if not isinstance(request, requests.PreparedRequest):
+            _refuse_event_loop()
         rejected = _access_token_of(request)
         if not rejected or not self._allows(request.url or ""):
             return response
@@ -247,6 +252,17 @@ class MediaHoundAuth(BearerAuth, AuthBase):
         errors.TokenEndpointUnavailable: TokenEndpointUnavailable,
         errors.InvalidTokenResponse: InvalidTokenResponse,
     }
+
+
+def _refuse_event_loop() -> None:
+    """Raise TypeError in a task of niquests, whose requests look like those of requests."""
+    asyncio: Any = sys.modules.get("asyncio")
+    with suppress(RuntimeError):  # there is no event loop
+        if asyncio and asyncio.get_running_loop():
+            raise TypeError(
+                "mediahound_auth.requests.MediaHoundAuth would block the event loop; in async "
+                "code, use httpx and mediahound_auth.httpx"
+            )
 
 
 class _Hook:

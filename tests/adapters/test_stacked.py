@@ -106,6 +106,30 @@ def test_the_auth_object_of_another_library_says_so_to_any_other(server: MediaHo
         mediahound_auth.httpx.MediaHoundAuth(**server.credentials)("a request")
 
 
+class OtherRequest:
+    """A request of niquests, in so far as an auth object knows it."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.headers: dict[str, str] = {}
+        self.hooks: dict[str, list[Any]] = {"response": []}
+
+
+def test_requests_that_look_alike_get_a_token_but_not_in_an_event_loop(
+    server: MediaHoundServer,
+) -> None:
+    auth: Any = mediahound_auth.requests.MediaHoundAuth(**server.credentials)
+
+    async def main() -> None:
+        auth(OtherRequest(f"{server.url}/status/200"))
+
+    with pytest.raises(TypeError, match="would block the event loop"):
+        asyncio.run(main())
+    assert server.token_requests == []
+    request = auth(OtherRequest(f"{server.url}/status/200"))
+    assert request.headers["Authorization"] == auth.token().authorization
+
+
 class Elsewhere(requests.adapters.BaseAdapter):
     """An adapter that is no HTTPAdapter."""
 
