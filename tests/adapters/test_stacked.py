@@ -128,6 +128,15 @@ def test_requests_that_look_alike_get_a_token_but_not_in_an_event_loop(
     assert server.token_requests == []
     request = auth(OtherRequest(f"{server.url}/status/200"))
     assert request.headers["Authorization"] == auth.token().authorization
+    rejected = requests.Response()
+    rejected.status_code, rejected.request = 401, request
+
+    async def after_a_401() -> None:
+        [hook] = request.hooks["response"]
+        hook(rejected)
+
+    with pytest.raises(TypeError, match="would block the event loop"):
+        asyncio.run(after_a_401())
 
 
 class Elsewhere(requests.adapters.BaseAdapter):
