@@ -64,7 +64,9 @@ def history_of(response: Any) -> Iterator[str]:
     # With requests, each response in a history has one, too.
     for earlier in response.history:
         yield earlier.request.headers["Authorization"]
-        yield from history_of(earlier) if isinstance(earlier, requests.Response) else ()
+        # In old versions of requests, a response is in its own history.
+        if isinstance(earlier, requests.Response) and earlier is not response:
+            yield from history_of(earlier)
 
 
 def token_of(program: Program) -> str:
