@@ -136,7 +136,7 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
         if self._transport is None:
             # Not at the first request: it takes 25 ms without letting an event loop run.
             with suppress(OSError):  # of the environment's CA bundle; it will be raised then
-                self._tls_context()
+                _tls_context(self._library)
         # The library's own kind of body that can be sent any number of times.
         self._bytes_stream = self._library.ByteStream
         # The allowed origins in the form of httpx's URLs; `_allows` judges what is not in here.
@@ -247,12 +247,8 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
     def _send(self, request: TokenRequest, timeout: float) -> TokenResponse:
         if self._transport is not None:
             return self._send_with(self._transport, request, timeout)
-        with self._library.Client(verify=self._tls_context()) as client:
+        with self._library.Client(verify=_tls_context(self._library)) as client:
             return self._send_with(client, request, timeout)
-
-    def _tls_context(self) -> ssl.SSLContext:
-        environment = (os.environ.get(name) for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"))
-        return _tls_context(self._library, *environment)
 
     def _send_with(self, client: Any, request: TokenRequest, timeout: float) -> TokenResponse:
         """Send a token request with the client's transport, and with nothing else of it.
@@ -367,9 +363,14 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
         self._source.on_response(access_token, response.status_code, retried=retried)
 
 
-@lru_cache(maxsize=8)
-def _tls_context(library: Any, *_: str | None) -> ssl.SSLContext:
+def _tls_context(library: Any) -> ssl.SSLContext:
     """What `library` makes of this environment, once and not for each renewal."""
+    environment = (os.environ.get(name) for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"))
+    return _new_tls_context(library, *environment)
+
+
+@lru_cache(maxsize=8)
+def _new_tls_context(library: Any, *_: str | None) -> ssl.SSLContext:
     context: ssl.SSLContext = library.create_ssl_context()
     return context
 

@@ -16,6 +16,7 @@ from contextlib import suppress
 from typing import Any, TypeVar, cast
 
 from mediahound_auth._core.grant import MAX_RESPONSE_SIZE
+from mediahound_auth._core.origins import without_query
 from mediahound_auth._core.runtime import monotonic
 from mediahound_auth.errors import InvalidTokenResponse, TokenEndpointUnavailable, TokenRequestError
 from mediahound_auth.version import __version__
@@ -210,7 +211,7 @@ def response_error(url: str, error: Exception, bounds: ResponseBounds) -> TokenR
     """What to raise for the HTTP library's `error`, which may have come of `bounds`."""
     if bounds.left < 0:
         return InvalidTokenResponse(
-            f"invalid token response from {url.partition('?')[0]}: "
+            f"invalid token response from {without_query(url)}: "
             f"it is longer than {MAX_RESPONSE_SIZE} bytes"
         )
     return connection_error(url, error)
@@ -225,7 +226,7 @@ def connection_error(url: str, error: Exception) -> TokenEndpointUnavailable:
     chain = list(_chain(error))
     words = _in_words(chain)
     unavailable = TokenEndpointUnavailable(
-        f"could not reach the token endpoint {url.partition('?')[0]}: {words} "
+        f"could not reach the token endpoint {without_query(url)}: {words} "
         f"({type(error).__name__}). Check token_url, DNS, proxies and the CA bundle. Those of a "
         "session or client of yours are used only if you pass it as session= or client="
     )

@@ -200,14 +200,14 @@ def main() -> NoReturn:
     except (MediaHoundAuthError, ModuleNotFoundError) as error:
         unavailable = isinstance(error, TokenEndpointUnavailable)
         code = 3 if unavailable else 1 if isinstance(error, TokenRequestError) else 2
-        _say(with_cli_option_names(str(error)))
+        say(PROGRAM, with_cli_option_names(str(error)))
     except OSError as error:
         code = 1
         # Nothing can be written; and Python must not find that out once more at its exit.
         if sys.stdout is not None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if not isinstance(error, BrokenPipeError):
-            _say(error.strerror or str(error))
+            say(PROGRAM, error.strerror or str(error))
     except (typer.Abort, KeyboardInterrupt):
         code = 130
     except Exception as error:
@@ -216,7 +216,7 @@ def main() -> NoReturn:
         if message is None:
             raise
         code = 2
-        _say(_usage(message()))
+        say(PROGRAM, _usage(message()))
     sys.exit(code)
 
 
@@ -227,10 +227,6 @@ def _usage(message: str) -> str:
     if message.startswith("No such command"):
         return "no such command; see --help"
     return message
-
-
-def _say(message: str) -> None:
-    say(PROGRAM, message)
 
 
 def _valid(auth: MediaHoundAuth, timeout: float) -> Token:

@@ -21,6 +21,7 @@ from typing import Literal, NamedTuple, cast, get_args
 from urllib.parse import quote, urlencode, urlsplit
 
 from mediahound_auth._core.masked import Masked, MaskedBytes
+from mediahound_auth._core.origins import without_query
 from mediahound_auth._core.response import (
     MAX_RESPONSE_SIZE,
     TokenResponse,
@@ -102,8 +103,8 @@ class Grant(NamedTuple):
 
     @property
     def endpoint(self) -> str:
-        """The token endpoint's URL in messages: without its query, which may hold a key."""
-        return self.token_url.partition("?")[0]
+        """The token endpoint's URL in messages."""
+        return without_query(self.token_url)
 
     def resolved(self) -> Grant:
         """The grant with the client secret of this moment: a callable is called each time.

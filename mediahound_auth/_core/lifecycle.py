@@ -36,13 +36,14 @@ Rule 0: everything that decides *when* lives in this module. `now` (Unix time, i
    `temporarily_unavailable`) is retried after an exponential back-off or after `Retry-After`, if
    that ends within the time limit: the longest `timeout` of those who wait, counted from the start
    of the renewal. Other failures end the renewal. Those who wait may have different transports,
-   and it uses one after the other. A renewal that finds the store's lock taken looks into the
-   store now and then, and after about half of its time goes on without the lock.
+   and it uses one after the other. A caller waits for no more than half of the time left if it was
+   started with another transport, which may hang. A renewal that finds the store's lock taken looks
+   into the store now and then, and after about half of its time goes on without the lock.
 7. **Failing.** A failure is shared: a caller who needs a token soon after it gets the same failure
    at once, if it would be the same for that caller (`fails_alike`). That time doubles with each
-   failure in a row, and is no shorter than `Retry-After` (an
-   hour at most). A failure in the background only holds back the next background renewal, unless
-   the endpoint sent `Retry-After`: once the token has expired, a caller may request one. An
+   failure in a row, and is no shorter than `Retry-After` (an hour at most). A failure in the
+   background only holds back the next background renewal, unless the endpoint sent `Retry-After`:
+   once the token has expired, a caller may request one. An
    `InvalidClientError` holds for the secret that was rejected. If a callable provides the secret,
    it is called again after a second, and another secret is sent at once.
    *May become* expired or absent; fresh.
@@ -66,6 +67,8 @@ from mediahound_auth.errors import (
 from mediahound_auth.token import Token
 
 __all__ = [
+    "OTHER_TRANSPORT_SHARE",
+    "START_RETRY_INTERVAL",
     "STORE_POLL_INTERVAL",
     "SUSPENDED_AFTER",
     "Action",
@@ -79,7 +82,7 @@ __all__ = [
 
 NEVER = float("-inf")
 
-# Seconds, all of them.
+# Seconds, but for numbers and shares.
 MIN_BACK_OFF = 1.0  # between token requests while a token is at hand; any first back-off
 MAX_AT_ONCE = 3  # token requests while a token is at hand, before they are a second apart
 MAX_BACK_OFF = 60.0  # that failures and unconfirmed renewals in a row grow to
@@ -89,6 +92,8 @@ FIRST_RETRY_DELAY = 0.1  # between two attempts of one renewal; doubles
 MAX_RETRY_DELAY = 5.0
 RETRY_JITTER = 0.2  # at most, added to each
 SUSPENDED_AFTER = 1.0  # beyond its time limit, a renewal must have been suspended with its process
+START_RETRY_INTERVAL = 0.05  # while a task cannot start a thread
+OTHER_TRANSPORT_SHARE = 0.5  # of the time left, for a renewal that has another transport
 STORE_POLL_INTERVAL = 0.25  # while another process holds the store's lock
 
 

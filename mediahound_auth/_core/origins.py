@@ -6,7 +6,7 @@ import ipaddress
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-__all__ = ["DEFAULT_PORTS", "Origin", "origin_of"]
+__all__ = ["DEFAULT_PORTS", "Origin", "origin_of", "without_query"]
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -46,6 +46,11 @@ def origin_of(url: str) -> Origin:
     if port == 0:
         raise ValueError("port 0 is no port: HTTP libraries connect to the default one instead")
     return Origin(scheme, _ascii(host), port)
+
+
+def without_query(url: str) -> str:
+    """`url` as messages show it: its query may hold a key."""
+    return url.partition("?")[0]
 
 
 def _ascii(host: str) -> str:

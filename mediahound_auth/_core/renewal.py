@@ -33,6 +33,7 @@ from mediahound_auth._core.endpoint import (
 )
 from mediahound_auth._core.grant import Grant
 from mediahound_auth._core.lifecycle import (
+    START_RETRY_INTERVAL,
     STORE_POLL_INTERVAL,
     SUSPENDED_AFTER,
     Conditions,
@@ -61,9 +62,6 @@ Outcome = Token | MediaHoundAuthError
 # What a caller does, up to each point where it waits for a renewal, and for how many seconds at
 # most: written once for threads and tasks.
 Steps = Generator[tuple["Renewal", float], None, T]
-
-# Seconds after which a task tries again to start a thread.
-START_RETRY_INTERVAL = 0.05
 
 # The renewals that this context is on the way of: a `client_secret` callable, a store or a log
 # handler may make calls of its own, and must not wait for the renewal that waits for it. Weak,

@@ -15,6 +15,7 @@ from mediahound_auth._core.endpoint import (
     timeout_error,
 )
 from mediahound_auth._core.lifecycle import (
+    OTHER_TRANSPORT_SHARE,
     SUSPENDED_AFTER,
     Action,
     Conditions,
@@ -193,15 +194,14 @@ class TokenSource:
     def _wait_for(
         self, renewal: Renewal, until: float, *, restarted: bool = False
     ) -> Steps[Outcome | None]:
-        """The outcome of `renewal`; None if another renewal might end otherwise.
-
-        A caller waits no longer than half of its time for one that was started with another
-        transport, which may hang.
-        """
+        """The outcome of `renewal`; None if another renewal might end otherwise."""
         if within.get() and renewal.waits_for_caller:
             return needed_for_itself(self.settings.grant)
         left = max(0.0, until - runtime.monotonic())
-        yield renewal, left if renewal.transport == self._transport else left / 2
+        yield (
+            renewal,
+            left if renewal.transport == self._transport else left * OTHER_TRANSPORT_SHARE,
+        )
         decision, now = renewal.decision, runtime.monotonic()
         outcome = decision.outcome if decision else None
         if isinstance(outcome, Token):
