@@ -137,7 +137,9 @@ def join_renewals() -> None:
 
 def cold(server: MediaHoundServer) -> MediaHoundAuth:
     """No token is at hand."""
-    return MediaHoundAuth(**server.credentials, store=MemoryStore())
+    auth = MediaHoundAuth(**server.credentials)
+    auth.forget()  # a token of an earlier server at the same port
+    return auth
 
 
 def rejected(server: MediaHoundServer) -> MediaHoundAuth:

@@ -207,6 +207,8 @@ def _log(
     grant: Grant | None = None,
     **fields: object,
 ) -> None:
+    if not log.isEnabledFor(level):
+        return
     if grant:
         fields |= {"client_id": grant.client_id, "server": grant.host}
     extra = {**dict.fromkeys(FIELDS), "event": event, "outcome": outcome, **fields}

@@ -35,10 +35,11 @@ Rule 0: everything that decides *when* lives in this module. `now` (Unix time, i
 6. **Retrying a token request.** A transient failure (no connection, time-out, 408, 425, 429, 5xx,
    `temporarily_unavailable`) is retried after an exponential back-off or after `Retry-After`, if
    that ends within the time limit: the longest `timeout` of those who wait, counted from the start
-   of the renewal. Other failures end the renewal. Those who wait may have different transports,
-   and it uses one after the other. A caller waits for no more than half of the time left if it was
-   started with another transport, which may hang. A renewal that finds the store's lock taken looks
-   into the store now and then, and after about half of its time goes on without the lock.
+   of the renewal. Other failures end the renewal. A renewal uses the transport of the caller who
+   started it, which may hang or fail where another one works. So a caller with another transport
+   waits for it for half of the time left at most, and then starts a renewal of its own. A renewal
+   that finds the store's lock taken looks into the store now and then, and after about half of its
+   time goes on without the lock.
 7. **Failing.** A failure is shared: a caller who needs a token soon after it gets the same failure
    at once, if it would be the same for that caller (`fails_alike`). That time doubles with each
    failure in a row, and is no shorter than `Retry-After` (an hour at most). A failure in the
@@ -114,11 +115,11 @@ class Conditions(NamedTuple):
     """What decides, besides the endpoint, how token requests end.
 
     Attributes:
-        transports: what sends them; equal for those that go the same way.
+        transport: what sends them; equal for those that go the same way.
         timeout: the seconds that all of them together may take.
     """
 
-    transports: frozenset[object]
+    transport: object
     timeout: float
 
 
@@ -342,7 +343,7 @@ def fails_alike(
     if transient and conditions.timeout > under.timeout:
         return False
     responded = not isinstance(failure, TokenRequestError) or failure.status is not None
-    return responded or conditions.transports <= under.transports
+    return responded or conditions.transport == under.transport
 
 
 def retry_delay(

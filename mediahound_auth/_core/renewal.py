@@ -11,7 +11,7 @@ step, so that such a handler cannot interrupt it halfway. Whoever holds
 that lock next records the outcome in the `SharedTokenState` before reading anything. A token that
 comes after a failure was decided is used all the same.
 
-Callers wake once the outcome is decided and, if it is a failure, logged: so the log record comes
+Callers wake once the outcome is decided. A failure is logged before, so that the log record comes
 before the exceptions.
 """
 
@@ -36,7 +36,6 @@ from mediahound_auth._core.lifecycle import (
     START_RETRY_INTERVAL,
     STORE_POLL_INTERVAL,
     SUSPENDED_AFTER,
-    Conditions,
     State,
     retry_delay,
     store_lock_timeout,
@@ -51,6 +50,7 @@ from mediahound_auth.errors import (
     TokenRequestError,
     copy_error,
 )
+from mediahound_auth.stores import Store
 from mediahound_auth.token import Token
 
 __all__ = ["Outcome", "Renewal", "Steps", "run_steps", "run_steps_async", "within"]
@@ -74,7 +74,7 @@ class Decision(NamedTuple):
 
     Attributes:
         outcome, at: the token or failure, and when that was decided, by `runtime.now`.
-        conditions: what had been tried by then.
+        timeout: the seconds that a failure had: a longer time limit might have helped.
         lost: it failed for a reason that says nothing of the endpoint. The process was suspended,
             or the caller who did the work was interrupted. The failure is not remembered, and
             callers who have time left start another renewal.
@@ -82,7 +82,7 @@ class Decision(NamedTuple):
 
     outcome: Outcome
     at: float
-    conditions: Conditions
+    timeout: float
     lost: bool
 
 
@@ -90,8 +90,7 @@ class Renewal:
     """One renewal in progress.
 
     Attributes:
-        settings: those of the auth object whose caller started it.
-        transport: the transport of that object.
+        settings, transport: those of the auth object whose caller started it.
         rejected: the access token that an API has rejected, if that is why it was started.
         skip_store: the endpoint is to be asked, whatever a store may hold.
         skip_lock: the store's lock is not waited for: an earlier renewal may hold it and be stuck.
@@ -136,10 +135,8 @@ class Renewal:
         self.era = shared.era
         self.settings = settings
         self.transport = transport
-        self._senders = {transport: send}
-        self._sending = transport
-        self._useless: set[object] = set()  # transports by which no request gets through
-        self._tried = Conditions(frozenset(), settings.timeout)
+        self._send = send
+        self._tried_for: float = settings.timeout  # that of what has been tried
         self._shared = shared
         self._at_work = self._in_caller = False
         self._pid = runtime.process_id()
@@ -184,12 +181,8 @@ class Renewal:
         in_progress = self.outcome is not None or in_time
         return in_progress and not self.recorded and self._pid == runtime.process_id()
 
-    def extend(self, timeout: float, transport: object, send: Sender) -> None:
-        """A caller has joined who waits for so many seconds, and has this transport.
-
-        With `state_lock` held.
-        """
-        self._senders.setdefault(transport, send)
+    def extend(self, timeout: float) -> None:
+        """A caller has joined who waits for so many seconds. With `state_lock` held."""
         if timeout > self.timeout:
             self.deadline = max(self.deadline, self.started + timeout)
             self.timeout = timeout  # last: what has failed within this time had all of it
@@ -226,23 +219,16 @@ class Renewal:
 
         A token that the store has not got yet is the outcome then.
         """
-        tried = self._tried._replace(timeout=self.timeout)
         if self.received:
-            self._succeed(self.received, tried)
+            self._decide(self.received, self.timeout)
         elif not self.remaining:  # else a caller has joined who has more time
-            self._fail(error, tried)
+            self._fail(error, self.timeout)
 
-    def _succeed(self, token: Token, tried: Conditions) -> None:
-        try:
-            self._decide(token, tried)
-        finally:
-            self._done.wake()
-
-    def _fail(self, error: MediaHoundAuthError, tried: Conditions, *, lost: bool = False) -> None:
+    def _fail(self, error: MediaHoundAuthError, timeout: float, *, lost: bool = False) -> None:
         # Without its traceback: the frames hold the secret, and some tools print what frames hold.
         error = copy_error(error)
         try:
-            decision = self._decide(error, tried, lost)
+            decision = self._decide(error, timeout, lost)
             if decision.outcome is error and not (self.same_secret or decision.lost):
                 current = self._shared.recorded.token
                 events.renewal_failed(self.settings.grant, self, error, current)
@@ -250,12 +236,16 @@ class Renewal:
             if self.outcome is error:
                 self._done.wake()
 
-    def _decide(self, outcome: Outcome, tried: Conditions, lost: bool = False) -> Decision:
+    def _decide(self, outcome: Outcome, timeout: float, lost: bool = False) -> Decision:
         if isinstance(outcome, TokenEndpointUnavailable):
             lost = self._outlasts(SUSPENDED_AFTER)
-        # The first one stays; in one step, since the thread of a renewal and callers may come here.
-        decision = Decision(outcome, runtime.now(), tried, lost)
-        return cast(Decision, vars(self).setdefault("decision", decision))
+        decision = Decision(outcome, runtime.now(), timeout, lost)
+        try:
+            # The first one stays; in one step, since the renewal's thread and callers come here.
+            return cast(Decision, vars(self).setdefault("decision", decision))
+        finally:
+            if isinstance(outcome, Token):
+                self._done.wake()
 
     def _outlasts(self, seconds: float) -> bool:
         """Whether it has taken so many seconds more than its time limit, by Unix time."""
@@ -270,12 +260,12 @@ class Renewal:
         try:
             self._renew()
         except MediaHoundAuthError as error:
-            self._fail(error, self._tried)
+            self._fail(error, self._tried_for)
         except BaseException as error:
             # Whatever else breaks, callers must not wait for nothing.
             interrupted = not isinstance(error, Exception)  # Ctrl-C, perhaps
             failure = unexpected_error(self.settings.grant, error)
-            self._fail(failure, self._tried, lost=interrupted and self._in_caller)
+            self._fail(failure, self._tried_for, lost=interrupted and self._in_caller)
             if interrupted:
                 raise error.with_traceback(None) from None  # frames can hold the secret
         finally:
@@ -290,28 +280,37 @@ class Renewal:
             # A callable that was too slow for its callers serves the next one.
             self.deadline = runtime.monotonic() + self.settings.timeout
         state = self._shared.recorded
-        if rotates and state.secret_is_rejected(grant.key(), runtime.now()):
-            assert state.failure is not None
+        if rotates and state.failure and state.secret_is_rejected(grant.key(), runtime.now()):
             self.same_secret = True
-            self._fail(state.failure, self._tried)
+            self._fail(state.failure, self._tried_for)
             return
+        try:
+            if store := self.settings.effective_store:
+                self._renew_in_store(store, grant)
+            else:
+                self._succeed(self._request(grant), grant)
+        except InvalidClientError:
+            self.rejected_secret = grant.key() if rotates else ""
+            raise
+
+    def _renew_in_store(self, store: Store, grant: Grant) -> None:
         health, timeout = self._shared.store_health, self.settings.timeout
-        with StoreSession(self.settings.store_or_default, grant.key(), health, timeout) as store:
-            token = self._better_token_or_lock(store)
+        with StoreSession(store, grant.key(), health, timeout) as session:
+            token = self._better_token_or_lock(session)
             if token is None:
-                try:
-                    token = self._request(grant)
-                except InvalidClientError:
-                    self.rejected_secret = grant.key() if rotates else ""
-                    raise
+                token = self._request(grant)
                 self.received = token
-                self._save(store, token)
-            self._succeed(token, self._tried)
-            if self.outcome is not token or self._shared.renewal is not self:
-                self._shared.record_late(self, token)
-            events.renewed(grant, self, token)
-            if state.unconfirmed == 1 and self.rejected is not None:
-                events.new_tokens_rejected(grant)
+                self._save(session, token)
+            self._succeed(token, grant)
+
+    def _succeed(self, token: Token, grant: Grant) -> None:
+        unconfirmed = self._shared.recorded.unconfirmed
+        decision = self._decide(token, self.timeout)
+        if decision.outcome is not token or self._shared.renewal is not self:
+            self._shared.record_late(self, token)
+        events.renewed(grant, self, token)
+        if unconfirmed == 1 and self.rejected is not None:
+            events.new_tokens_rejected(grant)
 
     def _better_token_or_lock(self, store: StoreSession) -> Token | None:
         """A token of the store that makes a token request unnecessary, or else the store's lock.
@@ -335,18 +334,18 @@ class Renewal:
         while True:
             if self.attempts and grant.client_auth == "client_assertion":
                 grant = self.settings.grant.resolved()  # each is used once (RFC 7523 §3)
-            self._tried = self._tried._replace(timeout=self.timeout)
-            remaining, sent_at = self.remaining, runtime.monotonic()
-            state = self._shared.recorded
+            self._tried_for = self.timeout
+            remaining, state = self.remaining, self._shared.recorded
             if not remaining:  # the thread began late, or a store has used it up
                 raise timeout_error(grant, self.timeout, self.attempts, self.last_error)
             if token := self._brought_by_another(state):
                 return token
             self.attempts += 1
             result: Token | TokenRequestError
+            sent_at = runtime.monotonic()
             try:
                 known = (state.token, self._shared.forgotten)
-                token = request_token(grant, self._next_sender(), remaining, known)
+                token = request_token(grant, self._send, remaining, known)
                 result = state.with_returned_again(token)
             except TokenRequestError as error:
                 result = self.last_error = error
@@ -354,27 +353,11 @@ class Renewal:
             events.token_requested(grant, self.attempts, result, duration)
             if isinstance(result, Token):
                 return result
-            self._tried = self._tried._replace(timeout=self.timeout)
+            self._tried_for = self.timeout
             delay = retry_delay(result, self.attempts, self.remaining, runtime.jitter())
-            if delay is None and self._has_another_sender(result):
-                continue
             if delay is None:
                 raise after_attempts(result, self.attempts, runtime.monotonic() - self.started)
             runtime.sleep(delay)
-
-    def _next_sender(self) -> Sender:
-        """Those of all who wait, in turn: one of them may have a transport that works."""
-        senders = [item for item in list(self._senders.items()) if item[0] not in self._useless]
-        self._sending, send = senders[(self.attempts - 1) % len(senders)]
-        self._tried = self._tried._replace(transports=self._tried.transports | {self._sending})
-        return send
-
-    def _has_another_sender(self, error: TokenRequestError) -> bool:
-        """Whether only the transport was at fault, and a caller has another one."""
-        if not isinstance(error, TokenEndpointUnavailable) or error.retryable:
-            return False
-        self._useless.add(self._sending)
-        return self.remaining > 0 and bool(self._senders.keys() - self._useless)
 
     def _brought_by_another(self, state: State) -> Token | None:
         """The token of the renewal that has taken over from this one, if that was faster."""

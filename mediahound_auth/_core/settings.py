@@ -14,27 +14,13 @@ from mediahound_auth._core.masked import masked
 from mediahound_auth._core.origins import Origin, origin_of
 from mediahound_auth.errors import ConfigurationError
 from mediahound_auth.stores import MemoryStore, Store
-from mediahound_auth.token import Token
 
 __all__ = ["DEFAULT_TOKEN_URL", "Options", "Settings"]
 
 DEFAULT_TOKEN_URL = "https://api.mediahound.com/1.3/security/oauth/token"
 
+# For secrets from callables: only what the endpoint is sent tells whether two of them are the same.
 _PROCESS_STORE = MemoryStore()
-
-
-class _KeepsNothing(MemoryStore):
-    """The default store for client assertions.
-
-    What is stored is found by all who have the client ID, whoever signs for them. Without a store,
-    only auth objects with the same callable share a token.
-    """
-
-    def save(self, key: str, token: Token) -> None:
-        """Nothing is kept."""
-
-
-_NO_STORE = _KeepsNothing()
 
 
 class Options(TypedDict):
@@ -90,12 +76,15 @@ class Settings(NamedTuple):
         )
 
     @property
-    def store_or_default(self) -> Store:
-        """The store to use: the given one, else the one that the whole process shares."""
+    def effective_store(self) -> Store | None:
+        """Where the token is kept, besides the state that equal grants share in this process.
+
+        A client assertion is another one each time. Without a store, it shares no token.
+        """
         # Looked up late and kept out of the fields, so that a pickle does not carry it.
-        if self.store is not None:
+        if self.store is not None or not callable(self.grant.client_secret):
             return self.store
-        return _NO_STORE if self.grant.client_auth == "client_assertion" else _PROCESS_STORE
+        return None if self.grant.client_auth == "client_assertion" else _PROCESS_STORE
 
 
 def _given(value: object, option: str, default: str | None = None) -> tuple[object, str]:

@@ -91,7 +91,7 @@ class SharedTokenState:
             if renewal.recorded and decision and decision.outcome is token:
                 return
             if renewal.era is self.era and not (known and known.requested_at > token.requested_at):
-                self.state = self._state_with(renewal, token, runtime.now())
+                self.state = self._state_after(renewal, token, runtime.now())
 
     def end(self, renewal: Renewal) -> None:
         """The thread of `renewal` is at its end: let go of what that holds, a session perhaps."""
@@ -120,12 +120,20 @@ class SharedTokenState:
         renewal: Renewal,
         outcome: Token | MediaHoundAuthError,
         at: float,
-        conditions: Conditions,
-        lost: bool,
+        timeout: float = 0.0,
+        lost: bool = False,
     ) -> State:
         state = self.recorded
         if isinstance(outcome, Token):
-            return self._state_with(renewal, outcome, at)
+            requested = renewal.attempts > 0
+            return state.on_token(
+                outcome,
+                at,
+                margin=renewal.settings.renew_margin,
+                jitter=runtime.jitter(),
+                requested=requested,
+                after_401=requested and renewal.rejected is not None,
+            )
         if lost:
             return state
         if renewal.same_secret:
@@ -136,18 +144,8 @@ class SharedTokenState:
             jitter=runtime.jitter(),
             waited_for=renewal.waited_for,
             requested=renewal.attempts > 0,
-            conditions=conditions,
+            conditions=Conditions(renewal.transport, timeout),
             rejected_secret=renewal.rejected_secret,
-        )
-
-    def _state_with(self, renewal: Renewal, token: Token, at: float) -> State:
-        return self.recorded.on_token(
-            token,
-            at,
-            margin=renewal.settings.renew_margin,
-            jitter=runtime.jitter(),
-            requested=renewal.attempts > 0,
-            after_401=renewal.attempts > 0 and renewal.rejected is not None,
         )
 
 
@@ -169,13 +167,13 @@ def _without_frames(failure: MediaHoundAuthError) -> MediaHoundAuthError:
 _states: weakref.WeakValueDictionary[tuple[object, Grant], SharedTokenState]
 _states = weakref.WeakValueDictionary()
 _latest: dict[SharedTokenState, None] = {}
-MOST_KEPT = 100
+MOST_KEPT = 1000
 
 
-def shared_state_for(store: Store, grant: Grant) -> SharedTokenState:
+def shared_state_for(store: Store | None, grant: Grant) -> SharedTokenState:
     """The state shared by all who have an equal grant and keep its token in the same store."""
     # Equal stores reach the same tokens. One that only equals itself must not be kept alive here.
-    has_equals = type(store).__eq__ is not object.__eq__
+    has_equals = store is None or type(store).__eq__ is not object.__eq__
     with runtime.state_lock:
         try:
             key = (store if has_equals else weakref.ref(store), grant)

@@ -51,10 +51,10 @@ class TokenSource:
     def __init__(self, settings: Settings, send: Sender, transport: object = None) -> None:
         """`transport` is what `send` uses, equal for those that go the same way."""
         self.settings = settings
-        self.shared: SharedTokenState = shared_state_for(settings.store_or_default, settings.grant)
+        self.shared: SharedTokenState = shared_state_for(settings.effective_store, settings.grant)
         self._send = send
         self._transport = transport
-        self._conditions = Conditions(frozenset([transport]), settings.timeout)
+        self._conditions = Conditions(transport, settings.timeout)
 
     def get_token(self) -> Steps[Outcome]:
         """A token to use now; waits only if there is no usable one."""
@@ -132,11 +132,13 @@ class TokenSource:
     def forget(self) -> ConfigurationError | None:
         """Forget all failures and the token, here and, unless a callable fails, in the store."""
         self.shared.forget()
+        store, health = self.settings.effective_store, self.shared.store_health
+        if store is None:
+            return None
         try:
             key = self.settings.grant.resolved().key()
         except ConfigurationError as error:
             return error.with_traceback(None)  # whose frames hold the secret
-        store, health = self.settings.store_or_default, self.shared.store_health
         with StoreSession(store, key, health, self.settings.timeout) as session:
             session.discard()
         self.shared.forget()  # a renewal may have found the token before it was discarded
@@ -180,12 +182,14 @@ class TokenSource:
 
         With `state_lock` held.
         """
-        renewal, transport, send = self.shared.renewal, self._transport, self._send
+        renewal = self.shared.renewal
         if renewal and renewal.joinable and renewal is not instead_of:
-            renewal.extend(self.settings.timeout, transport, send)
+            renewal.extend(self.settings.timeout)
         else:
             stuck = renewal is not None and renewal.at_work and renewal.decision is None
-            renewal = Renewal(self.settings, self.shared, send, transport, rejected, skip_store)
+            renewal = Renewal(
+                self.settings, self.shared, self._send, self._transport, rejected, skip_store
+            )
             renewal.skip_lock = stuck
             self.shared.renewal = renewal
         renewal.waited_for |= waited_for
@@ -222,7 +226,8 @@ class TokenSource:
                 )
             until = now + self.settings.timeout
             return (yield from self._wait_for(renewal, until, restarted=True))
-        alike = not decision.lost and fails_alike(outcome, decision.conditions, self._conditions)
+        tried = Conditions(renewal.transport, decision.timeout)
+        alike = not decision.lost and fails_alike(outcome, tried, self._conditions)
         return outcome if alike or now >= until else None
 
     def _timed_out(self, renewal: Renewal) -> Outcome:

@@ -100,13 +100,3 @@ def test_a_rejected_signer_costs_no_token_request_per_call(server: MediaHoundSer
         with pytest.raises(InvalidClientError, match="client_assertion"):
             auth.token()
     assert len(server.token_requests) == 1
-
-
-def test_renewals_pile_up_no_tokens(server: MediaHoundServer) -> None:
-    from mediahound_auth._core import settings
-
-    server.respond_to_token_requests(3, status=200, body=TOKEN)
-    auth = auth_for(server, Signer().sign)
-    for _ in range(3):
-        auth.renew()
-    assert settings._NO_STORE._tokens == {}

@@ -142,7 +142,7 @@ def test_a_token_that_comes_late_is_used_unless_there_is_a_later_one(
     source = source_of(MediaHoundAuth(**server.credentials))
     renewal = source._join()
     source.shared.use_if_better(Token("other", 2e9, 1e9), 0.0)
-    renewal._fail(TokenEndpointUnavailable("down"), renewal._tried)
+    renewal._fail(TokenEndpointUnavailable("down"), renewal.timeout)
     source.shared.renewal = None  # another one has taken over
     source.shared.record_late(renewal, Token("late", 2e9, requested_at))
     assert source.shared.state.token is not None

@@ -268,10 +268,14 @@ def test_a_scope_given_as_a_set_is_the_same_in_every_process() -> None:
     assert len(keys) == 1
 
 
-def test_auth_objects_share_one_store_unless_given_their_own() -> None:
+def test_callables_share_one_store_unless_given_their_own() -> None:
     own = MemoryStore()
-    assert checked().store_or_default is checked(client_id="another").store_or_default
-    assert checked(store=own).store_or_default is own
+    assert checked().effective_store is None  # equal grants share their state
+    one, other = (checked(client_secret=lambda: "s3cret").effective_store for _ in range(2))
+    assert one is other is not None
+    assert checked(store=own).effective_store is own
+    signed = checked(client_secret=lambda: "JWT", client_auth="client_assertion")
+    assert signed.effective_store is None
 
 
 def test_a_secret_may_be_asked_for_later() -> None:

@@ -12,9 +12,9 @@ pytestmark = [pytest.mark.once, pytest.mark.documentation]
 
 # Calls of functions of the package, at most: in the caller's thread, and for the renewal.
 MOST_CALLS = {
-    "No token at hand": (18, 104),
-    "The API rejects the token (401)": (43, 111),
-    "The token is due for renewal": (23, 151),  # with a store that gets a thread
+    "No token at hand": (18, 71),
+    "The API rejects the token (401)": (42, 72),
+    "The token is due for renewal": (23, 147),  # with a store that gets a thread
 }
 # What the core calls to send a token request, since an adapter alone knows its HTTP library.
 SENDER = "requests: MediaHoundAuth._send"
@@ -67,6 +67,6 @@ def test_the_page_shows_each_path_and_its_counts() -> None:
 
 def test_a_generator_counts_once_and_a_comprehension_does_not() -> None:
     calls = call_paths.traces()["No token at hand"].renewal
-    [lock] = [call for call in calls if call.function == "MemoryStore.lock"]
-    assert lock.generator
+    [adapter] = [call for call in calls if call.function == "bounded_adapter"]
+    assert adapter.generator
     assert {call.function for call in calls if call.function.endswith(("comp>", "expr>"))} == set()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from copy import deepcopy
 from functools import partial
+from itertools import count
 from typing import Any, NamedTuple
 
 from mediahound_auth._core import runtime
@@ -29,6 +30,8 @@ KINDS = ("call", "call", "call", "token", "unseen call", "renew", "forget", "for
 BUSY = 50  # calls one after the other
 LONG = 200.0  # seconds, after which no failure is shared any more
 
+_numbers = count(1)
+
 
 class Failure(NamedTuple):
     """A promise that was broken, and the choices that lead there."""
@@ -42,6 +45,7 @@ class Scenario:
 
     Attributes:
         secret: the client secret that the endpoint accepts.
+        in_store: a store keeps the token, and not only the process's shared state.
         nested: the callable that provides it needs a token itself.
     """
 
@@ -53,11 +57,14 @@ class Scenario:
         self.shared = SharedStore(choices) if choices.chance(0.3) else None
         self.secret = "secret"
         self.rotates = choices.chance(0.1)
+        self.in_store = bool(self.shared) or self.rotates or choices.chance(0.3)
+        # Without a store, equal grants share a state with those of other scenarios.
+        self.token_url = f"https://token.example/{0 if self.in_store else next(_numbers)}"
         self.nested = self.rotates and choices.chance(0.5)
         self.auths: list[Auth] = []
         self.callers: list[Caller] = []
         self.processes = [Process(1)]
-        self._stores: dict[Process, Store] = {}
+        self._stores: dict[Process, Store | None] = {}
         self._draw()
 
     # How it is drawn
@@ -90,7 +97,7 @@ class Scenario:
         timeout = choices.of(TIMEOUTS) if choices.chance(0.3) else TIMEOUTS[0]
         self.promises.shortest = min(self.promises.shortest, timeout)
         secret = self.provide_secret if self.rotates else self.secret
-        grant = Grant(client_id, secret, "https://token.example/token")
+        grant = Grant(client_id, secret, self.token_url)
         settings = Settings(grant, frozenset(), self.store_of(process), 300.0, timeout)
         auth.source = TokenSource(settings, Sending(auth), route)
         self.auths.append(auth)
@@ -137,8 +144,10 @@ class Scenario:
         scheduler.tell("another secret")
         self.secret = "secret-2"
 
-    def store_of(self, process: Process) -> Store:
-        """The store, as `process` reaches it."""
+    def store_of(self, process: Process) -> Store | None:
+        """The store, as `process` reaches it; None if there is none."""
+        if not self.in_store:
+            return None
         if process not in self._stores:
             self._stores[process] = (
                 StoreView(self.shared, process) if self.shared else MemoryStore()
@@ -169,10 +178,12 @@ class Scenario:
         """The process of `auth` forks, and the child makes a call."""
         child = Process(10 + len(self.auths))
         child.forked, child.clock = True, auth.process.clock
-        store = auth.source.settings.store_or_default
-        view = StoreView(self.shared, child) if self.shared else copy_of_memory(store)
+        child.threads = auth.process.threads
         copy = Auth(self, child, auth.client_id, auth.route)
-        memo: dict[int, Any] = {id(self): self, id(auth): copy, id(store): view}
+        memo: dict[int, Any] = {id(self): self, id(auth): copy}
+        if store := auth.source.settings.store:
+            view = StoreView(self.shared, child) if self.shared else copy_of_memory(store)
+            memo[id(store)] = view
         with runtime.state_lock:
             copy.source = deepcopy(auth.source, memo)
             self.promises.forks()
