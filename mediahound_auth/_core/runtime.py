@@ -222,8 +222,6 @@ class Worker:
 
         The thread stays with a function that takes longer.
         """
-        if self._direct:
-            return function()
         done = Event()
         results: list[T] = []
         errors: list[Exception] = []
@@ -236,10 +234,11 @@ class Worker:
             done.wake()
 
         until = monotonic() + timeout
-        self._tasks.put(task)
-        begins_by = self._thread.begins_by if self._thread.start() else monotonic()
-        if not done.wait(min(until, begins_by)) and monotonic() < until:
-            self._direct = self._thread.take_over()
+        if not self._direct:
+            self._tasks.put(task)
+            begins_by = self._thread.begins_by if self._thread.start() else monotonic()
+            if not done.wait(min(until, begins_by)) and monotonic() < until:
+                self._direct = self._thread.take_over()
         if self._direct:
             task()
         if not done.wait(until):

@@ -22,8 +22,9 @@ FEW_TOKENS = 64
 class MemoryStore:
     """Tokens in the memory of this process.
 
-    By default, all auth objects of a process share one MemoryStore. A pickled or copied MemoryStore
-    is empty: tokens are not pickled. Expired tokens are dropped now and then when one is saved.
+    Auth objects with equal options share a token without any store. A MemoryStore of its own keeps
+    an auth object, or those of a test, apart. A pickled or copied MemoryStore is empty: tokens are
+    not pickled. Expired tokens are dropped now and then when one is saved.
     """
 
     def __init__(self) -> None:

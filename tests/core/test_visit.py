@@ -101,6 +101,24 @@ def test_where_threads_do_not_run_the_store_is_used_all_the_same(
         assert caplog.records == []
 
 
+def test_where_threads_do_not_run_a_store_that_fails_costs_a_warning_as_well(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(threading.Thread, "start", lambda _: None)
+    monkeypatch.setattr(runtime, "THREAD_START_TIMEOUT", 0.01)
+    store, token = Elsewhere(), Token("t0ken", time.time() + 60, time.time())
+
+    def fail(key: str, token: Token) -> None:  # noqa: ARG001
+        raise OSError(key)
+
+    monkeypatch.setattr(store, "save", fail)
+    health = StoreHealth(Grant("id", "secret", "https://localhost/token"))
+    with StoreSession(store, "key", health, 30) as session:
+        assert session.load() is None
+        session.save(token, replaces=None)
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+
+
 def test_a_store_in_memory_that_fails_costs_a_warning_as_well(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -125,7 +125,8 @@ class Promises:
         old = self._requested_at.get(access_token, 0.0) < began and use.step > steps
         # Where others share the store, or that fails, the token may come from there.
         alone = len(self.scenario.processes) == 1 and not self.forked
-        if old and alone and not self.scenario.unlocked():
+        failed = self.scenario.shared is not None and self.scenario.shared.failed
+        if old and alone and not (failed or self.scenario.unlocked()):
             scheduler.violate("a token that was forgotten does not come back")
         # With several processes, one may be returned again that another has rejected.
         if access_token in use.replaced and alone and not (self.forgot or use.auth.process.clock):

@@ -125,6 +125,7 @@ class SharedStore:
 
     Attributes:
         faults: what it may do wrong.
+        failed: it has done something wrong.
         lease: seconds after which a lock is free again, whoever holds it.
     """
 
@@ -132,6 +133,7 @@ class SharedStore:
 
     def __init__(self, choices: Choices) -> None:
         self.faults = [fault for fault in self.FAULTS if choices.chance(0.1)]
+        self.failed = False
         self.lease = choices.of((FOREVER, 10.0, 0.02))
         self.tokens: dict[str, Token] = {}
         self.holder: Process | None = None
@@ -162,6 +164,7 @@ class StoreView:
         if shared.faults and scheduler.choices.chance(0.3):
             fault = scheduler.choices.of(shared.faults)
             scheduler.tell(f"store: {fault}")
+            shared.failed = True
         seconds = {"slow": 1.0, "hang": 60.0}.get(fault, 0.001)
         scheduler.lost += min(seconds, STORE_TIMEOUT)
         pause(seconds)
