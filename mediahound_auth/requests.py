@@ -28,7 +28,6 @@ from mediahound_auth import errors
 from mediahound_auth._adapters.bearer_auth import REDACTED, BearerAuth, wrong_library
 from mediahound_auth._adapters.requests_transport import bounded_adapter
 from mediahound_auth._adapters.token_transport import (
-    PATIENCE_FOR_401,
     USER_AGENT,
     ResponseBounds,
     body_length,
@@ -37,6 +36,7 @@ from mediahound_auth._adapters.token_transport import (
 )
 from mediahound_auth._core import runtime
 from mediahound_auth._core.grant import ClientAuth, TokenRequest, TokenResponse
+from mediahound_auth._core.lifecycle import PATIENCE_FOR_401
 from mediahound_auth._core.masked import Masked, masked
 from mediahound_auth._core.origins import origin_of
 from mediahound_auth._core.renewal import run_steps

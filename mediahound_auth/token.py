@@ -35,13 +35,15 @@ class Token:
         ValueError: `access_token` is not printable ASCII without spaces.
     """
 
-    __slots__ = _FIELDS
+    __slots__ = (*_FIELDS, "authorization")
 
     access_token: str
     expires_at: float
     requested_at: float
     scope: str | None
     returned_again: bool
+    authorization: str
+    """The value of the Authorization header that carries this token (RFC 6750 §2.1)."""
 
     def __new__(
         cls,
@@ -64,12 +66,8 @@ class Token:
         set_field("requested_at", requested_at)
         set_field("scope", scope)
         set_field("returned_again", returned_again)
+        set_field("authorization", Masked(f"Bearer {access_token}"))
         return self
-
-    @property
-    def authorization(self) -> str:
-        """The value of the Authorization header that carries this token (RFC 6750 §2.1)."""
-        return Masked(f"Bearer {self.access_token}")
 
     def as_dict(self) -> dict[str, Any]:
         """Return all fields by name."""

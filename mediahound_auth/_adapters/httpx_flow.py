@@ -30,7 +30,6 @@ from anyio import to_thread
 from mediahound_auth import errors
 from mediahound_auth._adapters.bearer_auth import REDACTED, BearerAuth, wrong_library
 from mediahound_auth._adapters.token_transport import (
-    PATIENCE_FOR_401,
     USER_AGENT,
     BoundedBackend,
     ResponseBounds,
@@ -42,6 +41,7 @@ from mediahound_auth._adapters.token_transport import (
 )
 from mediahound_auth._core import runtime
 from mediahound_auth._core.grant import ClientAuth, TokenRequest, TokenResponse
+from mediahound_auth._core.lifecycle import PATIENCE_FOR_401
 from mediahound_auth._core.masked import Masked, masked
 from mediahound_auth._core.origins import DEFAULT_PORTS, Origin
 from mediahound_auth._core.renewal import Steps, run_steps, run_steps_async

@@ -22,7 +22,6 @@ from mediahound_auth.errors import InvalidTokenResponse, TokenEndpointUnavailabl
 from mediahound_auth.version import __version__
 
 __all__ = [
-    "PATIENCE_FOR_401",
     "USER_AGENT",
     "BoundedBackend",
     "BoundedSocket",
@@ -41,9 +40,8 @@ T = TypeVar("T")
 # and what one read brings (httpcore: 64 KiB), so that of a long body the length is what is judged.
 MAX_OVERHEAD = 128 << 10
 
-# Of the body of a 401, bytes and seconds that its connection is worth before a retry.
+# Of the body of a 401, bytes that its connection is worth before a retry.
 MAX_401_BODY = 64 << 10
-PATIENCE_FOR_401 = 1.0
 
 USER_AGENT = f"mediahound-auth/{__version__}"
 

@@ -69,6 +69,7 @@ from mediahound_auth.token import Token
 
 __all__ = [
     "OTHER_TRANSPORT_SHARE",
+    "PATIENCE_FOR_401",
     "START_RETRY_INTERVAL",
     "STORE_POLL_INTERVAL",
     "SUSPENDED_AFTER",
@@ -78,6 +79,8 @@ __all__ = [
     "fails_alike",
     "retry_delay",
     "store_lock_timeout",
+    "store_timeout",
+    "thread_start_timeout",
     "token_was_accepted",
 ]
 
@@ -96,6 +99,13 @@ SUSPENDED_AFTER = 1.0  # beyond its time limit, a renewal must have been suspend
 START_RETRY_INTERVAL = 0.05  # while a task cannot start a thread
 OTHER_TRANSPORT_SHARE = 0.5  # of the time left, for a renewal that has another transport
 STORE_POLL_INTERVAL = 0.25  # while another process holds the store's lock
+STORE_TIMEOUT = 2.0  # for one operation of a store; its lock may take as long as it is waited for
+STORE_SHARE = 0.25  # of a time limit, for one operation of a store; the rest is for the endpoint
+PATIENCE_FOR_401 = 1.0  # with the body of a 401, whose connection is wanted back for the retry
+# Until a caller does the work of a thread that has not begun, and while a task tries to start one.
+# (uWSGI 2.0.31 without `enable-threads` has been said to start threads that do not run. They do,
+# between requests too: tried by hand on 2026-11-26, Python 3.11.)
+THREAD_START_TIMEOUT = 1.0
 
 
 class Action(Enum):
@@ -368,6 +378,16 @@ def store_lock_timeout(remaining: float, jitter: float) -> float:
     the others from requesting at the same time.
     """
     return remaining * (0.3 + 0.4 * jitter)
+
+
+def store_timeout(timeout: float) -> float:
+    """Seconds that one operation of a store may take, within a time limit of `timeout`."""
+    return min(STORE_TIMEOUT, STORE_SHARE * timeout)
+
+
+def thread_start_timeout(timeout: float) -> float:
+    """Seconds that a thread may take to begin, within a time limit of `timeout`."""
+    return min(THREAD_START_TIMEOUT, timeout / 2)
 
 
 def token_was_accepted(status: int) -> bool:

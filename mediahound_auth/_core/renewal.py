@@ -39,6 +39,7 @@ from mediahound_auth._core.lifecycle import (
     State,
     retry_delay,
     store_lock_timeout,
+    thread_start_timeout,
 )
 from mediahound_auth._core.settings import Settings
 from mediahound_auth._core.shared_state import SharedTokenState
@@ -141,8 +142,8 @@ class Renewal:
         self._at_work = self._in_caller = False
         self._pid = runtime.process_id()
         self._done = runtime.Event()
-        patience = min(runtime.THREAD_START_TIMEOUT, settings.timeout / 2)
-        self._thread = runtime.DaemonThread(self._run, "mediahound-auth renewal", patience)
+        start_timeout = thread_start_timeout(settings.timeout)
+        self._thread = runtime.DaemonThread(self._run, "mediahound-auth renewal", start_timeout)
 
     @property
     def remaining(self) -> float:

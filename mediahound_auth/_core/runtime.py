@@ -36,7 +36,6 @@ from functools import partial
 from typing import Any, TypeVar
 
 __all__ = [
-    "THREAD_START_TIMEOUT",
     "DaemonThread",
     "Event",
     "WorkFailed",
@@ -51,11 +50,6 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-
-# Seconds that a caller waits for a thread to begin before it does the work itself, and that a task
-# tries to start one. (uWSGI 2.0.31 without `enable-threads` has been said to start threads that do
-# not run. They do, between requests too: tried by hand on 2026-11-26, Python 3.11.)
-THREAD_START_TIMEOUT = 1.0
 
 now = time.time  # Unix time: expiries are shared between machines
 monotonic = time.monotonic  # for time limits

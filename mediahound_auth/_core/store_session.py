@@ -1,7 +1,7 @@
 """StoreSession: one renewal's use of a store, which can cost it a little time at most.
 
 Whatever a store does wrong (raise, hang, return garbage) costs one log record per outage and at
-most STORE_TIMEOUT seconds, never a request. The rest of the session is skipped, the renewal goes on
+most two seconds, never a request. The rest of the session is skipped, the renewal goes on
 without the store, and the next session tries again.
 """
 
@@ -15,17 +15,13 @@ from typing import Self, TypeVar
 from mediahound_auth import _events as events
 from mediahound_auth._core import runtime
 from mediahound_auth._core.grant import Grant
+from mediahound_auth._core.lifecycle import store_timeout, thread_start_timeout
 from mediahound_auth.stores import MemoryStore, Store
 from mediahound_auth.token import Token
 
-__all__ = ["STORE_TIMEOUT", "StoreHealth", "StoreSession"]
+__all__ = ["StoreHealth", "StoreSession"]
 
 T = TypeVar("T")
-
-# Seconds that one operation may take; a lock may take as long as it is waited for besides.
-STORE_TIMEOUT = 2.0
-# Of the renewal's time limit, likewise: the rest is for the endpoint.
-STORE_SHARE = 0.25
 
 
 class StoreHealth:
@@ -62,16 +58,16 @@ class StoreSession:
     """
 
     def __init__(self, store: Store, key: str, health: StoreHealth, timeout: float) -> None:
-        self._longest = min(STORE_TIMEOUT, STORE_SHARE * timeout)
+        self._longest = store_timeout(timeout)
         self._store = store
         self._key = key
         self._health = health
         self._failures = health.failures
         self._locks = ExitStack()
         self._failed = False
-        patience = min(runtime.THREAD_START_TIMEOUT, self._longest)
+        start_timeout = thread_start_timeout(self._longest)
         in_memory = type(store) is MemoryStore
-        self._worker = None if in_memory else runtime.Worker("mediahound-auth store", patience)
+        self._worker = None if in_memory else runtime.Worker("mediahound-auth store", start_timeout)
 
     def __enter__(self) -> Self:
         return self

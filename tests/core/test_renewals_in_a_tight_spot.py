@@ -23,7 +23,7 @@ from mediahound_auth import (
     TokenRequestError,
 )
 from mediahound_auth._adapters.bearer_auth import source_of
-from mediahound_auth._core import store_session as visit
+from mediahound_auth._core import lifecycle
 from mediahound_auth._core.renewal import run_steps
 from mediahound_auth._core.runtime import state_lock
 from mediahound_auth.httpx import MediaHoundAuth as HttpxAuth
@@ -131,7 +131,7 @@ class Hanging(Apart):
 def test_a_store_that_hangs_takes_no_more_than_its_share_of_a_short_budget(
     server: MediaHoundServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(visit, "STORE_TIMEOUT", 30.0)  # any budget is short then
+    monkeypatch.setattr(lifecycle, "STORE_TIMEOUT", 30.0)  # any budget is short then
     store = Hanging()
     assert RequestsAuth(**server.credentials, store=store, timeout=8).token()
     store.over.set()

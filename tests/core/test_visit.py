@@ -10,7 +10,7 @@ import time
 import pytest
 
 from mediahound_auth import MemoryStore, Token
-from mediahound_auth._core import runtime
+from mediahound_auth._core import lifecycle
 from mediahound_auth._core.grant import Grant
 from mediahound_auth._core.store_session import StoreHealth, StoreSession
 
@@ -86,7 +86,7 @@ def test_where_threads_do_not_run_the_store_is_used_all_the_same(
             raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(threading.Thread, "start", start)
-    monkeypatch.setattr(runtime, "THREAD_START_TIMEOUT", 0.01)
+    monkeypatch.setattr(lifecycle, "THREAD_START_TIMEOUT", 0.01)
     store, token = Elsewhere(), Token("t0ken", time.time() + 60, time.time())
     health = StoreHealth(Grant("id", "secret", "https://localhost/token"))
     with StoreSession(store, "key", health, 30) as during:
@@ -105,7 +105,7 @@ def test_where_threads_do_not_run_a_store_that_fails_costs_a_warning_as_well(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(threading.Thread, "start", lambda _: None)
-    monkeypatch.setattr(runtime, "THREAD_START_TIMEOUT", 0.01)
+    monkeypatch.setattr(lifecycle, "THREAD_START_TIMEOUT", 0.01)
     store, token = Elsewhere(), Token("t0ken", time.time() + 60, time.time())
 
     def fail(key: str, token: Token) -> None:  # noqa: ARG001

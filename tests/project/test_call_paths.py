@@ -12,9 +12,9 @@ pytestmark = [pytest.mark.once, pytest.mark.documentation]
 
 # Calls of functions of the package, at most: in the caller's thread, and for the renewal.
 MOST_CALLS = {
-    "No token at hand": (18, 71),
-    "The API rejects the token (401)": (42, 72),
-    "The token is due for renewal": (23, 147),  # with a store that gets a thread
+    "No token at hand": (18, 70),
+    "The API rejects the token (401)": (41, 71),
+    "The token is due for renewal": (22, 148),  # with a store that gets a thread
 }
 # What the core calls to send a token request, since an adapter alone knows its HTTP library.
 SENDER = "requests: MediaHoundAuth._send"

@@ -18,7 +18,7 @@ from timing import Clock, wait_for_renewals
 
 from mediahound_auth import Store, Token
 from mediahound_auth import requests as for_requests
-from mediahound_auth._core import store_session as visit
+from mediahound_auth._core import lifecycle
 from mediahound_auth.stores.file import FileStore
 from mediahound_auth.stores.redis import RedisStore
 from mediahound_auth.testing import MediaHoundServer
@@ -100,7 +100,7 @@ def outage(
 ) -> Outage:
     folder = tmp_path / "tokens"
     # A machine that stands still is no outage; whose Redis hangs is told by its own time-out.
-    monkeypatch.setattr(visit, "STORE_TIMEOUT", 20.0)
+    monkeypatch.setattr(lifecycle, "STORE_TIMEOUT", 20.0)
     match request.param:
         case "no folder":
             return in_place_of_the_folder(folder)

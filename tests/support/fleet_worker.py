@@ -29,13 +29,13 @@ import oauthlib.oauth2  # noqa: E402, F401
 import requests  # noqa: E402
 
 from mediahound_auth import Store, Token  # noqa: E402
-from mediahound_auth._core import store_session as visit  # noqa: E402
+from mediahound_auth._core import lifecycle  # noqa: E402
 from mediahound_auth.requests import MediaHoundAuth  # noqa: E402
 from mediahound_auth.stores.file import FileStore  # noqa: E402
 from mediahound_auth.stores.redis import RedisStore  # noqa: E402
 
 # A machine that stands still for seconds is not a store that hangs.
-visit.STORE_TIMEOUT = 20.0
+lifecycle.STORE_TIMEOUT = 20.0
 
 
 class Link:

@@ -15,7 +15,7 @@ from libraries import BOTH, Library
 
 import mediahound_auth as mh
 from mediahound_auth._adapters.bearer_auth import source_of
-from mediahound_auth._core import runtime
+from mediahound_auth._core import lifecycle, runtime
 from mediahound_auth._core.grant import TokenRequest
 from mediahound_auth._core.renewal import run_steps
 from mediahound_auth.httpx import MediaHoundAuth as HttpxAuth
@@ -56,7 +56,7 @@ def test_the_caller_gets_its_token_by_itself(library: Library, server: MediaHoun
 
 
 def test_the_caller_begins_while_there_is_time_left() -> None:
-    for budget, patience in ((0.5, 0.25), (1.0, 0.5), (30.0, runtime.THREAD_START_TIMEOUT)):
+    for budget, patience in ((0.5, 0.25), (1.0, 0.5), (30.0, lifecycle.THREAD_START_TIMEOUT)):
         now = runtime.monotonic()
         made = source_of(HttpxAuth(f"id-{budget}", "secret", timeout=budget))._join()
         assert 0 <= made._thread.begins_by - now - patience < 5
@@ -75,7 +75,7 @@ def test_whose_time_is_up_does_not_begin(server: MediaHoundServer) -> None:
 def test_a_store_is_used_all_the_same(
     server: MediaHoundServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runtime, "THREAD_START_TIMEOUT", 0.01)
+    monkeypatch.setattr(lifecycle, "THREAD_START_TIMEOUT", 0.01)
     for _ in range(2):  # as in two processes: each store is a new one
         store = FileStore(tmp_path / "tokens")
         assert HttpxAuth(**server.credentials, store=store).token().access_token
@@ -139,7 +139,7 @@ def test_a_task_is_told_at_once_that_no_thread_can_be_started(
     failing_starts: list[int],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(runtime, "THREAD_START_TIMEOUT", 0.1)
+    monkeypatch.setattr(lifecycle, "THREAD_START_TIMEOUT", 0.1)
     failing_starts[0] = 1_000_000
     auth = HttpxAuth(**server.credentials, timeout=20)
     started = runtime.monotonic()

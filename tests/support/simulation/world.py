@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from mediahound_auth._core.grant import TokenResponse
-from mediahound_auth._core.store_session import STORE_TIMEOUT
+from mediahound_auth._core.lifecycle import STORE_TIMEOUT
 from mediahound_auth.errors import TokenEndpointUnavailable
 from mediahound_auth.token import Token
 from simulation.choices import Choices
