@@ -1,4 +1,4 @@
-"""`mediahound-auth check`: a token request step by step, with what to do where it fails."""
+"""`mediahound-auth check`: request a token step by step, and say how to fix what fails."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from mediahound_auth.requests import MediaHoundAuth
 
 __all__ = ["check"]
 
-# Seconds. A token that lives no longer is asked for again and again.
+# Seconds. A shorter lifetime causes many token requests.
 SHORT_LIFETIME = 300.0
 
 
 def check(auth: MediaHoundAuth) -> int:
-    """Print a line for each step up to the one that fails; the exit code that calls for."""
+    """Print a line for each step, up to the first that fails; return the exit code."""
     settings = source_of(auth).settings
     grant = settings.grant
     _say(True, "configuration", f"client {grant.client_id!r} at {grant.token_url}")
@@ -55,9 +55,9 @@ def check(auth: MediaHoundAuth) -> int:
 
 
 def _reach(url: str, timeout: float) -> int:
-    """With which HTTP status the endpoint answers a request without credentials."""
+    """Return the HTTP status of a request without credentials."""
     bounds = ResponseBounds(timeout)
-    request = requests.Request("GET", url).prepare()  # without a session, whose auth is .netrc's
+    request = requests.Request("GET", url).prepare()  # without a session, which would use .netrc
     try:
         with requests.Session() as session:
             options = session.merge_environment_settings(url, {}, True, None, None)
@@ -66,7 +66,7 @@ def _reach(url: str, timeout: float) -> int:
                 adapter.send(request, timeout=timeout, **options) as answer,
             ):
                 return answer.status_code
-    except OSError as error:  # all of requests' errors are
+    except OSError as error:  # the base class of requests' errors
         raise response_error(url, error, bounds)  # noqa: B904  # it has its own cause
 
 
