@@ -30,7 +30,7 @@ def carried_by_a_call(server: MediaHoundServer, auth: MediaHoundAuth) -> str | N
     return server.api_requests[-1].headers["Authorization"]
 
 
-def test_token_gives_the_live_token_and_asks_once(
+def test_token_returns_the_valid_token_and_requests_it_once(
     auth: MediaHoundAuth, server: MediaHoundServer
 ) -> None:
     token = auth.token()
@@ -40,7 +40,7 @@ def test_token_gives_the_live_token_and_asks_once(
     assert len(server.token_requests) == 1
 
 
-def test_renew_asks_the_endpoint_and_the_next_call_carries_what_it_gave(client_id: str) -> None:
+def test_renew_requests_a_token_that_the_next_call_carries(client_id: str) -> None:
     with MediaHoundServer(client_id=client_id, return_same_token=False) as server:
         auth = auth_for(server)
         first, second = auth.token(), auth.renew()

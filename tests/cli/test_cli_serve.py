@@ -28,9 +28,7 @@ def read_by_bash(shell: Shell, exports: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
-def test_serve_prints_what_another_shell_needs_and_ends_when_told(
-    shell: Shell, end: signal.Signals
-) -> None:
+def test_serve_prints_export_lines_and_ends_at_a_signal(shell: Shell, end: signal.Signals) -> None:
     started = shell.start(
         PROGRAM,
         "serve",

@@ -46,7 +46,7 @@ def test_it_has_the_arrows_that_the_rules_allow_and_no_others() -> None:
     assert {arrow: set(what) for arrow, what in diagram.arrows().items()} == ARROWS
 
 
-def test_looking_farther_ahead_brings_no_further_arrow(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_longer_horizon_adds_no_arrow(monkeypatch: pytest.MonkeyPatch) -> None:
     found = moves()
     monkeypatch.setattr(diagram, "DEEPEST", diagram.DEEPEST + 2)
     assert moves() == found
@@ -85,7 +85,7 @@ def test_a_changed_rule_changes_it(
     assert gone <= before - moves()
 
 
-def test_without_a_margin_no_token_ages(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_margin_no_token_is_renewed_early(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lifecycle, "MAX_MARGIN_FRACTION", 0.0)
     assert DUE not in {move.after for move in moves()}
 
@@ -100,7 +100,7 @@ def test_each_arrow_is_in_the_picture_and_in_the_table() -> None:
         assert row in diagram.table()
 
 
-def test_what_is_not_the_same_for_all_live_tokens_is_drawn_for_each(
+def test_an_arrow_that_valid_tokens_do_not_share_is_drawn_for_each(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     some = {move for move in moves() if move[::2] != (FRESH, UNCONFIRMED)}

@@ -28,7 +28,7 @@ def test_each_case_that_was_measured_is_shown_with_all_its_contenders(
         assert label(row) in shown
 
 
-def test_the_longest_bar_is_that_of_the_most_and_ours_stand_out() -> None:
+def test_the_highest_number_has_the_longest_bar_and_ours_are_marked() -> None:
     shown = results.pages()["cases"].split("### Wrong secret\n")[1].split("\n### ")[0]
     bars = re.findall(r'<tr class="(\w+)">.*?width:([\d.]+)%', shown)
     assert ("ours", "1.0") in bars
