@@ -1,6 +1,6 @@
-"""What a user may set, checked at construction: the earliest moment at which bad input can be told.
+"""The options, checked by the constructor.
 
-Whatever is not given comes from the environment, then from the defaults.
+Options that are not given come from the environment, then from the defaults.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ _PROCESS_STORE = MemoryStore()
 
 
 class _KeepsNothing(MemoryStore):
-    """The default store for client assertions.
+    """The default store for client assertions, which stores nothing.
 
-    What is stored is found by all who have the client ID, whoever signs for them. Without a store,
-    only auth objects with the same callable share a token.
+    A key cannot depend on an assertion, so every signer would find the token in a store. Without a
+    store, only auth objects with the same callable share a token.
     """
 
     def save(self, key: str, token: Token) -> None:
-        """Nothing is kept."""
+        """Do nothing."""
 
 
 _NO_STORE = _KeepsNothing()
 
 
 class Options(TypedDict):
-    """The options of every auth object; the public constructors spell them out and explain them."""
+    """The options of all auth objects. The docstrings of the constructors explain them."""
 
     client_id: str | None
     client_secret: str | Callable[[], str] | None
@@ -53,7 +53,7 @@ class Options(TypedDict):
 
 
 class Settings(NamedTuple):
-    """Everything that makes one auth object different from another. Times are in seconds."""
+    """The checked options of an auth object. Times are in seconds."""
 
     grant: Grant
     origins: frozenset[Origin]
@@ -63,7 +63,11 @@ class Settings(NamedTuple):
 
     @classmethod
     def from_options(cls, **options: Unpack[Options]) -> Settings:
-        """The settings that these options and the environment come to."""
+        """Return the settings for these options and the environment.
+
+        Raises:
+            ConfigurationError: An option is missing or wrong.
+        """
         url, where = _given(options["token_url"], "token_url", DEFAULT_TOKEN_URL)
         grant = Grant(
             client_id=_text(*_given(options["client_id"], "client_id")),
@@ -91,15 +95,15 @@ class Settings(NamedTuple):
 
     @property
     def store_or_default(self) -> Store:
-        """The store to use: the given one, else the one that the whole process shares."""
-        # Looked up late and kept out of the fields, so that a pickle does not carry it.
+        """The given store. Defaults to the store that the process shares."""
+        # Not a field, so that a pickle does not contain it.
         if self.store is not None:
             return self.store
         return _NO_STORE if self.grant.client_auth == "client_assertion" else _PROCESS_STORE
 
 
 def _given(value: object, option: str, default: str | None = None) -> tuple[object, str]:
-    """The option, the environment variable or the default, and what to call it in messages."""
+    """Return the option, environment variable or default, and its name in messages."""
     variable = f"MEDIAHOUND_{option.upper()}"
     if value is not None:
         return value, option
@@ -118,7 +122,7 @@ def _text(value: object, name: str) -> str:
     try:
         value.encode("utf-8")
     except UnicodeEncodeError:
-        # Without the cause: its text would show what it could not encode.
+        # Without the cause, whose text would show the value.
         raise ConfigurationError(f"{name} cannot be encoded as UTF-8") from None
     return value
 
@@ -126,7 +130,7 @@ def _text(value: object, name: str) -> str:
 def _secret(value: object, name: str) -> str | Callable[[], str]:
     value = masked(value)  # tools print variables
     if callable(value):
-        return cast(Callable[[], str], value)  # what it returns is checked when it is called
+        return cast(Callable[[], str], value)  # its result is checked when it is called
     if not isinstance(value, str):
         kind = type(value).__name__
         raise ConfigurationError(f"{name} must be a str or a callable that returns one, not {kind}")
@@ -140,7 +144,7 @@ def _scope(scope: object) -> str:
     if not all(isinstance(part, str) and part.split() == [part] for part in parts):
         raise ConfigurationError("scope must be a str or an iterable of str without spaces")
     if isinstance(scope, Set):
-        parts.sort(key=str)  # a set's own order differs from process to process
+        parts.sort(key=str)  # the order of a set differs between processes
     return " ".join(str(part) for part in parts)
 
 
@@ -152,7 +156,7 @@ def _client_auth(value: object) -> ClientAuth:
     raise ConfigurationError(f"client_auth must be one of {choices}")
 
 
-# What cannot be a name in `parameters`, and the option to use.
+# Names that `parameters` cannot contain, and the option to use instead.
 _RESERVED = {
     "client_id": "client_id=",
     "client_secret": "client_secret=",
@@ -163,7 +167,7 @@ _RESERVED = {
 
 
 def _parameters(value: object) -> tuple[tuple[str, str], ...]:
-    """Names and values, masked by the constructor; sorted, so that equal ones make equal grants."""
+    """Return sorted names and values, so that equal parameters make equal grants."""
     if value is None:
         return ()
     if not isinstance(value, Mapping):
@@ -183,7 +187,7 @@ def _parameters(value: object) -> tuple[tuple[str, str], ...]:
     return tuple(sorted(pairs))
 
 
-# What was given is never shown: it may be a secret that went to the wrong place.
+# Messages do not quote values: a value may be a secret that was passed as the wrong option.
 
 
 def _token_origin(url: str, name: str) -> Origin:
@@ -242,7 +246,7 @@ def _store(value: object) -> Store | None:
 
 def _seconds(value: object, option: str, *, zero: bool) -> float:
     least, bounds = (0.0, "0 or more") if zero else (1e-3, "above 0")
-    # The upper bound is what waits can be: threading.TIMEOUT_MAX is no less anywhere.
+    # threading.TIMEOUT_MAX is larger on all systems.
     if isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= 1e6:
         return float(value)
     raise ConfigurationError(f"{option} must be a number of seconds, {bounds} (at most 1e6)")
