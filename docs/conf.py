@@ -16,7 +16,17 @@ HERE = Path(__file__).parent
 GENERATED = HERE / "_generated"
 sys.path.insert(0, str(HERE.parent))
 
-from docs import architecture, call_paths, diagram, fleets, links, results, search, sequence  # noqa: E402
+from docs import (  # noqa: E402
+    architecture,
+    call_paths,
+    diagram,
+    fleets,
+    links,
+    messages,
+    results,
+    search,
+    sequence,
+)
 from mediahound_auth import __version__, errors  # noqa: E402
 
 project = "mediahound-auth"
@@ -101,6 +111,7 @@ def generate(_: Sphinx) -> None:
         "left_out.md": architecture.caption(),
         "call_paths.md": call_paths.page(),
         "sequence.html": sequence.picture(),
+        "messages.md": messages.page(),
         "contributing.md": from_project("CONTRIBUTING.md"),
         "security-policy.md": from_project("SECURITY.md"),
     }

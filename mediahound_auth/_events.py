@@ -64,10 +64,10 @@ METRICS_API = "opentelemetry.metrics"
 # Units and descriptions.
 METRICS: Mapping[str, tuple[str, str]] = {
     "token_requests": ("{request}", "Requests to the token endpoint, each attempt of a renewal"),
-    "token_request.duration": ("s", "How long they took"),
+    "token_request.duration": ("s", "Duration of requests to the token endpoint"),
     "renewals": ("{renewal}", "Renewals of the access token, in the background or waited for"),
     "retries": ("{request}", "Requests that got a 401 and were retried with another token"),
-    "store_failures": ("{failure}", "Operations that a token store did not do"),
+    "store_failures": ("{failure}", "Failed operations of a token store"),
 }
 # Seconds, as OpenTelemetry's conventions advise for HTTP requests. The default begins at 5.
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
@@ -128,15 +128,17 @@ def request_retried(grant: Grant, status: int) -> None:
     outcome = "rejected" if status == 401 else "server_error" if status >= 500 else "accepted"
     if METRICS_API in sys.modules:
         _measure("retries", 1, grant, outcome=outcome)
-    message = "a request was rejected (401) and retried with another token: HTTP %d"
+    message = (
+        "a request was rejected (401) and retried with another token; the retry returned HTTP %d"
+    )
     _log(logging.INFO, "retry", outcome, message, status, grant=grant)
 
 
 def new_tokens_rejected(grant: Grant) -> None:
     """Record that an API rejected a token that was requested after a 401."""
     message = (
-        "the API rejects new access tokens too (401); renewals because of it become rarer. "
-        "Check that the application may access what is requested"
+        "the API rejects new access tokens too (401); a 401 now causes a renewal less often. "
+        "Check the permissions and the scope of the client"
     )
     _log(logging.WARNING, "retry", "rejected", message, grant=grant)
 

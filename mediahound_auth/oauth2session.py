@@ -104,7 +104,7 @@ class MediaHoundSession(OAuth2Session):  # type: ignore[misc]  # requests-oauthl
         # Tools print variables.
         client_secret, parameters, token = masked((client_secret, parameters, token))
         if token_updater is not None and not callable(token_updater):
-            raise ConfigurationError("token_updater must be a callable, which gets a dict")
+            raise ConfigurationError("token_updater must be a callable with one argument, a dict")
         auth = _Auth(
             client_id,
             client_secret,
@@ -200,8 +200,8 @@ class MediaHoundSession(OAuth2Session):  # type: ignore[misc]  # requests-oauthl
     def _fetched(self, arguments: bool) -> TokenDict:
         if arguments:
             raise ConfigurationError(
-                "fetch_token and refresh_token take no arguments here: give token_url, "
-                "client_secret, scope and the like to MediaHoundSession"
+                "fetch_token and refresh_token take no arguments: pass token_url, client_secret, "
+                "scope and the like to MediaHoundSession"
             )
         token = self._bearer.renew()
         self._notify_updater()
@@ -263,8 +263,8 @@ class MediaHoundSession(OAuth2Session):  # type: ignore[misc]  # requests-oauthl
 
     def __getstate__(self) -> NoReturn:
         raise TypeError(
-            "a MediaHoundSession cannot be copied or pickled, as no OAuth2Session can; "
-            "a requests.Session with auth=MediaHoundAuth(...) can"
+            "a MediaHoundSession cannot be copied or pickled, because an OAuth2Session cannot; "
+            "use a requests.Session with auth=MediaHoundAuth(...)"
         )
 
 
@@ -297,8 +297,8 @@ def _changed(request: TokenRequest, hooks: list[Callable[..., Any]]) -> TokenReq
         url, headers, kwargs = hook(url, headers, kwargs)
     if url != request.url or kwargs.keys() != {"data"}:
         raise ConfigurationError(
-            "an access_token_request hook may change nothing but headers and data; it may not "
-            "change the URL, since token_url= says where the client secret goes"
+            "an access_token_request hook may change headers and data only; to send token requests "
+            "to another URL, pass token_url="
         )
     return TokenRequest(url, headers, kwargs["data"])  # requests encodes it
 

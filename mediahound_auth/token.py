@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, NoReturn, Self
 
@@ -98,7 +99,15 @@ class Token:
 
     def __repr__(self) -> str:
         return (
-            f"Token(access_token=..., expires_at={self.expires_at!r}, "
-            f"requested_at={self.requested_at!r}, scope={self.scope!r}, "
+            f"Token(access_token=..., expires_at={_utc(self.expires_at)}, "
+            f"requested_at={_utc(self.requested_at)}, scope={self.scope!r}, "
             f"returned_again={self.returned_again!r})"
         )
+
+
+def _utc(time: float) -> str:
+    """Return a Unix time as a date that people can read."""
+    try:
+        return f"{datetime.fromtimestamp(time, UTC):%Y-%m-%dT%H:%M:%SZ}"
+    except (TypeError, ValueError, OverflowError, OSError):
+        return repr(time)

@@ -109,7 +109,7 @@ class BearerAuth:
             return object.__repr__(self)  # a traceback shows it before the constructor has ended
         grant = self._source.settings.grant
         name = f"{type(self).__module__}.{type(self).__name__}"
-        return f"<{name} client_id={grant.client_id!r} token_url={grant.token_url!r}>"
+        return f"<{name} client_id={grant.client_id!r} token_url={grant.endpoint!r}>"
 
     def __getstate__(self) -> dict[str, object]:
         return {"settings": self._source.settings, "transport": self._transport}

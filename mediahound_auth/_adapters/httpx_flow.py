@@ -257,10 +257,15 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
         redirect. httpx has no public name for a client's transports.
         """
         if client.is_closed:
-            raise RuntimeError("the client given as client= has been closed")
+            raise RuntimeError(
+                "the client given as client= has been closed; keep it open while auth is used"
+            )
         transport_for_url = getattr(client, "_transport_for_url", None)
         if transport_for_url is None:
-            raise RuntimeError(f"this version of {self._library.__name__} hides its transports")
+            raise RuntimeError(
+                f"this version of {self._library.__name__} has no Client._transport_for_url, which "
+                "token requests need; install a version that mediahound-auth supports"
+            )
         sent = self._library.Request(
             "POST",
             request.url,

@@ -212,7 +212,8 @@ def response_error(url: str, error: Exception, bounds: ResponseBounds) -> TokenR
     if bounds.left < 0:
         return InvalidTokenResponse(
             f"invalid token response from {without_query(url)}: "
-            f"it is longer than {MAX_RESPONSE_SIZE} bytes"
+            f"the response is longer than {MAX_RESPONSE_SIZE} bytes. "
+            "Check that token_url is the full URL of the token endpoint"
         )
     return connection_error(url, error)
 
@@ -227,8 +228,9 @@ def connection_error(url: str, error: Exception) -> TokenEndpointUnavailable:
     words = _in_words(chain)
     unavailable = TokenEndpointUnavailable(
         f"could not reach the token endpoint {without_query(url)}: {words} "
-        f"({type(error).__name__}). Check token_url, DNS, proxies and the CA bundle. Those of a "
-        "session or client of yours are used only if you pass it as session= or client="
+        f"({type(error).__name__}). Check token_url, DNS, proxies and the CA bundle. The proxies "
+        "and the CA bundle of your own session or client are used only if you pass it as session= "
+        "or client="
     )
     unavailable.retryable = not _is_permanent(chain)
     with suppress(Exception):  # some errors need more arguments

@@ -84,11 +84,14 @@ def token(
 ) -> None:
     """Print a valid access token, and nothing else."""
     if header and json:
-        raise ConfigurationError("--header or --json, not both")
+        raise ConfigurationError("pass --header or --json, not both")
     auth = build_auth(
         client_id, client_secret_file, token_url, scope, parameter, client_auth, timeout
     )
-    with waiting(PROGRAM, "a token", timeout):
+    from mediahound_auth._adapters.bearer_auth import source_of
+
+    endpoint = source_of(auth).settings.grant.endpoint
+    with waiting(PROGRAM, f"a token from {endpoint}", timeout):
         valid = _valid(auth, timeout)
     if json:
         from json import dumps
@@ -141,7 +144,7 @@ def forget(
     source = source_of(auth)
     if source.shared.store_health.failing:  # a warning has said why
         raise typer.Exit(1)
-    print(f"No token of client {source.settings.grant.client_id!r} is stored any more.")
+    print(f"Deleted: no token of client {source.settings.grant.client_id!r} is stored now.")
 
 
 @app.command(context_settings={"allow_interspersed_args": False})

@@ -23,7 +23,7 @@ def check(auth: MediaHoundAuth) -> int:
     """Print a line for each step, up to the first that fails; return the exit code."""
     settings = source_of(auth).settings
     grant = settings.grant
-    _say(True, "configuration", f"client {grant.client_id!r} at {grant.token_url}")
+    _say(True, "configuration", f"client {grant.client_id!r} at {grant.endpoint}")
     try:
         status = _reach(grant.token_url, settings.timeout)
     except TokenRequestError as error:
@@ -41,15 +41,18 @@ def check(auth: MediaHoundAuth) -> int:
     rest = (
         ""
         if life > SHORT_LIFETIME
-        else ": probably what is left of a token that the endpoint returned again"
+        else ": probably the remaining lifetime of a token that was issued before"
     )
     if life == MAX_LIFETIME:
-        rest = ": the response states that, more, or nothing"
+        rest = ": the maximum; expires_in is missing, or is two weeks or longer"
     _say(True, "lifetime", f"{_in_words(life)} ({life:.0f} s){rest}")
     refused = set(grant.scope.split()) - set((token.scope or "").split())
     granted = f"granted: {token.scope or '(not stated in the response)'}"
     if refused:
-        granted += f"; not granted: {' '.join(sorted(refused))}. Ask for the application to get it"
+        granted += (
+            f"; not granted: {' '.join(sorted(refused))}. "
+            "Ask the provider to allow it for this client"
+        )
     _say(not refused, "scope", granted)
     return 1 if refused else 0
 

@@ -97,7 +97,7 @@ ClientAuthOption = Annotated[
     ClientAuth, typer.Option("--client-auth", help="How the client authenticates.")
 ]
 Timeout = Annotated[
-    float, typer.Option(help="Seconds that getting a token may take.", metavar="SECONDS")
+    float, typer.Option(help="Seconds to get a token, retries included.", metavar="SECONDS")
 ]
 
 
@@ -125,7 +125,8 @@ FailTokenRequests = Annotated[
     int, typer.Option(help="Respond to that many token requests with 503.", min=0, metavar="N")
 ]
 DropTokenRequests = Annotated[
-    int, typer.Option(help="Then reset the connection of that many.", min=0, metavar="N")
+    int,
+    typer.Option(help="Then reset the connection of that many requests.", min=0, metavar="N"),
 ]
 RejectApiRequests = Annotated[
     bool, typer.Option("--reject-api-requests", help="Respond with 401 to every API request.")
@@ -200,9 +201,9 @@ def _secret(path: str | None) -> str | None:
         # Without the path, which may be the secret.
         raise ConfigurationError(f"--client-secret-file: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise ConfigurationError("--client-secret-file: what is in there is not UTF-8") from None
+        raise ConfigurationError("--client-secret-file: the file is not UTF-8") from None
     if not secret:
-        raise ConfigurationError("--client-secret-file: it is empty")
+        raise ConfigurationError("--client-secret-file: the file is empty")
     if len(secret) > LONGEST_SECRET:
-        raise ConfigurationError("--client-secret-file: what is in there is too long for a secret")
+        raise ConfigurationError("--client-secret-file: the file is too long for a secret")
     return secret

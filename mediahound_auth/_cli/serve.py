@@ -10,6 +10,8 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from mediahound_auth._cli.options import PROGRAM
+from mediahound_auth._cli.stderr import say
 from mediahound_auth.errors import ConfigurationError
 from mediahound_auth.testing import MediaHoundServer
 
@@ -28,7 +30,7 @@ def serve(server: MediaHoundServer) -> None:
     with _started(server):
         for variable, value in _environment(server).items():
             print(f"export {variable}={shlex.quote(value)}")
-        print(f"# A fake MediaHound server, at {server.url} until Ctrl-C.", flush=True)
+        print(f"# Press Ctrl-C to stop the fake MediaHound server at {server.url}", flush=True)
         while not stop.wait(0.5):  # on Windows, Ctrl-C does not interrupt a wait without a timeout
             pass
 
@@ -47,6 +49,12 @@ def run(server: MediaHoundServer, command: Sequence[str]) -> int:
             raise ConfigurationError(f"cannot run the command: {error.strerror}") from None
         signal.signal(signal.SIGTERM, lambda *_: program.terminate())
         status = program.wait()
+        if not server.api_requests and (status or not server.token_requests):
+            say(
+                PROGRAM,
+                "warning: the command sent no API request to the fake server. The access token is "
+                f"sent to {server.url} only: use it as base URL (MEDIAHOUND_API_URL)",
+            )
         return status if status >= 0 else 128 - status  # as shells report a signal
 
 

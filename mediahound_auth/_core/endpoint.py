@@ -80,7 +80,8 @@ def timeout_error(
     """Return the error for the end of the time limit; `last_error` is the last failure."""
     if last_error is None:
         return TokenEndpointUnavailable(
-            f"no response from the token endpoint {grant.endpoint} within {timeout:g} s"
+            f"no response from the token endpoint {grant.endpoint} within {timeout:g} s. If the "
+            "endpoint is slow, pass a longer timeout="
         )
     tried = f"{attempts} attempt{'s' if attempts > 1 else ''} in {timeout:g} s"
     error = TokenEndpointUnavailable(f"no access token after {tried}: {last_error}")
@@ -91,8 +92,9 @@ def timeout_error(
 def needed_for_itself(grant: Grant) -> TokenRequestError:
     """Return the error for code that needs the token while its renewal waits for that code."""
     return TokenRequestError(
-        f"no access token from {grant.endpoint}: it was needed while it was being requested, by a "
-        "client_secret callable, a store, a transport or a log handler. Make that call without it"
+        f"no access token from {grant.endpoint}: it was needed while it was being requested. A "
+        "client_secret callable, a store, a transport or a log handler has made a call with this "
+        "auth object; make that call without it"
     )
 
 

@@ -79,7 +79,7 @@ class TokenRequest(NamedTuple):
     body: bytes
 
     def __repr__(self) -> str:
-        return f"TokenRequest(url={self.url!r}, ...)"
+        return f"TokenRequest(url={without_query(self.url)!r}, ...)"
 
 
 class Grant(NamedTuple):
@@ -93,7 +93,7 @@ class Grant(NamedTuple):
     parameters: tuple[tuple[str, str], ...] = ()
 
     def __repr__(self) -> str:
-        return f"Grant(client_id={self.client_id!r}, token_url={self.token_url!r}, ...)"
+        return f"Grant(client_id={self.client_id!r}, token_url={self.endpoint!r}, ...)"
 
     @property
     def host(self) -> str:
@@ -125,13 +125,13 @@ class Grant(NamedTuple):
         if not isinstance(secret, str) or not secret:
             raise ConfigurationError(
                 "the client_secret callable must return the client secret as a non-empty str; "
-                f"it returned {'an empty one' if secret == '' else type(secret).__name__}"
+                f"it returned {'an empty str' if secret == '' else type(secret).__name__}"
             )
         try:
             secret.encode()
         except UnicodeEncodeError:
             raise ConfigurationError(
-                "what the client_secret callable returned cannot be encoded as UTF-8"
+                "the return value of the client_secret callable cannot be encoded as UTF-8"
             ) from None
         return self._replace(client_secret=Masked(secret))
 
@@ -187,7 +187,7 @@ class Grant(NamedTuple):
             fields = json_object(response.body)
             if 200 <= response.status < 300 and not fields.get("error"):
                 return self._read(fields, sent_at, self._private(fields, known))
-            why = "it is neither a token response nor an OAuth error response"
+            why = "the body is neither a token response nor an OAuth error response"
         except ValueError as error:
             # Its text does not quote the response.
             why = str(error)
@@ -218,7 +218,7 @@ class Grant(NamedTuple):
     def _read(self, fields: dict[str, object], sent_at: float, private: list[str]) -> Token:
         access_token = fields.get("access_token")
         if not isinstance(access_token, str) or not access_token:
-            raise ValueError("it has no access_token")
+            raise ValueError("the body has no access_token")
         token_type = fields.get("token_type")
         if token_type is not None and str(token_type).lower() not in _BEARER_TYPES:
             raise ValueError("token_type is not Bearer")
@@ -281,12 +281,17 @@ class Grant(NamedTuple):
             return TokenEndpointUnavailable, f"{endpoint} limits the requests of {client}: {said}"
         if unavailable:
             return TokenEndpointUnavailable, f"{endpoint} is unavailable: {said}"
-        if status == 401 or error in ("invalid_client", "unauthorized_client"):
+        rejected = error in ("invalid_client", "unauthorized_client")
+        if status == 401 or rejected:
+            credentials = (
+                "client_id= and client_secret= (or MEDIAHOUND_CLIENT_ID and "
+                "MEDIAHOUND_CLIENT_SECRET)"
+            )
+            # Any other API responds with 401, too.
+            first = f"{credentials}, token_url" if rejected else f"token_url, {credentials}"
             return InvalidClientError, (
-                f"{endpoint} rejected {client}: {said}. "
-                "Check client_id= and client_secret= (or MEDIAHOUND_CLIENT_ID and "
-                "MEDIAHOUND_CLIENT_SECRET), token_url, and whether the endpoint expects "
-                f"client_auth={self.client_auth!r}"
+                f"{endpoint} rejected {client}: {said}. Check {first}, and whether the endpoint "
+                f"expects client_auth={self.client_auth!r}"
             ) + self._white_space()
         if error is not None:
             message = f"{endpoint} rejected the token request of {client}: {said}"
@@ -300,7 +305,7 @@ class Grant(NamedTuple):
                 )
             return TokenRequestError, message
         if 300 <= status < 400:
-            why = "it is a redirect, which is never followed"
+            why = "the response is a redirect, and redirects are never followed"
         remedy = "Check that token_url is the full URL of the token endpoint"
         if 400 <= status < 500 and status not in (404, 405, 410):
             remedy = (

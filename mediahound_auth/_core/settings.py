@@ -83,7 +83,7 @@ class Settings(NamedTuple):
                 "a new assertion for each token request, such as a signed JWT"
             )
         if isinstance(options["origins"], str):
-            raise ConfigurationError("origins takes several origins, as in origins=['https://…']")
+            raise ConfigurationError("origins must be a list of str, such as origins=['https://…']")
         further = [_origin(origin) for origin in _listed(options["origins"], "origins")]
         return cls(
             grant=grant,
@@ -197,8 +197,8 @@ def _token_origin(url: str, name: str) -> Origin:
         raise ConfigurationError(f"{name} must be an absolute https URL") from None
     if not origin.secure:
         raise ConfigurationError(
-            f"{name} must be an https URL: over http the client secret could be read on its way "
-            f"to {origin.host}. Only loopback hosts may use http"
+            f"{name} must be an https URL: over http the client secret could be intercepted on the "
+            f"way to {origin.host}. Only loopback hosts may use http"
         )
     authority = url.split("//", 1)[1].split("/", 1)[0].split("?", 1)[0]
     if "@" in authority or "#" in url:
@@ -208,23 +208,23 @@ def _token_origin(url: str, name: str) -> Origin:
 
 def _origin(value: object) -> Origin:
     if not isinstance(value, str):
-        raise ConfigurationError(f"origins takes str, not {type(value).__name__}")
+        raise ConfigurationError(f"origins must contain str, not {type(value).__name__}")
     try:
         origin = origin_of(value)
     except ValueError:
         raise ConfigurationError(
-            "origins takes origins like 'https://host' or 'https://host:port'; one given is not"
+            "origins must contain only origins such as 'https://host' or 'https://host:port'"
         ) from None
     bare = value.split("//", 1)[1]
     if any(mark in bare for mark in "/?#@"):
         raise ConfigurationError(
-            "origins: an origin has no path, query, fragment or credentials; "
+            "origins must contain only origins, without path, query, fragment and credentials; "
             f"perhaps {str(origin)!r} is meant"
         )
     if not origin.secure:
         raise ConfigurationError(
-            f"origins: {str(origin)!r} must be https: over http the access token could be read on "
-            "its way. Only loopback hosts may use http"
+            f"origins must contain only https URLs, not {str(origin)!r}: over http the access "
+            "token could be intercepted. Only loopback hosts may use http"
         )
     return origin
 

@@ -67,7 +67,7 @@ class Records:
             ValueError: One of its times is not a finite number.
         """
         if not (math.isfinite(token.expires_at) and math.isfinite(token.requested_at)):
-            raise ValueError("a token with a time that is not finite cannot be stored")
+            raise ValueError("cannot store a token whose time is not a finite number")
         fields = {"format": FORMAT, "key": key, **token.as_dict()}
         record = json.dumps(fields).encode("ascii")
         return record if self._fernet is None else self._fernet.encrypt(record)

@@ -182,7 +182,7 @@ class RedisStore:
 
     def __getstate__(self) -> dict[str, object]:
         if self._url is None:
-            raise TypeError("a RedisStore can be pickled and copied only if it was given a URL")
+            raise TypeError("a RedisStore with client= cannot be pickled or copied; pass a URL")
         return {name: value for name, value in vars(self).items() if name != "_client"}
 
     def __setstate__(self, state: dict[str, object]) -> None:
@@ -281,7 +281,7 @@ class _LimitedConnection:
 
 def _client(url: str | None, client: _Unseen) -> Any:
     if (url is None) is (client.value is None):
-        raise ConfigurationError("RedisStore takes either url or client: pass one of them")
+        raise ConfigurationError("RedisStore needs exactly one of url and client")
     if client.value is None:
         return _client_of(url)
     kind, needed = type(client.value), ("getrange", "eval", "delete", "lock")
@@ -299,7 +299,9 @@ def _client(url: str | None, client: _Unseen) -> Any:
 def _client_of(url: Any) -> Any:
     kind = type(url)
     if not isinstance(url, str):
-        raise ConfigurationError(f"url must be a str, not {kind.__name__}; client= takes a client")
+        raise ConfigurationError(
+            f"url must be a str, not {kind.__name__}; pass a client as client="
+        )
     # No retries: there is no time for them. redis-py replaces idle connections that the server has
     # closed without a retry.
     retry = Retry(NoBackoff(), 0)

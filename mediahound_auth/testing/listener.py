@@ -169,7 +169,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _read_exactly(self, size: int) -> bytes:
         data = self.rfile.read(size)
         if len(data) != size:
-            raise ConnectionError("the client hung up in the middle of a body")
+            raise ConnectionError("the client disconnected during a body")
         return data
 
     def _send(self, answer: Answer) -> None:

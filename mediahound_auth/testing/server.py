@@ -118,7 +118,7 @@ class MediaHoundServer:
             OSError: The port is in use.
         """
         if self._url is not None:
-            raise RuntimeError("this MediaHoundServer has been started already; make another one")
+            raise RuntimeError("this MediaHoundServer has been started before; create another one")
         self._listener = Listener(self._answer, self._ssl_context, self._wanted_port)
         port = self._listener.server_address[1]
         # Certificates are issued for names, and clients verify the name they connect to.

@@ -51,7 +51,7 @@ def static_auth(
         if not (isinstance(kind, type) and issubclass(kind, BearerAuth)):
             raise TypeError(
                 "kind must be the MediaHoundAuth of an HTTP library; "
-                "a session takes static_auth(...) as its auth"
+                "for a MediaHoundSession, set session.auth = static_auth(...)"
             )
         return _always(access_token, kind)
 

@@ -154,7 +154,7 @@ class Traffic:
         hold = HeldRequests()
         with self._lock:
             if self._hold is not None:
-                raise RuntimeError("these requests are being held already; one hold at a time")
+                raise RuntimeError("these requests are held already; there is one hold at a time")
             if self._closed:
                 raise RuntimeError("the server has been stopped; there is nothing to hold")
             self._hold = hold

@@ -87,7 +87,7 @@ def test_a_fixed_token_with_invalid_characters_is_an_error() -> None:
     with pytest.raises(ValueError, match="access_token is empty, or contains"):
         static_auth("two words", RequestsAuth)
     session: Any = MediaHoundSession
-    with pytest.raises(TypeError, match="as its auth"):
+    with pytest.raises(TypeError, match=r"set session\.auth"):
         static_auth("token", session)
 
 

@@ -9,6 +9,7 @@ import requests
 
 import mediahound_auth
 from mediahound_auth import MemoryStore, Token
+from mediahound_auth._adapters.bearer_auth import source_of
 from mediahound_auth.requests import MediaHoundAuth
 from mediahound_auth.testing import MediaHoundServer
 
@@ -80,3 +81,11 @@ def test_the_repr_tells_clients_and_endpoints_apart_and_no_secrets(
     assert server.token_url in repr(auth)
     for private in (server.client_secret, token.access_token):
         assert private not in repr(auth) + str(auth) + repr(token) + str(token)
+
+
+def test_no_repr_shows_the_query_of_token_url() -> None:
+    auth = MediaHoundAuth("id", "secret", token_url="https://auth.example.com/token?key=pri-vate")
+    grant = source_of(auth).settings.grant
+    for shown in (repr(auth), repr(grant), repr(grant.request())):
+        assert "https://auth.example.com/token" in shown
+        assert "pri-vate" not in shown

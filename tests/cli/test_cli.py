@@ -125,7 +125,7 @@ def test_an_assertion_is_read_like_the_secret(shell: Shell, client_id: str, tmp_
 
 def test_forget_drops_the_token(shell: Shell, server: MediaHoundServer) -> None:
     shell.run(PROGRAM, "token")
-    deleted = f"No token of client {server.client_id!r} is stored any more.\n"
+    deleted = f"Deleted: no token of client {server.client_id!r} is stored now.\n"
     assert shell.run(PROGRAM, "forget") == (0, deleted, "")
     shell.run(PROGRAM, "token")
     assert len(server.token_requests) == 2

@@ -1,4 +1,4 @@
-"""`mediahound-auth check`: each step says what is right, or how to mend it."""
+"""`mediahound-auth check`: each step says `ok`, or how to fix what fails."""
 
 from __future__ import annotations
 
@@ -30,6 +30,13 @@ def test_check_prints_ok_for_each_step(server: MediaHoundServer, tmp_path: Path)
     assert "Authorization" not in server.token_requests[0].headers
 
 
+def test_check_does_not_show_the_query_of_token_url(
+    server: MediaHoundServer, tmp_path: Path
+) -> None:
+    _, steps, _ = check(server, tmp_path, "--token-url", f"{server.token_url}?key=pri-vate")
+    assert steps["configuration"].endswith(server.token_url)
+
+
 @pytest.mark.parametrize(
     ("seconds", "said"), [(7200, "2 hours"), (240, "4 minutes"), (90, "90 seconds")]
 )
@@ -40,7 +47,7 @@ def test_a_short_lifetime_is_explained(
         code, steps, _ = check(server, tmp_path)
     assert code == 0
     assert said in steps["lifetime"]
-    assert ("probably what is left" in steps["lifetime"]) is (seconds <= 300)
+    assert ("probably the remaining lifetime" in steps["lifetime"]) is (seconds <= 300)
 
 
 @pytest.mark.parametrize("granted", [True, False])

@@ -33,13 +33,17 @@ def test_scope_defaults_to_none_and_returned_again_to_false() -> None:
     assert (token.scope, token.returned_again) == ("public_profile", True)
 
 
+def test_a_time_that_is_no_date_is_shown_as_it_is() -> None:
+    assert "expires_at=inf" in repr(a_token(expires_at=float("inf")))
+
+
 @pytest.mark.parametrize(
     "show", [repr, str, "{}".format, lambda t: f"{[t]}"], ids=["repr", "str", "format", "in a list"]
 )
 def test_no_way_of_showing_it_shows_the_access_token(show: Callable[[Token], str]) -> None:
     text = show(a_token(scope="public_profile"))
     assert "f00-ba7" not in text
-    for known in ("2000.0", "1000.0", "public_profile", "returned_again=False"):
+    for known in ("1970-01-01T00:33:20Z", "00:16:40Z", "public_profile", "returned_again=False"):
         assert known in text
 
 

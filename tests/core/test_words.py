@@ -41,9 +41,9 @@ CHECK_OPTIONS = "Check what the endpoint expects: client_auth='mediahound', scop
         (200, b"\xff", "the body is not JSON"),
         (200, b"[]", "the body is not a JSON object"),
         (200, b" " * ((1 << 20) + 1), "the body is longer than 1048576 bytes"),
-        (200, {}, "it has no access_token"),
-        (200, {**TOKEN, "access_token": 5}, "it has no access_token"),
-        (200, {**TOKEN, "access_token": ""}, "it has no access_token"),
+        (200, {}, "the body has no access_token"),
+        (200, {**TOKEN, "access_token": 5}, "the body has no access_token"),
+        (200, {**TOKEN, "access_token": ""}, "the body has no access_token"),
         (
             200,
             {**TOKEN, "access_token": "a b"},
@@ -57,11 +57,11 @@ CHECK_OPTIONS = "Check what the endpoint expects: client_auth='mediahound', scop
             {**TOKEN, "expires_in": math.nan},
             "expires_in is not a finite number of seconds",
         ),
-        (300, TOKEN, "it is a redirect, which is never followed"),
-        (399, TOKEN, "it is a redirect, which is never followed"),
-        (299, {"error": 5}, "it is neither a token response nor an OAuth error response"),
-        (400, TOKEN, "it is neither a token response nor an OAuth error response"),
-        (404, {}, "it is neither a token response nor an OAuth error response"),
+        (300, TOKEN, "the response is a redirect, and redirects are never followed"),
+        (399, TOKEN, "the response is a redirect, and redirects are never followed"),
+        (299, {"error": 5}, "the body is neither a token response nor an OAuth error response"),
+        (400, TOKEN, "the body is neither a token response nor an OAuth error response"),
+        (404, {}, "the body is neither a token response nor an OAuth error response"),
         (405, b"", "the body is empty"),
         (410, b"", "the body is empty"),
     ],
@@ -86,6 +86,16 @@ def test_an_invalid_token_response_is_explained(status: int, body: Any, why: str
             "invalid_client (Bad credentials). Check client_id= and client_secret= (or "
             "MEDIAHOUND_CLIENT_ID and MEDIAHOUND_CLIENT_SECRET), token_url, and whether the "
             "endpoint expects client_auth='mediahound'",
+        ),
+        (
+            401,
+            {},
+            {"error": "unauthorized"},
+            InvalidClientError,
+            "the token endpoint https://api.example.com/token rejected client 'MyClientId': "
+            "unauthorized. Check token_url, client_id= and client_secret= (or "
+            "MEDIAHOUND_CLIENT_ID and MEDIAHOUND_CLIENT_SECRET), and whether the endpoint expects "
+            "client_auth='mediahound'",
         ),
         (
             400,

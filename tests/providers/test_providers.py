@@ -107,7 +107,7 @@ def test_the_page_has_all_providers_but_those_it_calls_impossible() -> None:
     measured = (pages.ROOT / "benchmarks" / "providers.md").read_text(encoding="utf-8")
     assert f"| **mediahound-auth** | **{len(ROWS)} of {len(PROVIDERS)}** |" in measured
     assert (len(ROWS), len(PROVIDERS)) == (42, 49)
-    impossible = PAGE.read_text(encoding="utf-8").split("What cannot work, and why:")[1]
+    impossible = PAGE.read_text(encoding="utf-8").split("These do not work:")[1]
     for name in IMPOSSIBLE:
         assert name.lower() in impossible.split("\n## ")[0].lower()
 

@@ -63,7 +63,7 @@ def test_a_plain_record_holds_the_token_its_key_and_its_format() -> None:
 
 @pytest.mark.parametrize("time", [float("nan"), float("inf"), float("-inf")])
 def test_a_time_that_is_no_number_is_not_written(time: float) -> None:
-    with pytest.raises(ValueError, match="not finite"):
+    with pytest.raises(ValueError, match="not a finite number"):
         Records().pack(NAME, TOKEN.replace(expires_at=time))
 
 

@@ -296,7 +296,7 @@ def test_a_url_that_is_not_a_str_is_a_configuration_error(url: Any) -> None:
 
 def test_both_url_and_client_or_neither_is_a_configuration_error(client: Any) -> None:
     for options in ({"url": "redis://localhost", "client": client}, {}, {"url": None}):
-        with pytest.raises(ConfigurationError, match="either url or client"):
+        with pytest.raises(ConfigurationError, match="exactly one of url and client"):
             RedisStore(**options)
 
 

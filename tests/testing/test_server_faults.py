@@ -207,10 +207,10 @@ class TestLife:
     def test_starts_once(self) -> None:
         server = MediaHoundServer()
         assert server.start() is server
-        with pytest.raises(RuntimeError, match="started already"):
+        with pytest.raises(RuntimeError, match="started before"):
             server.start()
         server.stop()
-        with pytest.raises(RuntimeError, match="started already"):
+        with pytest.raises(RuntimeError, match="started before"):
             server.start()
 
     def test_stop_is_idempotent(self) -> None:
