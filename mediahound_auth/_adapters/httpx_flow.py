@@ -95,15 +95,16 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
                 Defaults to the scopes of the application.
             parameters: Further form fields of the token request, such as {"audience": "…"}. A list
                 sends its field more than once. A "grant_type" replaces "client_credentials".
-            client_auth: The client authentication method: "mediahound" (header and body, as
-                MediaHound documents), "client_secret_basic" or "client_secret_post" (RFC 6749
-                §2.3.1), or "client_assertion" (RFC 7523 §2.2). For the last one, `client_secret` is
-                a callable that returns a new JWT for each token request.
+            client_auth: The client authentication method. Defaults to "mediahound": header and
+                body, as MediaHound documents. Others: "client_secret_basic" and
+                "client_secret_post" (RFC 6749 §2.3.1), and "client_assertion" (RFC 7523 §2.2), for
+                which `client_secret` is a callable that returns a new JWT for each token request.
             origins: Further origins the token may be sent to, as "https://host[:port]". The origin
-                of the token endpoint is always allowed.
+                of the token endpoint is always allowed. Defaults to none.
             store: Where the token is kept between calls. Defaults to the memory of the process.
-            renew_margin: Seconds before the expiry at which the background renewal begins.
-            timeout: Seconds to get one token, retries included.
+            renew_margin: Seconds before the expiry at which the background renewal begins. Defaults
+                to 300.
+            timeout: Seconds to get one token, retries included. Defaults to 30.
             client: A synchronous Client whose proxies, CA bundle, client certificate and transports
                 are used for token requests, also with an AsyncClient. Nothing else of it is used.
                 It is used from another thread. Defaults to the settings of the environment.
