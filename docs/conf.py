@@ -16,7 +16,18 @@ HERE = Path(__file__).parent
 GENERATED = HERE / "_generated"
 sys.path.insert(0, str(HERE.parent))
 
-from docs import architecture, call_paths, diagram, fleets, links, results, search, sequence  # noqa: E402
+from docs import (  # noqa: E402
+    architecture,
+    call_paths,
+    diagram,
+    fleets,
+    inventories,
+    links,
+    messages,
+    results,
+    search,
+    sequence,
+)
 from mediahound_auth import __version__, errors  # noqa: E402
 
 project = "mediahound-auth"
@@ -27,6 +38,7 @@ version = release = __version__
 extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
+    "sphinx.ext.intersphinx",
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
 ]
@@ -57,16 +69,17 @@ napoleon_numpy_docstring = False
 napoleon_use_ivar = True
 autodoc_member_order = "bysource"
 autodoc_default_options = {"members": True, "undoc-members": True}
-autodoc_typehints = "signature"
+autodoc_typehints = "both"
+autodoc_typehints_description_target = "documented_params"
 autodoc_typehints_format = "short"
 maximum_signature_line_length = 80
 python_use_unqualified_type_names = True
 add_module_names = False
 toc_object_entries_show_parents = "hide"
 
-# What other projects document. Nothing here is asked of the network, so no link leads there.
-OTHERS = "collections contextlib email httpx httpx2 os redis requests requests_oauthlib ssl typing"
-nitpick_ignore_regex = [(r"py:.*", rf"({'|'.join(OTHERS.split())})\..*")]
+intersphinx_mapping = inventories.mapping(GENERATED)
+# requests-oauthlib documents no classes.
+nitpick_ignore_regex = [(r"py:.*", r"requests_oauthlib\..*")]
 # Type variables.
 nitpick_ignore = [
     ("py:class", f"mediahound_auth.testing.static.{name}") for name in ("Auth", "Request")
@@ -101,6 +114,7 @@ def generate(_: Sphinx) -> None:
         "left_out.md": architecture.caption(),
         "call_paths.md": call_paths.page(),
         "sequence.html": sequence.picture(),
+        "messages.md": messages.page(),
         "contributing.md": from_project("CONTRIBUTING.md"),
         "security-policy.md": from_project("SECURITY.md"),
     }
@@ -147,6 +161,26 @@ def in_words(
     }.items():
         signature = signature and signature.replace(alias, known)
     return signature, returns
+
+
+# Aliases that no page explains.
+ALIASES = {
+    "mediahound_auth._adapters.httpx_flow.Client": "Client",
+    "Client": "redis.Redis | redis.RedisCluster",
+    "EncryptionKey": "str | bytes | collections.abc.Sequence[str | bytes]",
+    "TokenDict": "dict[str, object]",
+}
+
+
+def with_known_types(_: Sphinx, __: str, ___: str, content: nodes.Element) -> None:
+    """Spell out aliases in the types of parameters, and drop types that the signature shows."""
+    for field in [*content.findall(nodes.field)]:
+        name, body = field.children
+        if name.astext() == "rtype":
+            field.parent.remove(field)
+        elif name.astext().startswith("type "):
+            text = re.sub(r"[\w.]+", lambda m: ALIASES.get(m[0], m[0]), body.astext())
+            field.replace(body, nodes.field_body("", nodes.paragraph("", text)))
 
 
 def with_places_to_break(_: Sphinx, page: nodes.document, __: str) -> None:
@@ -218,6 +252,7 @@ def setup(app: Sphinx) -> None:
     app.connect("autodoc-process-docstring", as_restructured_text)
     app.connect("autodoc-process-signature", in_words)
     app.connect("autodoc-skip-member", without_bare_attributes)
+    app.connect("object-description-transform", with_known_types, priority=900)
     app.connect("doctree-resolved", with_places_to_break)
     app.connect("doctree-resolved", with_column_names)
     app.connect("env-before-read-docs", note_read)

@@ -175,16 +175,59 @@ def _essence(situation: Situation) -> Situation:
     return Situation(state, 0.0, asking)
 
 
-# Where each phase stands, and what callers do in it.
-LAYOUT = {
-    Phase.FRESH: (250, 50, "used"),
-    Phase.DUE: (72, 175, "used, renewal is due"),
-    Phase.RENEWING: (72, 440, "used, nobody waits"),
-    Phase.RETURNED_AGAIN: (250, 575, "used until it expires"),
-    Phase.ABSENT: (250, 300, "calls wait for one"),
-    Phase.UNCONFIRMED: (434, 170, "used, a 401 is yours"),
-    Phase.FAILING: (434, 440, "the same error"),
+class Group(NamedTuple):
+    """Arrows that are drawn as one, from or to a box for several phases."""
+
+    name: str
+    lines: tuple[str, str]
+    place: tuple[float, float]
+    between: frozenset[tuple[Phase, Phase]]
+
+
+LIVE = (Phase.FRESH, Phase.DUE, Phase.RENEWING, Phase.RETURNED_AGAIN)
+CALLERS = {  # what callers do in a phase
+    Phase.FRESH: "used",
+    Phase.DUE: "used, renewal is due",
+    Phase.RENEWING: "used, no call waits",
+    Phase.RETURNED_AGAIN: "used until it expires",
+    Phase.ABSENT: "calls wait for one",
+    Phase.UNCONFIRMED: "a 401 is returned",
+    Phase.FAILING: "the same error",
 }
+# Two drawings, each as wide as a telephone: where the phases stand in them.
+COURSE = {
+    Phase.FRESH: (104, 32),
+    Phase.DUE: (104, 172),
+    Phase.RENEWING: (104, 330),
+    Phase.RETURNED_AGAIN: (104, 462),
+    Phase.ABSENT: (272, 250),
+}
+TROUBLE = {Phase.UNCONFIRMED: (76, 162), Phase.ABSENT: (76, 340), Phase.FAILING: (268, 340)}
+GROUPS = (
+    Group(
+        "live",
+        ("fresh, due, renewing", "or returned again"),
+        (76, 32),
+        frozenset((phase, Phase.UNCONFIRMED) for phase in LIVE),
+    ),
+    Group(
+        "confirmed",
+        ("fresh", "or returned again"),
+        (268, 32),
+        frozenset(
+            {
+                (Phase.UNCONFIRMED, Phase.FRESH),
+                (Phase.UNCONFIRMED, Phase.RETURNED_AGAIN),
+            }
+        ),
+    ),
+    Group(
+        "late",
+        ("renewing", "or returned again"),
+        (268, 190),
+        frozenset({(Phase.RENEWING, Phase.FAILING), (Phase.RETURNED_AGAIN, Phase.FAILING)}),
+    ),
+)
 # The usual course of a token.
 USUAL = {
     (Phase.ABSENT, Phase.FRESH),
@@ -192,22 +235,21 @@ USUAL = {
     (Phase.DUE, Phase.RENEWING),
     (Phase.RENEWING, Phase.FRESH),
 }
-WIDTH = 136  # of a box
-LIVE = (Phase.FRESH, Phase.DUE, Phase.RENEWING, Phase.RETURNED_AGAIN)
+BOX = (132, 44)
 # How far an arrow's middle is from the straight line, and where its label stands on it.
 BENT = {
-    (Phase.ABSENT, Phase.FRESH): (0, 0.4),
-    (Phase.DUE, Phase.RENEWING): (-30, 0.5),
-    (Phase.RENEWING, Phase.DUE): (-10, 0.5),
-    (Phase.RENEWING, Phase.FRESH): (0, 0.68),
-    (Phase.RENEWING, Phase.FAILING): (0, 0.2),
-    (Phase.ABSENT, Phase.RETURNED_AGAIN): (-34, 0.6),
-    (Phase.RETURNED_AGAIN, Phase.ABSENT): (-18, 0.3),
-    (Phase.ABSENT, Phase.UNCONFIRMED): (-30, 0.42),
-    (Phase.UNCONFIRMED, Phase.ABSENT): (-24, 0.4),
-    (Phase.ABSENT, Phase.FAILING): (-20, 0.4),
-    (Phase.FAILING, Phase.ABSENT): (-26, 0.72),
-    (Phase.UNCONFIRMED, Phase.RETURNED_AGAIN): (22, 0.7),
+    (Phase.DUE, Phase.RENEWING): (16, 0.36),
+    (Phase.RENEWING, Phase.DUE): (30, 0.4),
+    (Phase.RENEWING, Phase.FRESH): (-76, 0.8),
+    (Phase.DUE, Phase.ABSENT): (0, 0.55),
+    (Phase.RENEWING, Phase.ABSENT): (0, 0.5),
+    (Phase.ABSENT, Phase.FRESH): (-34, 0.34),
+    (Phase.RETURNED_AGAIN, Phase.ABSENT): (-24, 0.5),
+    (Phase.ABSENT, Phase.RETURNED_AGAIN): (-10, 0.62),
+    (Phase.ABSENT, Phase.UNCONFIRMED): (28, 0.5),
+    (Phase.UNCONFIRMED, Phase.ABSENT): (30, 0.5),
+    (Phase.ABSENT, Phase.FAILING): (38, 0.5),
+    (Phase.FAILING, Phase.ABSENT): (34, 0.5),
 }
 
 
@@ -223,28 +265,48 @@ def arrows() -> dict[tuple[Phase, Phase], list[str]]:
 
 
 def picture() -> str:
-    """The diagram, as SVG."""
-    boxes = {
-        phase: Box(phase.name.lower(), [phase.value, what], x, y, width=WIDTH)
-        for phase, (x, y, what) in LAYOUT.items()
-    }
+    """The diagram, as two drawings in SVG."""
     between = arrows()
-    drawn, extra = [], []
-    # What can happen in the same way to every live token is drawn once.
-    shared = {tuple(between.get((one, Phase.UNCONFIRMED), ())) for one in LIVE}
-    if len(shared) == 1:
-        live = ["fresh, due, renewing", "or returned again"]
-        extra = [Box("live", live, 434, 42, WIDTH, 42, quiet=True)]
-        drawn = [Arrow(extra[0], boxes[Phase.UNCONFIRMED], _label(list(shared.pop())), at=0.45)]
-        for one in LIVE:
-            del between[one, Phase.UNCONFIRMED]
-    for (before, after), what in between.items():
-        bend, at = BENT.get((before, after), (0, 0.5))
-        time, usual = what == ["time"], (before, after) in USUAL
-        arrow = Arrow(boxes[before], boxes[after], _label(what), bend, at, time, usual)
-        drawn.append(arrow)
-    title = "The phases of a token's life, and what leads from one to another"
-    return drawing(506, 620, title, [*extra, *boxes.values()], drawn)
+    course = [_arrow(COURSE, pair, what) for pair, what in between.items() if {*pair} <= {*COURSE}]
+    groups = [_group(group, between) for group in GROUPS]
+    grouped = {pair for group in GROUPS for pair in group.between}
+    rest = [pair for pair in between if not {*pair} <= {*COURSE} and pair not in grouped]
+    trouble = [*groups, *(_arrow(TROUBLE, pair, between[pair]) for pair in rest)]
+    drawings = [
+        _drawing("The usual course of a token", 344, 490, course),
+        _drawing("After a 401 or a failure", 344, 400, trouble),
+    ]
+    return f'<div class="pair">{"".join(drawings)}</div>\n'
+
+
+def _drawing(title: str, width: int, height: int, drawn: list[Arrow]) -> str:
+    boxes = {box.name: box for arrow in drawn for box in (arrow.before, arrow.after)}
+    svg = drawing(width, height, title, boxes.values(), drawn, wide=False)
+    return f"<figure><figcaption>{title}</figcaption>{svg}</figure>"
+
+
+def _box(layout: dict[Phase, tuple[int, int]], phase: Phase) -> Box:
+    x, y = layout[phase]
+    name = phase.name.lower() + ("" if layout is COURSE else "-again")
+    return Box(name, [phase.value, CALLERS[phase]], x, y, *BOX)
+
+
+def _arrow(
+    layout: dict[Phase, tuple[int, int]], pair: tuple[Phase, Phase], what: list[str]
+) -> Arrow:
+    before, after = (_box(layout, phase) for phase in pair)
+    bend, at = BENT.get(pair, (0, 0.5))
+    return Arrow(before, after, _label(what), bend, at, what == ["time"], pair in USUAL)
+
+
+def _group(group: Group, between: dict[tuple[Phase, Phase], list[str]]) -> Arrow:
+    """One arrow for those of the group; all of them have to be alike."""
+    [what] = {tuple(between[pair]) for pair in group.between}
+    box = Box(group.name, group.lines, *group.place, *BOX, quiet=True)
+    befores, afters = ({pair[end] for pair in group.between} for end in (0, 1))
+    before = box if len(befores) > 1 else _box(TROUBLE, next(iter(befores)))
+    after = box if len(afters) > 1 else _box(TROUBLE, next(iter(afters)))
+    return Arrow(before, after, _label(list(what)), dashed=what == ("time",))
 
 
 def _label(what: list[str]) -> str:

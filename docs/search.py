@@ -23,6 +23,8 @@ QUERIES: Mapping[str, str] = {
     "name or service not known": "troubleshooting",
     "self-signed": "guides/timeouts",
     "invalid_client": "troubleshooting",
+    "messages": "api/messages",
+    "cannot be locked": "api/messages",
     "logging": "guides/logging",
     "monitoring": "guides/logging",
     "observability": "guides/logging",

@@ -149,14 +149,21 @@ def _p(point: Point) -> str:
 
 
 def drawing(
-    width: float, height: float, title: str, boxes: Iterable[Box], arrows: Iterable[Arrow | Route]
+    width: float,
+    height: float,
+    title: str,
+    boxes: Iterable[Box],
+    arrows: Iterable[Arrow | Route],
+    *,
+    wide: bool = True,
 ) -> str:
-    """The whole picture, to stand in a page; on a narrow screen it is shrunk and scrolled."""
+    """The whole picture. On a narrow screen it is shrunk, and scrolled if it is `wide`."""
     shapes = "\n".join([*(arrow.svg() for arrow in arrows), *(box.svg() for box in boxes)])
+    kind, least = ("drawing wide", 0.77 * width) if wide else ("drawing", 0)
     return (
-        f'<div class="drawing wide"><svg viewBox="0 0 {width:.0f} {height:.0f}" role="img" '
+        f'<div class="{kind}"><svg viewBox="0 0 {width:.0f} {height:.0f}" role="img" '
         f'aria-label="{escape(title)}" style="width:{width:.0f}px;max-width:100%;'
-        f'min-width:{0.85 * width:.0f}px" '
+        f'min-width:{least:.0f}px" '
         'xmlns="http://www.w3.org/2000/svg">\n'
         '<defs><marker id="tip" viewBox="0 0 8 8" refX="1" refY="4" markerWidth="8" '
         f'markerHeight="8" markerUnits="userSpaceOnUse" orient="auto"><path d="M0,0 L8,4 L0,8 z" '

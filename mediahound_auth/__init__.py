@@ -3,7 +3,7 @@
     from mediahound_auth.requests import MediaHoundAuth   # requests
     from mediahound_auth.httpx import MediaHoundAuth      # httpx, sync and async
 
-This module holds what both have in common, and imports neither.
+This module has the names that both share, and imports neither.
 """
 
 from mediahound_auth.errors import (

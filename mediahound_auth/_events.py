@@ -1,7 +1,6 @@
-"""What can be watched: log records with stable names and fields, and OpenTelemetry metrics.
+"""Log records with stable names and fields, and OpenTelemetry metrics.
 
-docs/guides/logging.md has both in one table. A call with a live token comes nowhere near this: it
-logs nothing and counts nothing.
+docs/guides/logging.md lists both. A call with a valid token logs and counts nothing.
 """
 
 from __future__ import annotations
@@ -44,10 +43,10 @@ __all__ = [
 ]
 
 log: logging.Logger = logging.getLogger("mediahound_auth")
-# An application that has not set up logging sees exceptions, not our warnings before them.
+# Without it, Python prints warnings if the application has not set up logging.
 log.addHandler(logging.NullHandler())
 
-# Each record has all of these, so that a format may name any of them; None is: does not apply.
+# Each record has all of these, so that a format may name any of them. None: does not apply.
 FIELDS = (
     *("event", "outcome", "client_id", "server", "expires_in", "attempt", "duration"),
     *("background", "operation", "origin"),
@@ -60,24 +59,24 @@ OUTCOMES: Mapping[type[MediaHoundAuthError], str] = {
     TokenEndpointUnavailable: "unavailable",
 }
 
-# An application that has not imported it has set no meter provider either: nothing is counted.
+# Without this import, the application has no meter provider, and nothing is counted.
 METRICS_API = "opentelemetry.metrics"
 # Units and descriptions.
 METRICS: Mapping[str, tuple[str, str]] = {
     "token_requests": ("{request}", "Requests to the token endpoint, each attempt of a renewal"),
-    "token_request.duration": ("s", "How long they took"),
+    "token_request.duration": ("s", "Duration of requests to the token endpoint"),
     "renewals": ("{renewal}", "Renewals of the access token, in the background or waited for"),
     "retries": ("{request}", "Requests that got a 401 and were retried with another token"),
-    "store_failures": ("{failure}", "Operations that a token store did not do"),
+    "store_failures": ("{failure}", "Failed operations of a token store"),
 }
-# Seconds: what OpenTelemetry's conventions advise for HTTP requests. Its own begin at 5.
+# Seconds, as OpenTelemetry's conventions advise for HTTP requests. The default begins at 5.
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
 
 
 def token_requested(
     grant: Grant, attempt: int, result: Token | MediaHoundAuthError, duration: float
 ) -> None:
-    """A token request was sent, and took `duration` seconds."""
+    """Record that a token request ended, after `duration` seconds."""
     outcome = _outcome(result)
     fields: dict[str, object] = {"attempt": attempt, "duration": duration}
     if isinstance(result, Token):
@@ -90,7 +89,7 @@ def token_requested(
 
 
 def renewed(grant: Grant, renewal: Renewal, token: Token) -> None:
-    """A renewal has brought `token`, or found it in the store."""
+    """Record that a renewal requested `token`, or found it in the store."""
     expires_in = token.expires_at - runtime.now()
     outcome, source = _outcome(token), "the token endpoint"
     if not renewal.attempts:
@@ -102,7 +101,7 @@ def renewed(grant: Grant, renewal: Renewal, token: Token) -> None:
 def renewal_failed(
     grant: Grant, renewal: Renewal, error: MediaHoundAuthError, current: Token | None
 ) -> None:
-    """A renewal has brought nothing; `current` is the token at hand."""
+    """Record that a renewal failed; `current` is the token in use."""
     expires_in = current.expires_at - runtime.now() if current else 0.0
     said: tuple[object, ...] = ("could not get an access token: %s", error)
     if expires_in > 0 and not renewal.waited_for:
@@ -125,25 +124,27 @@ def _renewal_ended(
 
 
 def request_retried(grant: Grant, status: int) -> None:
-    """A request that got a 401 was retried with another token, and got this HTTP status."""
+    """Record that a request was retried after a 401, and the HTTP status of the retry."""
     outcome = "rejected" if status == 401 else "server_error" if status >= 500 else "accepted"
     if METRICS_API in sys.modules:
         _measure("retries", 1, grant, outcome=outcome)
-    message = "a request was rejected (401) and retried with another token: HTTP %d"
+    message = (
+        "a request was rejected (401) and retried with another token; the retry returned HTTP %d"
+    )
     _log(logging.INFO, "retry", outcome, message, status, grant=grant)
 
 
 def new_tokens_rejected(grant: Grant) -> None:
-    """An API has rejected a token that was requested because it rejected the one before."""
+    """Record that an API rejected a token that was requested after a 401."""
     message = (
-        "the API rejects new access tokens too (401); renewals because of it become rarer. "
-        "Check that the application may access what is requested"
+        "the API rejects new access tokens too (401); a 401 now causes a renewal less often. "
+        "Check the permissions and the scope of the client"
     )
     _log(logging.WARNING, "retry", "rejected", message, grant=grant)
 
 
 def token_withheld(grant: Grant, origin: Origin) -> None:
-    """A request went to an origin that gets no token."""
+    """Record that a request went to an origin that is not allowed."""
     message = (
         "not sending the access token to %s, which is not an allowed origin; "
         "to allow it, pass origins=[%r]"
@@ -155,12 +156,12 @@ def token_withheld(grant: Grant, origin: Origin) -> None:
 def store_failed(
     grant: Grant, store: object, operation: str, error: BaseException, *, again: bool
 ) -> None:
-    """A store has failed. All failures are counted; `again` in the same outage, none is logged."""
+    """Record that a store failed. `again`: in the same outage, so it is counted, not logged."""
     if METRICS_API in sys.modules:
         _measure("store_failures", 1, grant, operation=operation)
     if not again:
         message = "%s failed to %s (%s%s); continuing without it until the next renewal"
-        # The text of any other error may be what a store holds.
+        # The text of other errors may contain a token.
         reason = error if isinstance(error, OSError) else error.__cause__
         text = f": {reason}" if isinstance(reason, OSError) else ""
         said = (message, _named(store), operation, type(error).__name__, text)
@@ -168,18 +169,18 @@ def store_failed(
 
 
 def store_recovered(grant: Grant, store: object) -> None:
-    """The outage of a store is over."""
+    """Record that a store works again."""
     _log(logging.INFO, "store", "recovered", "%s works again", _named(store), grant=grant)
 
 
 def store_permissions_fixed(path: PathLike[str], mode: int) -> None:
-    """A file or folder of a file store was accessible to other users."""
+    """Record that a file or folder was accessible to other users."""
     message = "%s was accessible to other users (mode %03o); permissions tightened to the owner"
     _log(logging.WARNING, "store", "permissions_fixed", message, path, mode)
 
 
 def store_locking_unavailable(path: PathLike[str], error: OSError) -> None:
-    """A file store stands on a file system that has no locks."""
+    """Record that the file system of a file store has no locks."""
     message = (
         "%s cannot be locked (%s): processes that share it may renew the token at the same time"
     )
@@ -187,13 +188,13 @@ def store_locking_unavailable(path: PathLike[str], error: OSError) -> None:
 
 
 def _named(store: object) -> str:
-    """What a message calls a store. The repr of one of the user's may show a password."""
+    """Return the name of a store in messages. The repr of a user's store may show a password."""
     ours = type(store).__module__.startswith("mediahound_auth.")
     return repr(store) if ours else f"the token store {type(store).__name__}"
 
 
 def _outcome(result: Token | MediaHoundAuthError) -> str:
-    """What a token request came to: one of a few words, whatever the endpoint sent."""
+    """Return the outcome of a token request, one of a fixed set of words."""
     if isinstance(result, Token):
         return "same_token" if result.returned_again else "issued"
     return OUTCOMES.get(type(result), "error")
@@ -213,13 +214,13 @@ def _log(
         fields |= {"client_id": grant.client_id, "server": grant.host}
     extra = {**dict.fromkeys(FIELDS), "event": event, "outcome": outcome, **fields}
     message, *arguments = said
-    with suppress(Exception):  # what watches must not break what it watches
+    with suppress(Exception):  # a log handler that raises must not break a renewal
         log.log(level, message, *arguments, extra=extra)
 
 
 def _measure(name: str, value: float, grant: Grant, **attributes: str | int) -> None:
     with suppress(Exception):
-        # OpenTelemetry's own names for the two parts of an address.
+        # The names of OpenTelemetry's conventions.
         _, host, port = origin_of(grant.token_url)
         attributes |= {"client_id": grant.client_id, "server.address": host, "server.port": port}
         _recorder(name)(value, attributes)

@@ -1,4 +1,4 @@
-"""What to say when a library is missing that one of this package's extras brings."""
+"""The error for a missing library that an extra of this package installs."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ __all__ = ["missing_extra"]
 def missing_extra(
     error: ModuleNotFoundError, what: str, extra: str, *libraries: str
 ) -> ModuleNotFoundError:
-    """What to raise for `error`: `what` needs one of `libraries`, which `extra` installs.
+    """Return the error to raise: `what` needs one of `libraries`, which `extra` installs.
 
-    It is `error` itself if something else is missing: a library that is there, but broken.
+    Return `error` itself if another module is missing, as in a broken installation.
     """
     if error.name is None or error.name not in libraries:
         return error

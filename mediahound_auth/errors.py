@@ -1,15 +1,15 @@
-"""What can go wrong, one small tree.
+"""The errors of this package.
 
     MediaHoundAuthError
-    ├─ ConfigurationError            an option is missing or wrong; nothing was sent
-    └─ TokenRequestError             the token endpoint was asked and no token came of it
-       ├─ InvalidClientError         it refuses the client id or the client secret
-       ├─ TokenEndpointUnavailable   it cannot be reached, or has no time for us now
-       └─ InvalidTokenResponse       what it answered is not a token answer
+    ├─ ConfigurationError            an option is missing or wrong
+    └─ TokenRequestError             a token request failed
+       ├─ InvalidClientError         the token endpoint rejected the client ID or the client secret
+       ├─ TokenEndpointUnavailable   the token endpoint is unreachable, unavailable or rate limited
+       └─ InvalidTokenResponse       the response is not a token response
 
-What an adapter raises is one of these *and* its HTTP library's own base error
-(`requests.RequestException`, `httpx.RequestError`), so an `except` that is already there catches
-it. No message and no attribute holds the client secret or an access token.
+An adapter raises subclasses of these, which are also errors of its HTTP library
+(`requests.RequestException`, `httpx.RequestError`). No message and no attribute contains the
+client secret or an access token.
 """
 
 from __future__ import annotations
@@ -29,25 +29,25 @@ __all__ = [
 
 
 class MediaHoundAuthError(Exception):
-    """What goes wrong in this package. Its message says what happened, where, and what to do."""
+    """Base class of all errors. The message says what failed, why, and what to do."""
 
 
 class ConfigurationError(MediaHoundAuthError, ValueError):
     """An option or an environment variable is missing or wrong; the message names it.
 
-    Raised at construction. The exception to that is a `client_secret` callable that fails or
-    returns no secret: it is only asked when a token is requested.
+    Raised by the constructor. A `client_secret` callable that fails raises it when a token is
+    requested.
     """
 
 
 class TokenRequestError(MediaHoundAuthError):
-    """The token endpoint was asked, and no token came of it.
+    """A token request failed.
 
     Attributes:
-        status: the HTTP status of the answer, None if there was none.
-        error: the OAuth error code (RFC 6749 §5.2), such as "invalid_scope", if there was one.
-        error_description: the endpoint's own words, cleaned of control characters and secrets.
-        retry_after: seconds after which asking again makes sense, if that is known.
+        status: The HTTP status of the response. None without a response.
+        error: The OAuth error code (RFC 6749 §5.2), such as "invalid_scope". None without one.
+        error_description: The server's description, without control characters and secrets.
+        retry_after: Seconds to wait before the next request (Retry-After). None if unknown.
     """
 
     def __init__(
@@ -67,42 +67,41 @@ class TokenRequestError(MediaHoundAuthError):
 
 
 class InvalidClientError(TokenRequestError):
-    """The endpoint refuses this client: invalid_client, unauthorized_client, or a plain 401."""
+    """The token endpoint rejected the client: invalid_client, unauthorized_client, or any 401."""
 
 
 class TokenEndpointUnavailable(TokenRequestError):
-    """No connection, no response in time, 408, 425, 429 or 5xx, and retries have not helped.
+    """No connection, no response in time, or HTTP 408, 425, 429 or 5xx, after all retries.
 
-    `__cause__` is the HTTP library's own error, where there was one.
+    `__cause__` is the error of the HTTP library, if there was one.
 
     Attributes:
-        retryable: False where trying again cannot help before something is put right, as with a
-            certificate that is not trusted.
+        retryable: False if a retry cannot help, as with an untrusted certificate.
     """
 
     retryable: bool = True
 
 
 class InvalidTokenResponse(TokenRequestError):
-    """The endpoint's answer is not a token answer (RFC 6749 §5.1) and not an OAuth error either."""
+    """The response is neither a token response (RFC 6749 §5.1) nor an OAuth error (§5.2)."""
 
 
-# Which error of an adapter stands for which of the above.
+# The error above, and the subclass of it that an adapter raises.
 ErrorTypes = Mapping[type[MediaHoundAuthError], type[MediaHoundAuthError]]
 
 
 def error_types_of(module: Mapping[str, Any]) -> ErrorTypes:
-    """The errors that `module`, the globals of an adapter, has by the names of the above."""
+    """Return the errors of `module`, the globals of an adapter, by the error that each extends."""
     return {globals()[name]: module[name] for name in __all__ if name in module}
 
 
 def copy_error(
     error: MediaHoundAuthError, error_types: ErrorTypes = MappingProxyType({})
 ) -> MediaHoundAuthError:
-    """A new exception that says the same as `error`, of the type that `error_types` has for it.
+    """Return a new exception like `error`, of the type that `error_types` has for it.
 
-    Callers who share a failure each raise an exception of their own: one that was raised belongs to
-    the stack it was raised on. The copy has the same cause, and neither traceback nor context.
+    Callers that share a failure each raise a new exception, because a raised exception has the
+    traceback of one caller. The copy has the same cause, but no traceback and no context.
     """
     copy = error_types.get(type(error), type(error))(*error.args)
     copy.__dict__.update(error.__dict__)

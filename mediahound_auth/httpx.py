@@ -47,12 +47,12 @@ class InvalidTokenResponse(errors.InvalidTokenResponse, TokenRequestError):
 
 
 class MediaHoundAuth(BearerFlow[httpx.Client, httpx.Request, httpx.Response], httpx.Auth):
-    """Sends every request to the MediaHound API with a valid bearer token.
+    """Add a valid bearer token to each request to the MediaHound API.
 
-    Use it as `auth=` of a Client, of an AsyncClient (asyncio or trio), or of a single call. One
-    object serves any number of clients, threads and event loops; objects with the same credentials
-    share one token. A request whose token the API rejects (401) is retried once with another one,
-    if its body can be sent again from its start.
+    Use it as `auth=` of a Client, of an AsyncClient (asyncio or trio), or of a single call. It is
+    safe for threads, tasks and event loops. Objects with the same credentials share one token. If
+    the API rejects the token (401), the request is retried once with a new one, provided that its
+    body can be sent again from its start.
     """
 
     _library: ClassVar[Any] = httpx

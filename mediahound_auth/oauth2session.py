@@ -1,8 +1,7 @@
-"""MediaHoundSession for requests-oauthlib: an `OAuth2Session` whose token sees to itself.
+"""MediaHoundSession: an `OAuth2Session` of requests-oauthlib that manages its token.
 
-It is fetched at the first request, renewed before it expires and after a 401, and shared, all of it
-by the `MediaHoundAuth` that the session carries as its `auth`. What `OAuth2Session` does to the
-same end (adding tokens, fetching and refreshing them, and logging them on the way) is not used.
+The `auth` of the session is a `MediaHoundAuth`, which requests, renews, shares and replaces the
+token. The code of `OAuth2Session` for this is not used; it also logs tokens.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ TokenDict = dict[str, object]
 
 
 class _Auth(MediaHoundAuth):
-    """Sends token requests as the session would, its compliance hooks included."""
+    """Sends token requests with the session's transport and its compliance hooks."""
 
     _transport: MediaHoundSession
 
@@ -60,26 +59,26 @@ class _Auth(MediaHoundAuth):
 
 
 class MediaHoundSession(OAuth2Session):  # type: ignore[misc]  # requests-oauthlib has no types
-    """An `OAuth2Session` for the client-credentials grant that never needs to be given a token.
+    """An `OAuth2Session` for the client-credentials grant that requests tokens itself.
 
-    Nothing else has to be called: the first request fetches a token. All options but the last two
-    are those of `mediahound_auth.requests.MediaHoundAuth`. Token requests go the way of this
-    session's own adapters, proxies, `verify` and `cert`. What `OAuth2Session` has keeps its
-    meaning, apart from this: the token goes to the allowed origins only, `http` is no error, and no
-    token is logged.
+    The first request fetches a token. All options but the last two are those of
+    `mediahound_auth.requests.MediaHoundAuth`. Token requests use this session's adapters, proxies,
+    `verify` and `cert`. Differences from `OAuth2Session`: the token is sent to allowed origins
+    only, an http URL is not an error, and no token is logged.
 
-    Compliance hooks: "protected_request", "access_token_request" (which may change headers and
-    data, but not the URL) and "access_token_response" are called. The two for refreshing are not:
-    this grant has no refresh token. Sessions that share a token also share its request, with the
-    hooks of one of them; `store=MemoryStore()` keeps one apart.
+    The compliance hooks "protected_request", "access_token_request" and "access_token_response" are
+    called. "access_token_request" may change headers and data, but not the URL. The hooks for
+    refreshing are not called, because this grant has no refresh token (RFC 6749 §4.4.3). Sessions
+    that share a token also share the token request, with the hooks of one of them. A session with
+    `store=MemoryStore()` does not share its token.
 
     Args:
-        token: one that was kept elsewhere, as `token_updater` got it; used if it is still live, and
-            newer than the one at hand, if there is one.
-        token_updater: called with each new token, a dict, after the first request that had it.
+        token: A stored token, the dict that `token_updater` got. It is used if it is valid, and
+            newer than the known token.
+        token_updater: Called with each new token, a dict, after the first request with this token.
 
     Raises:
-        ConfigurationError: an option is missing or wrong.
+        ConfigurationError: An option is missing or wrong.
     """
 
     _bearer: MediaHoundAuth
@@ -105,7 +104,7 @@ class MediaHoundSession(OAuth2Session):  # type: ignore[misc]  # requests-oauthl
         # Tools print variables.
         client_secret, parameters, token = masked((client_secret, parameters, token))
         if token_updater is not None and not callable(token_updater):
-            raise ConfigurationError("token_updater must be a callable, which gets a dict")
+            raise ConfigurationError("token_updater must be a callable with one argument, a dict")
         auth = _Auth(
             client_id,
             client_secret,
@@ -126,20 +125,19 @@ class MediaHoundSession(OAuth2Session):  # type: ignore[misc]  # requests-oauthl
         self._bearer = auth
         self.auth: Any = auth
         if not _is_none(token):
-            # One that does not tell its age is taken for older than what others have got.
+            # A token without a time of issue counts as older than every other one.
             self._use(token, issued=0.0)
 
     @property
     def token(self) -> TokenDict:
-        """The token at hand, live or not, as requests-oauthlib has it; {} if there is none.
+        """The known token, valid or expired; {} without one.
 
-        It is an oauthlib `OAuth2Token`: a dict with access_token, token_type, expires_in,
-        expires_at and scope. Setting it gives one that was kept elsewhere; it is used if it is live
-        and not known to be older than what is at hand. Setting it to {} forgets the token, here and
-        in the store.
+        An oauthlib `OAuth2Token`: a dict with access_token, token_type, expires_in, expires_at and
+        scope. A token that is set is used if it is valid and not older than the known one. Setting
+        {} deletes the token, here and in the store.
 
         Raises:
-            ConfigurationError: what it is set to is no such dict.
+            ConfigurationError: The new value is not such a dict.
         """
         known = source_of(self._bearer).shared.state.token
         return _as_dict(known) if known else {}
@@ -147,7 +145,7 @@ class MediaHoundSession(OAuth2Session):  # type: ignore[misc]  # requests-oauthl
     @token.setter
     def token(self, value: Mapping[str, object] | None) -> None:
         if not hasattr(self, "_bearer"):
-            return  # OAuth2Session's constructor, which has none to give
+            return  # called by OAuth2Session's constructor, without a token
         value = masked(value)
         if _is_none(value):
             self._bearer.forget()
@@ -162,7 +160,7 @@ class MediaHoundSession(OAuth2Session):  # type: ignore[misc]  # requests-oauthl
 
     @property
     def access_token(self) -> str | None:
-        """The access token at hand, live or not; None if there is none. Can be set and deleted."""
+        """The known access token, valid or expired; None without one. Can be set and deleted."""
         access_token = self.token.get("access_token")
         return access_token if isinstance(access_token, str) else None
 
@@ -176,24 +174,24 @@ class MediaHoundSession(OAuth2Session):  # type: ignore[misc]  # requests-oauthl
         self.token = {}
 
     def fetch_token(self, *args: object, **kwargs: object) -> TokenDict:
-        """Request a token from the endpoint now, and return it: perhaps the same one once more.
+        """Request a token now and return it. The server may return the same token again.
 
-        There is no need to: the first request does what is necessary. `refresh_token` is the
-        same, since this grant has no refresh token (RFC 6749 §4.4.3).
+        You need not call it: the first request fetches a token.
 
         Raises:
-            ConfigurationError: there are arguments; what they say is said to the constructor.
-            MediaHoundAuthError: there is no token to be had; also a requests.RequestException.
+            ConfigurationError: There are arguments. Pass them to the constructor instead.
+            MediaHoundAuthError: The request failed. Also a requests.RequestException.
         """
         arguments = bool(args or kwargs)
-        del args, kwargs  # a secret perhaps, and tracebacks may show variables
+        del args, kwargs  # perhaps a secret, which tracebacks may show
         return self._fetched(arguments)
 
     def refresh_token(self, *args: object, **kwargs: object) -> TokenDict:
-        """The same as `fetch_token`: this grant has no refresh token (RFC 6749 §4.4.3).
+        """Do the same as `fetch_token`: this grant has no refresh token (RFC 6749 §4.4.3).
 
         Raises:
-            MediaHoundAuthError: as `fetch_token` does.
+            ConfigurationError: There are arguments. Pass them to the constructor instead.
+            MediaHoundAuthError: The request failed. Also a requests.RequestException.
         """
         arguments = bool(args or kwargs)
         del args, kwargs
@@ -202,14 +200,14 @@ class MediaHoundSession(OAuth2Session):  # type: ignore[misc]  # requests-oauthl
     def _fetched(self, arguments: bool) -> TokenDict:
         if arguments:
             raise ConfigurationError(
-                "fetch_token and refresh_token take no arguments here: give token_url, "
-                "client_secret, scope and the like to MediaHoundSession"
+                "fetch_token and refresh_token take no arguments: pass token_url, client_secret, "
+                "scope and the like to MediaHoundSession"
             )
         token = self._bearer.renew()
         self._notify_updater()
         return _as_dict(token)
 
-    # OAuth2Session's own method would refuse http, add its token to everything, and log it.
+    # OAuth2Session's own method rejects http, adds the token to every request, and logs it.
     def request(  # pyright: ignore[reportIncompatibleMethodOverride]
         self,
         method: str,
@@ -219,10 +217,12 @@ class MediaHoundSession(OAuth2Session):  # type: ignore[misc]  # requests-oauthl
         withhold_token: bool = False,
         **kwargs: Any,
     ) -> requests.Response:
-        """`requests.Session.request` with the token attached, unless `withhold_token`.
+        """Send a request with the token, or without it if `withhold_token` is True.
+
+        The other arguments are those of `requests.Session.request`.
 
         Raises:
-            MediaHoundAuthError: there is no token to be had; also a requests.RequestException.
+            MediaHoundAuthError: No token could be requested. Also a requests.RequestException.
         """
         for unused in ("client_id", "client_secret"):
             kwargs.pop(unused, None)
@@ -233,50 +233,50 @@ class MediaHoundSession(OAuth2Session):  # type: ignore[misc]  # requests-oauthl
             kwargs["auth"] = auth or self._bearer
             hooks = list(self.compliance_hook["protected_request"])
             if hooks and kwargs["auth"] is self._bearer:
-                self._bearer.token()  # they may look at it
+                self._bearer.token()  # hooks may read it
             for hook in hooks:
                 url, headers, data = hook(url, headers, data)
         return requests.Session.request(self, method, url, data=data, headers=headers, **kwargs)
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
-        """`requests.Session.send`; a token that is new by then is told to `token_updater`."""
+        """Do what `requests.Session.send` does, then call `token_updater` if the token is new."""
         try:
             return super().send(request, **kwargs)  # type: ignore[no-any-return]
         finally:
             self._notify_updater()
 
     def _notify_updater(self) -> None:
-        """Call `token_updater` if there is a new token: in order, and nobody waits for others."""
+        """Call `token_updater` if there is a new token: one thread at a time, in order."""
         while self.token_updater is not None:
             with runtime.state_lock:
                 if self._notifying_pid == runtime.process_id():
-                    return  # whoever is telling looks again afterwards
+                    return  # the thread that calls token_updater checks again afterwards
                 token = source_of(self._bearer).shared.state.token
                 if token is None or token.access_token == self._last_notified:
                     return
                 self._notifying_pid = runtime.process_id()
             try:
                 self.token_updater(_as_dict(token))
-                self._last_notified = token.access_token  # not so if that has failed
+                self._last_notified = token.access_token  # not if that has raised
             finally:
                 self._notifying_pid = 0
 
     def __getstate__(self) -> NoReturn:
         raise TypeError(
-            "a MediaHoundSession cannot be copied or pickled, as no OAuth2Session can; "
-            "a requests.Session with auth=MediaHoundAuth(...) can"
+            "a MediaHoundSession cannot be copied or pickled, because an OAuth2Session cannot; "
+            "use a requests.Session with auth=MediaHoundAuth(...)"
         )
 
 
 def _is_none(value: object) -> bool:
-    """Whether this stands for no token: {}, or what `access_token = None` comes to."""
+    """Whether `value` means no token: {}, or the dict that `access_token = None` makes."""
     if isinstance(value, Mapping) and "access_token" in value:
         return value["access_token"] in (None, "")
     return not value
 
 
 def _readable(response: requests.Response, body: bytes) -> requests.Response:
-    """A copy of `response`, which has been read, for hooks that read `body` from it."""
+    """Return a copy of `response`, which has been read, whose body hooks can read again."""
     copy = requests.Response()
     for name in ("status_code", "headers", "url", "reason", "encoding", "cookies", "request"):
         setattr(copy, name, getattr(response, name))
@@ -297,14 +297,14 @@ def _changed(request: TokenRequest, hooks: list[Callable[..., Any]]) -> TokenReq
         url, headers, kwargs = hook(url, headers, kwargs)
     if url != request.url or kwargs.keys() != {"data"}:
         raise ConfigurationError(
-            "an access_token_request hook may change nothing but headers and data; it may not "
-            "change the URL, since token_url= says where the client secret goes"
+            "an access_token_request hook may change headers and data only; to send token requests "
+            "to another URL, pass token_url="
         )
-    return TokenRequest(url, headers, kwargs["data"])  # of which requests makes the body
+    return TokenRequest(url, headers, kwargs["data"])  # requests encodes it
 
 
 def _as_dict(token: Token) -> TokenDict:
-    """An oauthlib `OAuth2Token`, a dict; its `expires_in` is the whole life, as it was answered."""
+    """Return an oauthlib `OAuth2Token`; `expires_in` is the whole lifetime in seconds."""
     return OAuth2Token(  # type: ignore[no-any-return]  # oauthlib has no types
         {
             "access_token": Masked(token.access_token),
@@ -317,7 +317,7 @@ def _as_dict(token: Token) -> TokenDict:
 
 
 def _from_dict(value: object, *, issued: float) -> Token:
-    """The token that a dict describes; `issued` is when it came, if the dict does not tell."""
+    """Return the token of a dict; `issued` is its time of issue, if the dict has none."""
     try:
         if not isinstance(value, Mapping):
             raise ValueError
@@ -331,7 +331,7 @@ def _from_dict(value: object, *, issued: float) -> Token:
         scope = scope_of(value.get("scope")) or None
         return Token(value["access_token"], float(expires_at), min(issued, expires_at), scope)
     except (KeyError, ValueError, OverflowError):
-        # Without the cause, whose text may be the token's. What the dict holds is not quoted.
+        # Without the cause, whose text may contain the token.
         raise ConfigurationError(
             "token must be a dict with an access_token and, as numbers of seconds, expires_at or "
             "expires_in"

@@ -54,7 +54,7 @@ __all__ = [
 ]
 
 
-# urllib3 logs headers that are malformed. Those of a token response may echo the request.
+# urllib3 logs malformed headers. Those of a token response may repeat the request.
 _token_request_in_progress: ContextVar[bool] = ContextVar("token_request", default=False)
 
 
@@ -101,23 +101,26 @@ class MediaHoundAuth(BearerAuth, AuthBase):
             called once per renewal, for secrets that are rotated.
         token_url: The token endpoint, https (or http on loopback). Defaults to
             MEDIAHOUND_TOKEN_URL, then to MediaHound's.
-        scope: The scopes to request, as one str separated by spaces or as several. Defaults to
-            those of the application.
+        scope: The scopes to request, as one str separated by spaces or as an iterable of str.
+            Defaults to the scopes of the application.
         parameters: Further form fields of the token request, such as {"audience": "…"}. A list
-            sends its field more than once; a "grant_type" replaces "client_credentials".
-        client_auth: The client authentication method: "mediahound" as MediaHound documents it
-            (header and body), RFC 6749 §2.3.1's "client_secret_basic" or "client_secret_post", or
-            RFC 7523's "client_assertion", where `client_secret` is a callable that returns the JWT.
-        origins: Further origins the token may be sent to, as "https://host[:port]", besides that of
-            the token endpoint.
-        store: Where the token is kept between calls. Defaults to this process's memory.
-        renew_margin: Seconds before the expiry at which renewal in the background begins.
-        timeout: Seconds that getting one token may take, retries included.
-        session: The session for token requests, for its proxies, CA bundle, client certificate and
-            adapters; nothing else of it is used. It is used from another thread.
+            sends its field more than once. A "grant_type" replaces "client_credentials".
+        client_auth: The client authentication method. Defaults to "mediahound": header and body, as
+            MediaHound documents. Others: "client_secret_basic" and "client_secret_post" (RFC 6749
+            §2.3.1), and "client_assertion" (RFC 7523 §2.2), for which `client_secret` is a callable
+            that returns a new JWT for each token request.
+        origins: Further origins the token may be sent to, as "https://host[:port]". The origin of
+            the token endpoint is always allowed. Defaults to none.
+        store: Where the token is kept between calls. Defaults to the memory of the process.
+        renew_margin: Seconds before the expiry at which the background renewal begins. Defaults
+            to 300.
+        timeout: Seconds to get one token, retries included. Defaults to 30.
+        session: A Session whose proxies, CA bundle, client certificate and adapters are used for
+            token requests. Nothing else of it is used. It is used from another thread. Defaults to
+            the settings of the environment.
 
     Raises:
-        ConfigurationError: an option is missing or wrong.
+        ConfigurationError: An option is missing or wrong.
     """
 
     def __init__(
@@ -157,16 +160,20 @@ class MediaHoundAuth(BearerAuth, AuthBase):
 
     def _start(self, settings: Settings) -> None:
         super()._start(settings)
-        # What the URLs of allowed origins start with, once requests has normalised them.
+        # The beginnings of allowed URLs, as requests normalises them.
         self._prefixes = tuple(f"{origin}/" for origin in settings.origins)
         self._hook = _Hook(self)
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Attach the token; called by requests while it prepares a request."""
+        """Attach the token. requests calls this while it prepares a request.
+
+        Raises:
+            MediaHoundAuthError: No token could be requested. Also a requests.RequestException.
+        """
         url = request.url
         try:
             allowed = url and (url.startswith(self._prefixes) or self._allows(url))
-        except AttributeError:  # it is no str
+        except AttributeError:  # not a str: a request of another library
             raise wrong_library(self, request) from None
         if allowed:
             renew_at, authorization, _ = self._shared.fast_path
@@ -183,7 +190,7 @@ class MediaHoundAuth(BearerAuth, AuthBase):
     def _retry_if_rejected(
         self, response: requests.Response, kwargs: dict[str, Any]
     ) -> requests.Response:
-        """Return `response`, a 401, or the response to a retry if our token was rejected.
+        """Return `response`, a 401, or the response to a retry if the token was rejected.
 
         `kwargs` are those of the transport adapter's `send`.
         """
@@ -195,7 +202,7 @@ class MediaHoundAuth(BearerAuth, AuthBase):
             return response
         token = run_steps(source.get_replacement(rejected))
         del rejected  # no token is in a frame that may raise
-        # A response that no transport adapter made (one from a cache, say) has no connection.
+        # A response without a transport adapter, for example from a cache, has no connection.
         if token is None or not hasattr(response, "connection") or not _rewind(request):
             return response
         retry = _retry(response, token, kwargs)
@@ -217,10 +224,9 @@ class MediaHoundAuth(BearerAuth, AuthBase):
     def _send_with(
         self, session: requests.Session, request: TokenRequest, timeout: float
     ) -> TokenResponse:
-        """Send a token request with the session's transport adapter, and with nothing else of it.
+        """Send a token request with the session's adapter, and with nothing else of the session.
 
-        No cookies, headers, hooks, default auth or .netrc come in that way, and no redirect is
-        followed or even looked at.
+        So it has no cookies, headers, hooks, default auth or .netrc, and follows no redirect.
         """
         prepared = requests.Request(
             "POST", request.url, {**request.headers, "User-Agent": USER_AGENT}, data=request.body
@@ -233,16 +239,16 @@ class MediaHoundAuth(BearerAuth, AuthBase):
                 bounded_adapter(session.get_adapter(request.url), bounds) as adapter,
                 adapter.send(prepared, timeout=timeout, **settings) as response,
             ):
-                # In small pieces, which inflate to no more than a thousand times their size.
+                # In small pieces, whose decompressed size is limited (to about a thousand times).
                 body = read_bounded(response.iter_content(1024), bounds.until)
                 return self._received(response, body)
-        except (OSError, HTTPError) as error:  # all of requests' errors are the former
+        except (OSError, HTTPError) as error:  # OSError: the base class of requests' errors
             raise response_error(request.url, error, bounds)  # noqa: B904  # it has its own cause
         finally:
             _token_request_in_progress.set(False)
 
     def _received(self, response: requests.Response, body: bytes) -> TokenResponse:
-        """The response of the token endpoint, whose body has been read."""
+        """Return the token response; `body` has been read."""
         return TokenResponse(response.status_code, response.headers, body)
 
     _error_types: ClassVar[errors.ErrorTypes] = {
@@ -255,7 +261,7 @@ class MediaHoundAuth(BearerAuth, AuthBase):
 
 
 def _refuse_event_loop() -> None:
-    """Raise TypeError in a task of niquests, whose requests look like those of requests."""
+    """Raise TypeError in a task of niquests, whose requests resemble those of requests."""
     asyncio: Any = sys.modules.get("asyncio")
     with suppress(RuntimeError):  # there is no event loop
         if asyncio and asyncio.get_running_loop():
@@ -266,10 +272,10 @@ def _refuse_event_loop() -> None:
 
 
 class _Hook:
-    """What requests calls with each response, those on the way of a redirect included.
+    """The response hook, which requests also calls for each redirect.
 
-    It stays with the request, and so with the response. One that is pickled, into a cache perhaps,
-    must not take the client secret along: out of a pickle, the hook does nothing.
+    The request keeps it, and the response keeps the request. A pickled response, perhaps in a
+    cache, must not contain the client secret, so an unpickled hook does nothing.
     """
 
     __slots__ = ("_auth",)
@@ -294,7 +300,7 @@ class _Hook:
 
 
 def _access_token_of(request: requests.PreparedRequest) -> str:
-    """The access token that `request` carries, or ''."""
+    """Return the access token of `request`, or ''."""
     value = request.headers.get("Authorization")
     if isinstance(value, str) and value.startswith("Bearer "):
         return Masked(value.removeprefix("Bearer "))
@@ -302,28 +308,28 @@ def _access_token_of(request: requests.PreparedRequest) -> str:
 
 
 def _rewind(request: requests.PreparedRequest) -> bool:
-    """Put the body back to its start; False if it cannot be sent again."""
+    """Rewind the body; return False if it cannot be sent again."""
     body: Any = request.body
     if body is None or isinstance(body, str):
         return True
     try:
         size = memoryview(body).nbytes
-        if hasattr(body, "seek"):  # a mmap, whose start requests does not note
+        if hasattr(body, "seek"):  # a mmap: requests does not record its start
             body.seek(size - int(request.headers["Content-Length"]))
         return True
     except TypeError:
         pass
     try:
         rewind_body(request)
-    except (UnrewindableBodyError, ValueError):  # the latter: it has been closed
+    except (UnrewindableBodyError, ValueError):  # ValueError: it has been closed
         return False
     return True
 
 
 def _release(response: requests.Response) -> None:
-    """Give the connection of a 401 back if its body is short and at hand; otherwise close it.
+    """Return the connection of a 401 to the pool if its body is short; otherwise close it.
 
-    What is read of the body becomes its content, unless it is encoded: that might inflate.
+    The part of the body that was read becomes its content, unless it is compressed.
     """
     body = b"" if response._content_consumed else _short_body(response)
     response.close()
@@ -350,16 +356,16 @@ def _short_body(response: requests.Response) -> bytes:
 
 
 def _redact(response: requests.Response) -> None:
-    """Take the token from the request that `response`, which goes into the history, keeps.
+    """Give `response`, which goes into the history, a copy of its request without the token.
 
-    That is a copy: requests builds from the request itself what it sends next.
+    requests uses the original request for the next one.
     """
     response.request = response.request.copy()
     response.request.headers["Authorization"] = REDACTED
 
 
 def _retry(response: requests.Response, token: Token, kwargs: dict[str, Any]) -> requests.Response:
-    """Send the request of `response` again with `token`, as HTTPDigestAuth does."""
+    """Retry the request of `response` with `token`, in the way of HTTPDigestAuth."""
     _release(response)
     request = response.request
     _redact(response)

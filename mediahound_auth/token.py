@@ -1,8 +1,9 @@
-"""Token: an access token and how long it lives. Pure."""
+"""Token: an access token and its lifetime. Pure."""
 
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, NoReturn, Self
 
@@ -10,8 +11,8 @@ from mediahound_auth._core.masked import Masked
 
 __all__ = ["Token"]
 
-# Printable ASCII without blanks: what may follow "Bearer " in a header and cannot end the line.
-# A subset of RFC 6749 §A.12 that holds every b64token of RFC 6750 §2.1.
+# Printable ASCII without spaces, so that a token cannot end the header line. A subset of RFC 6749
+# §A.12 that contains every b64token of RFC 6750 §2.1.
 _ACCESS_TOKEN = re.compile(r"[\x21-\x7e]+")
 
 
@@ -21,18 +22,18 @@ _FIELDS = ("access_token", "expires_at", "requested_at", "scope", "returned_agai
 # Not a dataclass, since importing those takes longer than the rest of this package. Not a tuple,
 # since tools that print the variables of a traceback print the items of tuples.
 class Token:
-    """An access token and how long it lives. Immutable. Times are Unix times, in seconds.
+    """An access token and its lifetime. Immutable. Times are Unix times, in seconds.
 
     Attributes:
-        access_token: the token itself: a str with a masked repr, and kept out of this one's.
-        expires_at: when it stops being accepted, as far as is known.
-        requested_at: when the request that brought it was *sent*; its life is counted from there.
-        scope: the scopes it is good for, separated by blanks; None if nobody said.
-        returned_again: the endpoint is known to return this token until it has expired, so that
-            requesting another one early is pointless.
+        access_token: The token, a str with a masked repr.
+        expires_at: When the token expires, according to the token endpoint.
+        requested_at: When the token request was sent. The lifetime counts from then.
+        scope: The granted scopes, separated by spaces. None if unknown.
+        returned_again: Whether the endpoint returns this token until it expires. It is then not
+            renewed early.
 
     Raises:
-        ValueError: `access_token` is not printable ASCII without spaces.
+        ValueError: `access_token` is not printable ASCII, or contains spaces.
     """
 
     __slots__ = (*_FIELDS, "authorization")
@@ -43,7 +44,7 @@ class Token:
     scope: str | None
     returned_again: bool
     authorization: str
-    """The value of the Authorization header that carries this token (RFC 6750 §2.1)."""
+    """The value of the Authorization header with this token (RFC 6750 §2.1)."""
 
     def __new__(
         cls,
@@ -74,7 +75,7 @@ class Token:
         return {name: getattr(self, name) for name in _FIELDS}
 
     def replace(self, **changes: Any) -> Self:
-        """Return the same token with some fields changed."""
+        """Return a copy with some fields changed."""
         return type(self)(**{**self.as_dict(), **changes})
 
     __replace__ = replace  # what copy.replace calls, from Python 3.13 on
@@ -96,7 +97,15 @@ class Token:
 
     def __repr__(self) -> str:
         return (
-            f"Token(access_token=..., expires_at={self.expires_at!r}, "
-            f"requested_at={self.requested_at!r}, scope={self.scope!r}, "
+            f"Token(access_token=..., expires_at={_utc(self.expires_at)}, "
+            f"requested_at={_utc(self.requested_at)}, scope={self.scope!r}, "
             f"returned_again={self.returned_again!r})"
         )
+
+
+def _utc(time: float) -> str:
+    """Return a Unix time as a date that people can read."""
+    try:
+        return f"{datetime.fromtimestamp(time, UTC):%Y-%m-%dT%H:%M:%SZ}"
+    except (TypeError, ValueError, OverflowError, OSError):
+        return repr(time)

@@ -1,1 +1,1 @@
-"""What the adapters for requests, httpx and httpx2 share."""
+"""The code that the adapters for requests, httpx and httpx2 share."""

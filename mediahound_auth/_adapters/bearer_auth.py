@@ -1,4 +1,4 @@
-"""BearerAuth: what the auth objects of all HTTP libraries have in common."""
+"""BearerAuth: the base class of the auth objects of all HTTP libraries."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from mediahound_auth.token import Token
 
 __all__ = ["REDACTED", "BearerAuth", "source_of", "wrong_library"]
 
-# The Authorization header of requests in `response.history`, which caches and logs keep.
+# The Authorization header of requests in `response.history`, which caches may store.
 REDACTED = "Bearer ***"
 
 
 def source_of(auth: BearerAuth) -> TokenSource:
-    """The token source of `auth`: for this package and its tests, which need more than users."""
+    """Return the token source of `auth`, for this package and its tests."""
     return auth._source
 
 
 def wrong_library(auth: BearerAuth, request: object) -> TypeError:
-    """What to raise where `auth` was given to another HTTP library, as `request` shows."""
+    """Return the error for an `auth` that another HTTP library uses, as `request` shows."""
     library, ours = (type(thing).__module__.partition(".") for thing in (request, auth))
     error = f"{ours[0]}.{ours[2]}.{type(auth).__name__} is not for {library[0]}"
     if library[0] in ("requests", "httpx", "httpx2"):
@@ -35,17 +35,17 @@ def wrong_library(auth: BearerAuth, request: object) -> TypeError:
 
 
 class BearerAuth:
-    """One client's token, and the settings it came from.
+    """The settings and the token source of one client.
 
-    A pickle or a copy holds the settings, the client secret among them, and never a token; it
-    comes back working, and in the same process it shares the token with the original.
+    A pickle or a copy holds the settings, the client secret included, but no token. In the same
+    process, a copy shares the token with the original.
 
-    The core returns what goes wrong. Here it becomes an error of the HTTP library.
+    The core returns errors. This class raises them, as errors of the HTTP library.
     """
 
-    # The errors of this adapter, each also its HTTP library's own base error.
+    # The errors of this adapter, which are also errors of its HTTP library.
     _error_types: ClassVar[ErrorTypes] = {}
-    # Where those keep the request that was to be sent.
+    # The attribute of these errors for the request.
     _request_attribute: ClassVar[str] = "request"
 
     def __init__(self, transport: object, **options: Unpack[Options]) -> None:
@@ -60,40 +60,40 @@ class BearerAuth:
         transport = self._transport
         way = type(self), None if transport is None else weakref.ref(transport)
         self._source = TokenSource(settings, self._send, way)
-        self._shared = self._source.shared  # here too: a call with a usable token needs only this
+        self._shared = self._source.shared  # a call with a usable token needs only this
 
     def token(self) -> Token:
-        """Return a valid token, fetching one if necessary. Blocks for at most `timeout` seconds.
+        """Return a valid token, fetching one if necessary. Block for at most `timeout` seconds.
 
         Raises:
-            MediaHoundAuthError: there is none to be had; also the HTTP library's base error.
+            MediaHoundAuthError: No token could be requested. Also an error of the HTTP library.
         """
         return self._token_of(run_steps(self._source.get_token()))
 
     def renew(self) -> Token:
-        """Request a token from the endpoint now, and return it: perhaps the same token once more.
+        """Request a token now and return it. The server may return the same token again.
 
-        Blocks for at most `timeout` seconds.
+        Block for at most `timeout` seconds.
 
         Raises:
-            MediaHoundAuthError: the request failed; the token at hand stays in use.
+            MediaHoundAuthError: The request failed. The current token stays in use.
         """
         return self._token_of(run_steps(self._source.renew()))
 
     def forget(self) -> None:
-        """Forget the token, here and in the store. The next call requests another one.
+        """Delete the token, here and in the store. The next call requests another one.
 
-        Blocks for as long as the store takes, for two seconds at most if that does not respond.
+        Block until the store has deleted it, for at most two seconds if the store does not respond.
 
         Raises:
-            ConfigurationError: the client_secret callable failed; also the HTTP library's base
-                error.
+            ConfigurationError: The client_secret callable failed. Also an error of the HTTP
+                library.
         """
         if error := self._source.forget():
             raise copy_error(error, self._error_types)
 
     def _token_of(self, outcome: Outcome, request: object = None) -> Token:
-        """The token that the core has returned; `request` is the one that it was needed for."""
+        """Return the token that the core has returned, or raise the error, for `request`."""
         if isinstance(outcome, Token):
             return outcome
         error = copy_error(outcome, self._error_types)
@@ -106,10 +106,10 @@ class BearerAuth:
 
     def __repr__(self) -> str:
         if not hasattr(self, "_source"):
-            return object.__repr__(self)  # in a traceback through a constructor that failed
+            return object.__repr__(self)  # a traceback shows it before the constructor has ended
         grant = self._source.settings.grant
         name = f"{type(self).__module__}.{type(self).__name__}"
-        return f"<{name} client_id={grant.client_id!r} token_url={grant.token_url!r}>"
+        return f"<{name} client_id={grant.client_id!r} token_url={grant.endpoint!r}>"
 
     def __getstate__(self) -> dict[str, object]:
         return {"settings": self._source.settings, "transport": self._transport}
@@ -123,5 +123,5 @@ class BearerAuth:
         self._start(settings._replace(grant=grant))
 
     def __deepcopy__(self, memo: dict[int, object]) -> Self:
-        # Nothing in here changes, and a store or a session is meant to be shared.
+        # Copies share the store and the session.
         return copy.copy(self)

@@ -1,8 +1,8 @@
-"""The authentication flow of httpx and httpx2: what they call around each request.
+"""The authentication flow of httpx and httpx2.
 
-Both flows are written out, and not derived from `auth_flow`, since a call with a live token should
-cost one generator and not two. No lock is held while a request is in flight, and nothing blocks in
-the asynchronous one.
+Both flows are written out instead of derived from `auth_flow`, so that a call with a valid token
+costs one generator, not two. No lock is held while a request is sent. The asynchronous flow never
+blocks.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from contextlib import closing, contextmanager, suppress
 from functools import lru_cache
 from typing import Any, ClassVar, Generic, NoReturn, TypeVar
 
-import anyio.lowlevel  # here, so that no event loop is held up by importing it
+import anyio.lowlevel  # imported here, so that the import does not block an event loop
 from anyio import to_thread
 
 from mediahound_auth import errors
@@ -52,21 +52,20 @@ from mediahound_auth.token import Token
 __all__ = ["BearerFlow"]
 
 
-# A web socket begins with an HTTP request (RFC 6455 §4.1).
+# A WebSocket begins with an HTTP request (RFC 6455 §4.1).
 _HTTP_SCHEMES = {"ws": "http", "wss": "https"}
 
-# The library's own; what this module relies on, httpx and httpx2 have in common. `Client` is the
-# synchronous one, whose transports send the token requests.
+# The types of httpx or httpx2. `Client` is the synchronous one, which sends the token requests.
 Client = TypeVar("Client", bound=Any)
 Request = TypeVar("Request", bound=Any)
 Response = TypeVar("Response", bound=Any)
 
 
 class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
-    """Attaches the token, and retries a request once if its token is rejected."""
+    """Attach the token, and retry a request once if its token is rejected."""
 
     _request_attribute = "_request"
-    # httpx, or what has the same names.
+    # httpx or httpx2.
     _library: ClassVar[Any]
 
     def __init__(
@@ -84,7 +83,7 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
         timeout: float = 30.0,
         client: Client | None = None,
     ) -> None:
-        """Check the options; nothing is sent yet.
+        """Check the options. Nothing is sent yet.
 
         Args:
             client_id: The OAuth client ID. Defaults to MEDIAHOUND_CLIENT_ID.
@@ -92,24 +91,26 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
                 called once per renewal, for secrets that are rotated.
             token_url: The token endpoint, https (or http on loopback). Defaults to
                 MEDIAHOUND_TOKEN_URL, then to MediaHound's.
-            scope: The scopes to request, as one str separated by spaces or as several.
+            scope: The scopes to request, as one str separated by spaces or as an iterable of str.
+                Defaults to the scopes of the application.
             parameters: Further form fields of the token request, such as {"audience": "…"}. A list
-                sends its field more than once; a "grant_type" replaces "client_credentials".
-            client_auth: The client authentication method: "mediahound" as MediaHound documents it
-                (header and body), RFC 6749 §2.3.1's "client_secret_basic" or
-                "client_secret_post", or RFC 7523's "client_assertion". The latter takes a callable
-                as `client_secret`, which returns a new JWT for each token request.
-            origins: Further origins the token may go to, as "https://host[:port]", besides that of
-                the token endpoint.
-            store: Where the token is kept between calls. Defaults to this process's memory.
-            renew_margin: Seconds before the expiry at which renewal in the background begins.
-            timeout: Seconds that getting one token may take, retries included.
-            client: The client for token requests, for its proxies, CA bundle, client certificate
-                and transports; nothing else of it is used. It is used from another thread: a
-                synchronous Client, also where the auth object is used with an AsyncClient.
+                sends its field more than once. A "grant_type" replaces "client_credentials".
+            client_auth: The client authentication method. Defaults to "mediahound": header and
+                body, as MediaHound documents. Others: "client_secret_basic" and
+                "client_secret_post" (RFC 6749 §2.3.1), and "client_assertion" (RFC 7523 §2.2), for
+                which `client_secret` is a callable that returns a new JWT for each token request.
+            origins: Further origins the token may be sent to, as "https://host[:port]". The origin
+                of the token endpoint is always allowed. Defaults to none.
+            store: Where the token is kept between calls. Defaults to the memory of the process.
+            renew_margin: Seconds before the expiry at which the background renewal begins. Defaults
+                to 300.
+            timeout: Seconds to get one token, retries included. Defaults to 30.
+            client: A synchronous Client whose proxies, CA bundle, client certificate and transports
+                are used for token requests, also with an AsyncClient. Nothing else of it is used.
+                It is used from another thread. Defaults to the settings of the environment.
 
         Raises:
-            ConfigurationError: an option is missing or wrong.
+            ConfigurationError: An option is missing or wrong.
         """
         # Tools print variables.
         client_secret, parameters = masked(client_secret), masked(parameters)
@@ -134,60 +135,60 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
     def _start(self, settings: Settings) -> None:
         super()._start(settings)
         if self._transport is None:
-            # Not at the first request: it takes 25 ms without letting an event loop run.
-            with suppress(OSError):  # of the environment's CA bundle; it will be raised then
+            # Not at the first request, where it would block the event loop for 25 ms.
+            with suppress(OSError):  # the CA bundle of the environment: the first request raises it
                 _tls_context(self._library)
-        # The library's own kind of body that can be sent any number of times.
+        # The type of a body that can be sent any number of times.
         self._bytes_stream = self._library.ByteStream
-        # The allowed origins in the form of httpx's URLs; `_allows` judges what is not in here.
+        # The allowed origins in the form of httpx's URLs. `_allows` checks all others.
         self._targets = frozenset(
             (scheme, host, None if DEFAULT_PORTS[scheme] == port else port)
             for scheme, host, port in settings.origins
         )
 
     async def atoken(self) -> Token:
-        """`token()` for a task, on asyncio or trio.
+        """Do what `token()` does, in a task on asyncio or trio.
 
         Raises:
-            MediaHoundAuthError: there is none to be had; also the HTTP library's base error.
+            MediaHoundAuthError: No token could be requested. Also an error of the HTTP library.
         """
         return self._token_of(await run_steps_async(self._source.get_token()))
 
     async def arenew(self) -> Token:
-        """`renew()` for a task, on asyncio or trio.
+        """Do what `renew()` does, in a task on asyncio or trio.
 
         Raises:
-            MediaHoundAuthError: it gave none; the token at hand stays in use.
+            MediaHoundAuthError: The request failed. The current token stays in use.
         """
         return self._token_of(await run_steps_async(self._source.renew()))
 
     async def aforget(self) -> None:
-        """`forget()` for a task, on asyncio or trio: a store may take its time.
+        """Do what `forget()` does, in a task on asyncio or trio.
 
         Raises:
-            ConfigurationError: the client_secret callable failed; also the HTTP library's base
-                error.
+            ConfigurationError: The client_secret callable failed. Also an error of the HTTP
+                library.
         """
         await to_thread.run_sync(self.forget)
 
     def auth_flow(self, request: Request) -> Generator[Request, Response, None]:
-        """`sync_auth_flow`, for auth objects that wrap this one, as httpx documents it.
+        """Return `sync_auth_flow(request)`, for auth objects that wrap this one.
 
         Raises:
-            RuntimeError: there is an event loop, which it would block; `async_auth_flow` does not.
+            RuntimeError: An event loop is running, which it would block.
         """
         try:
             anyio.lowlevel.current_token()
-        except RuntimeError:  # there is none
+        except RuntimeError:  # there is no event loop
             return self.sync_auth_flow(request)
         raise RuntimeError("in async code, call async_auth_flow instead of auth_flow")
 
     def __call__(self, request: object) -> NoReturn:
-        """Raise TypeError: another HTTP library calls its auth objects."""
+        """Raise TypeError: httpx does not call its auth objects, other HTTP libraries do."""
         raise wrong_library(self, request)
 
     def sync_auth_flow(self, request: Request) -> Generator[Request, Response, None]:
-        """What a synchronous client calls around each request, redirects within."""
+        """Attach the token, and retry once after a 401. A synchronous client calls this."""
         url = request.url
         if (url.scheme, url.host, url.port) not in self._targets and not self._allows(url):
             yield request
@@ -216,7 +217,7 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
             self._on_response(response, retried=True)
 
     async def async_auth_flow(self, request: Request) -> AsyncGenerator[Request, Response]:
-        """What an asynchronous client calls around each request, redirects within."""
+        """Attach the token, and retry once after a 401. An asynchronous client calls this."""
         url = request.url
         if (url.scheme, url.host, url.port) not in self._targets and not self._allows(url):
             yield request
@@ -251,16 +252,21 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
             return self._send_with(client, request, timeout)
 
     def _send_with(self, client: Any, request: TokenRequest, timeout: float) -> TokenResponse:
-        """Send a token request with the client's transport, and with nothing else of it.
+        """Send a token request with the client's transport, and with nothing else of the client.
 
-        No cookies, headers, event hooks or default auth come in that way, and no redirect is
-        followed or even looked at. httpx has no public way to a client's transports.
+        So it has no cookies, headers, event hooks or default auth of the client, and follows no
+        redirect. httpx has no public name for a client's transports.
         """
         if client.is_closed:
-            raise RuntimeError("the client given as client= has been closed")
+            raise RuntimeError(
+                "the client given as client= has been closed; keep it open while auth is used"
+            )
         transport_for_url = getattr(client, "_transport_for_url", None)
         if transport_for_url is None:
-            raise RuntimeError(f"this version of {self._library.__name__} hides its transports")
+            raise RuntimeError(
+                f"this version of {self._library.__name__} has no Client._transport_for_url, which "
+                "token requests need; install a version that mediahound-auth supports"
+            )
         sent = self._library.Request(
             "POST",
             request.url,
@@ -274,8 +280,8 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
                 response = transport.handle_request(sent)
                 response.request = sent
                 with closing(response):
-                    # As it came: httpx decompresses without bounds. Some transports return what
-                    # has been read.
+                    # Raw, because httpx decompresses without a limit. Some transports return a
+                    # response that has been read.
                     read = response.is_stream_consumed
                     chunks = [response.content] if read else response.iter_raw()
                     body = decompressed(read_bounded(chunks, bounds.until), response.headers)
@@ -286,15 +292,15 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
     def _allows(self, url: Any) -> bool:
         scheme = _HTTP_SCHEMES.get(url.scheme, url.scheme)
         host, port = url.raw_host.decode("ascii"), url.port
-        if scheme not in DEFAULT_PORTS or not host or port == 0:  # as origin_of has it
-            return False  # the library will say what is wrong with it
+        if scheme not in DEFAULT_PORTS or not host or port == 0:  # as in origin_of
+            return False  # the library raises an error for it
         port = DEFAULT_PORTS[scheme] if port is None else port
         return self._source.allows(Origin(scheme, host, port))
 
     def _prepare_retry(self, response: Any, start: int | None) -> Steps[Request | None]:
-        """The request that got this 401, fit to be sent again; None if that makes no sense.
+        """Return the request of this 401 with another token; None if it is not retried.
 
-        It is the last one after redirects, and the token may have been taken from it on the way.
+        After redirects, it is the last request. A redirect may have removed the token.
         """
         _redact_history(response)
         request = response.request
@@ -312,12 +318,12 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
         return retry
 
     def _release(self, response: Response) -> None:
-        """Give the connection of a 401 back if its body is short and at hand; otherwise close it.
+        """Return the connection of a 401 to the pool if its body is short; otherwise close it.
 
-        Before a retry, httpx reads the body to its end; then it is what has been read here.
+        Before a retry, httpx reads the whole body. It gets the part that was read here.
         """
         if response.is_closed:
-            return  # a hook has read it
+            return  # an event hook has read it
         stream, body = response.stream, bytearray()
         if _has_short_body(response):
             until = runtime.monotonic() + PATIENCE_FOR_401
@@ -330,7 +336,7 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
         response.stream = self._content(response, body)
 
     async def _release_async(self, response: Response) -> None:
-        """The same for a task."""
+        """Do the same in a task."""
         if response.is_closed:
             return
         stream, body = response.stream, bytearray()
@@ -342,14 +348,14 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
         response.stream = self._content(response, body)
 
     def _content(self, response: Response, body: bytearray) -> Any:
-        # httpx will decode it, and that might inflate.
+        # httpx decompresses the body without a limit.
         return self._bytes_stream(b"" if "Content-Encoding" in response.headers else bytes(body))
 
     def _on_unseen_response(self, request: Any) -> None:
-        """The flow was closed: the call went wrong, or an event hook raised, for a 401 perhaps.
+        """Handle a closed flow: the call failed, or an event hook raised, perhaps for a 401.
 
-        Now that GeneratorExit has been handled, Python tells which error the HTTP library is
-        handling, in tasks as well.
+        After GeneratorExit has been handled, sys.exc_info() has the error that the HTTP library is
+        handling, also in tasks.
         """
         error = sys.exc_info()[1]
         if isinstance(error, Exception) and not isinstance(error, self._library.RequestError):
@@ -364,7 +370,7 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
 
 
 def _tls_context(library: Any) -> ssl.SSLContext:
-    """What `library` makes of this environment, once and not for each renewal."""
+    """Return the TLS context of `library` for this environment, created once."""
     environment = (os.environ.get(name) for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"))
     return _new_tls_context(library, *environment)
 
@@ -376,14 +382,14 @@ def _new_tls_context(library: Any, *_: str | None) -> ssl.SSLContext:
 
 
 def _has_short_body(response: Any) -> bool:
-    # Over HTTP/2 no connection has to be given back, and other frames may come without end.
+    # Over HTTP/2, the connection need not be returned, and other frames may arrive endlessly.
     return body_length(response.headers) > 0 and response.http_version != "HTTP/2"
 
 
 @contextmanager
 def _short_reads(request: Any) -> Iterator[None]:
-    """No read of the body of the response to `request` takes longer than PATIENCE_FOR_401."""
-    extensions = request.extensions  # those that the transport has, too
+    """Limit each read of the response to `request` to PATIENCE_FOR_401 seconds."""
+    extensions = request.extensions  # which the transport reads
     timeout = extensions.get("timeout", {})
     extensions["timeout"] = {**timeout, "read": PATIENCE_FOR_401}
     try:
@@ -394,10 +400,10 @@ def _short_reads(request: Any) -> Iterator[None]:
 
 @contextmanager
 def _bounded(transport: Any, bounds: ResponseBounds) -> Iterator[Any]:
-    """`transport` for one token request: see token_transport.py.
+    """Return `transport` with limits, for one token request: see token_transport.py.
 
-    httpx has no public way to the pool of a transport, nor httpcore to one with other connections
-    and the same settings. A transport without these names is used as it is.
+    httpx has no public name for the pool of a transport, and httpcore none for the parts of a pool.
+    A transport without these private names is used as it is.
     """
     pool: Any = copy.copy(getattr(transport, "_pool", None))
     if not all(hasattr(pool, name) for name in ("_connections", "_requests", "_network_backend")):
@@ -410,34 +416,34 @@ def _bounded(transport: Any, bounds: ResponseBounds) -> Iterator[Any]:
 
 
 def _access_token_of(request: Any) -> str:
-    """The access token that `request` carries, or ''."""
+    """Return the access token of `request`, or ''."""
     scheme, _, access_token = request.headers.get("Authorization", "").partition(" ")
     return Masked(access_token) if scheme == "Bearer" else ""
 
 
 def _redacted(request: Any) -> Any:
-    """A copy of `request`, for the history, without its token."""
+    """Return a copy of `request` without its token, for the history."""
     twin = copy.copy(request)
-    twin.stream, twin.extensions = request.stream, request.extensions  # which httpx does not copy
+    twin.stream, twin.extensions = request.stream, request.extensions  # not copied by httpx
     twin.headers = request.headers.copy()
     twin.headers["Authorization"] = REDACTED
     return twin
 
 
 def _redact_history(response: Any) -> None:
-    """Take the token from the requests that were redirected."""
+    """Remove the token from the requests that were redirected."""
     for earlier in response.history:
         if _access_token_of(earlier.request):
             earlier.request.headers["Authorization"] = REDACTED
 
 
 def _body(request: Any) -> Any:
-    # httpx keeps what it was given as `content=` here, and has no public name for it.
+    # The `content=` of the request, for which httpx has no public name.
     return getattr(request.stream, "_stream", None)
 
 
 def _position(request: Any) -> int | None:
-    """Where the body starts, if it is a file that knows."""
+    """Return the position where the body starts, if it is a file."""
     body = _body(request)
     if hasattr(body, "__aiter__") or not hasattr(body, "tell"):
         return None
@@ -447,16 +453,16 @@ def _position(request: Any) -> int | None:
 
 
 def _rewind(request: Any, start: int | None) -> bool:
-    """Put the body back to its start; False if it cannot be sent again."""
+    """Rewind the body; return False if it cannot be sent again."""
     body = _body(request)
     if isinstance(body, bytes | list | tuple):
         return True
     if start is not None:
-        with suppress(OSError, AttributeError, ValueError):  # the last: it has been closed
+        with suppress(OSError, AttributeError, ValueError):  # ValueError: it has been closed
             body.seek(start)
             return True
         return False
-    # A multipart body rewinds its files itself, but sends nothing of those that cannot be.
+    # A multipart body rewinds its files itself, but sends no file that it cannot rewind.
     fields = getattr(request.stream, "fields", None)
     return fields is not None and all(_seekable(getattr(field, "file", b"")) for field in fields)
 

@@ -1,4 +1,4 @@
-"""How requests sends a token request: over a connection of its own, within bounds."""
+"""The adapter of a token request with requests: a new connection, with limits."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ __all__ = ["bounded_adapter"]
 
 @contextmanager
 def bounded_adapter(adapter: BaseAdapter, bounds: ResponseBounds) -> Iterator[BaseAdapter]:
-    """`adapter` for one token request, without its retries: see token_transport.py.
+    """Return `adapter` with limits and without retries, for one token request.
 
-    An adapter that is no HTTPAdapter is used as it is.
+    See token_transport.py. An adapter that is not an HTTPAdapter is used as it is.
     """
     if not isinstance(adapter, HTTPAdapter):
         yield adapter
@@ -29,19 +29,19 @@ def bounded_adapter(adapter: BaseAdapter, bounds: ResponseBounds) -> Iterator[Ba
 
     def get_connection_with_tls_context(*args: Any, **kwargs: Any) -> Any:
         original: Any = adapter.get_connection_with_tls_context(*args, **kwargs)
-        if not isinstance(original.pool, queue.LifoQueue):  # of another urllib3, as niquests brings
+        if not isinstance(original.pool, queue.LifoQueue):  # another urllib3, installed by niquests
             return original
         pool = copy.copy(original)
         pool.ConnectionCls = _bounded_connections(pool.ConnectionCls, bounds)
         pool.pool = queue.LifoQueue(1)
-        pool.pool.put(None)  # a connection that is to be made
+        pool.pool.put(None)  # means a new connection
         pools.append(pool)
         return pool
 
     try:
         yield with_values(
             adapter,
-            max_retries=Retry(0, read=False),  # requests' default
+            max_retries=Retry(0, read=False),  # the default of requests
             get_connection_with_tls_context=get_connection_with_tls_context,
         )
     finally:
@@ -50,9 +50,9 @@ def bounded_adapter(adapter: BaseAdapter, bounds: ResponseBounds) -> Iterator[Ba
 
 
 def _bounded_connections(kind: Any, bounds: ResponseBounds) -> Any:
-    """The class of connections of this `kind` that read responses, a proxy's too, in `bounds`.
+    """Return a subclass of `kind`, a class of connections, that reads responses within `bounds`.
 
-    A subclass, since tools ask whether a connection is one of its pool's class (vcrpy).
+    This includes the responses of a proxy. vcrpy requires a subclass.
     """
     response_class: Any = getattr(kind, "response_class", None)  # of http.client
 

@@ -1,8 +1,8 @@
-"""What the senders of all adapters have in common: bounds on the response, and words for none.
+"""The limits on token responses, and the errors for failed connections, for all adapters.
 
-A token request goes over a connection of its own, since only there everything that is read can be
-counted and timed: 1xx responses, headers, chunk sizes and trailers too. `ResponseBounds` says how
-much is left. `BoundedSocket` is what http.client reads from, `BoundedBackend` what httpcore does.
+A token request uses a new connection. Only there, everything that is read can be counted and timed:
+1xx responses, headers, chunk sizes and trailers, too. `ResponseBounds` has the remaining bytes and
+seconds. http.client reads from a `BoundedSocket`, httpcore from a `BoundedBackend`.
 """
 
 from __future__ import annotations
@@ -36,24 +36,24 @@ __all__ = [
 
 T = TypeVar("T")
 
-# Bytes that may come besides the body: 64 KiB of headers, 1xx responses and the framing of chunks,
-# and what one read brings (httpcore: 64 KiB), so that of a long body the length is what is judged.
+# Bytes besides the body: 64 KiB of headers, 1xx responses and chunk sizes, and one read of httpcore
+# (64 KiB), so that a long body exceeds the limit of the body first.
 MAX_OVERHEAD = 128 << 10
 
-# Of the body of a 401, bytes that its connection is worth before a retry.
+# Bytes: a longer body of a 401 is not read before a retry.
 MAX_401_BODY = 64 << 10
 
 USER_AGENT = f"mediahound-auth/{__version__}"
 
-# How the libraries begin to say that a proxy refuses a tunnel; its own words come after that.
+# The beginning of the libraries' message for a rejected CONNECT; the proxy's text follows.
 _REFUSED = re.compile(r"(?:Tunnel connection failed: )?([1-5][0-9]{2})(?!\S)")
 
 
 def read_bounded(chunks: Iterable[bytes], until: float) -> bytes:
-    """The octets of `chunks`; reading ends soon after MAX_RESPONSE_SIZE of them.
+    """Return the bytes of `chunks`, truncated soon after MAX_RESPONSE_SIZE.
 
     Raises:
-        TimeoutError: they were not there by the moment `until`, of `runtime.monotonic`.
+        TimeoutError: They did not arrive before `until`, a time of `runtime.monotonic`.
     """
     body = bytearray()
     for chunk in chunks:
@@ -61,28 +61,28 @@ def read_bounded(chunks: Iterable[bytes], until: float) -> bytes:
         if len(body) > MAX_RESPONSE_SIZE:
             break
         if monotonic() > until:
-            raise TimeoutError("the answer came too slowly")
+            raise TimeoutError("the token response was too slow")
     return bytes(body)
 
 
 def decompressed(body: bytes, headers: Mapping[str, str]) -> bytes:
-    """Return `body`, which some servers compress without being asked: little more than is read.
+    """Return `body` decompressed, truncated soon after MAX_RESPONSE_SIZE.
 
-    A body that cannot be decompressed stays as it is, and is no token response.
+    Some servers compress although the request does not allow it. A body that cannot be decompressed
+    is returned as it is, and is not a token response.
     """
     if headers.get("Content-Encoding", "").lower() not in ("gzip", "x-gzip", "deflate"):
         return body
     with suppress(zlib.error):
-        any_header = zlib.decompressobj(zlib.MAX_WBITS | 32)  # gzip's or zlib's
+        any_header = zlib.decompressobj(zlib.MAX_WBITS | 32)  # gzip or zlib
         return any_header.decompress(body, MAX_RESPONSE_SIZE + 1)
     return body
 
 
 def body_length(headers: Mapping[str, str]) -> int:
-    """How long the body of a 401 is, if it is worth reading before a retry; otherwise 0.
+    """Return the length of the body of a 401 that is read before a retry; 0 if it is not read.
 
-    A chunked one is not: how long a single read takes is up to the server, which may send the size
-    of a chunk drop by drop.
+    A chunked body is not read: the server could send the size of a chunk byte by byte.
     """
     length = headers.get("Content-Length", "")
     if "Transfer-Encoding" in headers or not re.fullmatch("[0-9]{1,9}", length):
@@ -91,11 +91,11 @@ def body_length(headers: Mapping[str, str]) -> int:
 
 
 class ResponseBounds:
-    """How much more of a response may be read, and until when.
+    """The remaining bytes and seconds of a response.
 
     Attributes:
-        until: the moment of `runtime.monotonic` at which its time is up.
-        left: how many bytes may come yet; whoever reads some takes them off.
+        until: The end of the time limit, a time of `runtime.monotonic`.
+        left: The remaining bytes. The readers below decrease it.
     """
 
     def __init__(self, timeout: float) -> None:
@@ -103,11 +103,11 @@ class ResponseBounds:
         self.left: int = MAX_RESPONSE_SIZE + MAX_OVERHEAD
 
     def remaining(self) -> float:
-        """Seconds that the next operation may take.
+        """Return the remaining seconds.
 
         Raises:
-            TimeoutError: there are none left.
-            ConnectionAbortedError: too much has been read.
+            TimeoutError: The time limit is over.
+            ConnectionAbortedError: Too many bytes have been read.
         """
         remaining = self.until - monotonic()
         if remaining <= 0:
@@ -118,7 +118,7 @@ class ResponseBounds:
 
 
 class BoundedSocket(io.RawIOBase):
-    """A socket, as far as http.client's responses need it."""
+    """A socket with the methods that http.client needs to read a response."""
 
     def __init__(self, sock: Any, bounds: ResponseBounds) -> None:
         self._sock = sock
@@ -126,28 +126,28 @@ class BoundedSocket(io.RawIOBase):
         self._bounds = bounds
 
     def makefile(self, _: str) -> io.BufferedReader:
-        """What a response is read from."""
+        """Return the file that http.client reads."""
         return io.BufferedReader(self)
 
     def readable(self) -> bool:
-        """True: `io.BufferedReader` asks."""
+        """Return True, for `io.BufferedReader`."""
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """As `io.RawIOBase.readinto`."""
+        """Do what `io.RawIOBase.readinto` does."""
         self._sock.settimeout(self._bounds.remaining())
         size: int = self._reader.readinto(buffer)
         self._bounds.left -= size
         return size
 
     def close(self) -> None:
-        """Close what is read from; the socket itself belongs to its connection."""
+        """Close the file. The connection closes the socket."""
         self._reader.close()
         super().close()
 
 
 class BoundedBackend:
-    """A network backend of httpcore (`httpcore.NetworkBackend`), by way of another one."""
+    """An httpcore.NetworkBackend that adds the limits to another one."""
 
     def __init__(self, backend: Any, bounds: ResponseBounds) -> None:
         self._backend = backend
@@ -166,7 +166,7 @@ class BoundedBackend:
 
 
 class _BoundedStream:
-    # An httpcore.NetworkStream. The time-outs that httpcore gives are those of a single operation.
+    # An httpcore.NetworkStream. httpcore's timeouts are for one operation each: they are replaced.
     def __init__(self, stream: Any, bounds: ResponseBounds) -> None:
         self._stream = stream
         self._bounds = bounds
@@ -191,12 +191,12 @@ class _BoundedStream:
 
 
 def with_values(original: T, **values: object) -> T:
-    """`original` with other values of these attributes; all the rest is shared with it.
+    """Return an object like `original`, with other values of these attributes.
 
-    Neither copied, as an adapter or transport of the user's may keep count of something, nor
-    changed, since other threads use it. Slots come before what `__dict__` has.
+    It shares everything else with `original`, because a user's adapter may keep a state. `original`
+    is not changed, because other threads use it. Slots take precedence over `__dict__`.
     """
-    # Without a __del__, or its end would be that of the original.
+    # With an empty __del__, because that of the original would close the original.
     names = {"__slots__": tuple(values), "__del__": lambda _: None}
     other: Any = object.__new__(type("Bounded", (type(original),), names))
     other.__dict__ = original.__dict__
@@ -206,39 +206,41 @@ def with_values(original: T, **values: object) -> T:
 
 
 def response_error(url: str, error: Exception, bounds: ResponseBounds) -> TokenRequestError:
-    """What to raise for the HTTP library's `error`, which may have come of `bounds`."""
+    """Return the error to raise for the HTTP library's `error`, or for an exceeded limit."""
     if bounds.left < 0:
         return InvalidTokenResponse(
             f"invalid token response from {without_query(url)}: "
-            f"it is longer than {MAX_RESPONSE_SIZE} bytes"
+            f"the response is longer than {MAX_RESPONSE_SIZE} bytes. "
+            "Check that token_url is the full URL of the token endpoint"
         )
     return connection_error(url, error)
 
 
 def connection_error(url: str, error: Exception) -> TokenEndpointUnavailable:
-    """What to raise for the HTTP library's `error`.
+    """Return the error to raise for the HTTP library's `error`.
 
-    Its cause is an error of the same type, but a new one: the frames, arguments and inner errors
-    of the original hold the request, and so the secret, and its text may be an echo.
+    Its cause is a new error of the same type. The frames, arguments and inner errors of the
+    original hold the request and the secret, and its text may repeat them.
     """
     chain = list(_chain(error))
     words = _in_words(chain)
     unavailable = TokenEndpointUnavailable(
         f"could not reach the token endpoint {without_query(url)}: {words} "
-        f"({type(error).__name__}). Check token_url, DNS, proxies and the CA bundle. Those of a "
-        "session or client of yours are used only if you pass it as session= or client="
+        f"({type(error).__name__}). Check token_url, DNS, proxies and the CA bundle. The proxies "
+        "and the CA bundle of your own session or client are used only if you pass it as session= "
+        "or client="
     )
     unavailable.retryable = not _is_permanent(chain)
-    with suppress(Exception):  # some errors cannot be made of a text alone
+    with suppress(Exception):  # some errors need more arguments
         unavailable.__cause__ = type(error)(words)
     return unavailable
 
 
 def _is_permanent(chain: list[BaseException]) -> bool:
-    """Whether it will be the same next time.
+    """Whether a retry would fail in the same way.
 
-    So it is without trust, where a proxy refuses for good, (requests) without its CA bundle, or
-    with a URL that is none.
+    This is so for an untrusted certificate, a 4xx of a proxy, a missing CA bundle (with requests)
+    and an invalid URL.
     """
     refusal = _refusal(chain)
     if refusal is not None:
@@ -249,18 +251,18 @@ def _is_permanent(chain: list[BaseException]) -> bool:
 
 
 def _refusal(chain: list[BaseException]) -> int | None:
-    """The HTTP status with which a proxy has refused a tunnel, if that is what went wrong."""
-    if type(chain[0]).__name__ != "ProxyError":  # requests' and httpx's own
+    """Return the HTTP status of a proxy that rejected CONNECT; None for another error."""
+    if type(chain[0]).__name__ != "ProxyError":  # of requests and httpx
         return None
     found = _REFUSED.match(str(chain[-1]))
     return int(found[1]) if found else None
 
 
 def _in_words(chain: list[BaseException]) -> str:
-    """What went wrong. The operating system's words are safe; an HTTP library's may be an echo."""
-    if type(chain[0]) is OSError:  # raised by requests itself, before anything is sent
+    """Return the reason. An HTTP library's text is not used: it may repeat the request."""
+    if type(chain[0]) is OSError:  # of requests, before it sends anything
         return str(chain[0])
-    if isinstance(chain[0], ValueError):  # of urllib3, requests, or Python's codec for host names
+    if isinstance(chain[0], ValueError):  # of urllib3, requests or the idna codec
         return "the URL of the token endpoint or of a proxy is not valid"
     refusal = _refusal(chain)
     if refusal is not None:
@@ -274,7 +276,7 @@ def _in_words(chain: list[BaseException]) -> str:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """`error` and what it came from; urllib3 keeps that in `reason`, requests in `args`."""
+    """Yield `error` and its causes; urllib3 has them in `reason`, requests in `args`."""
     seen: set[int] = set()
     inner: object = error
     while isinstance(inner, BaseException) and id(inner) not in seen:

@@ -1,6 +1,6 @@
-"""The command line, `mediahound-auth`: a valid access token for the shell, or why there is none.
+"""The command line, `mediahound-auth`. `app` states the exit codes.
 
-Tokens come from the file store, so that all commands of a user share one. Exit codes: see `app`.
+Tokens are kept in the file store, so that all commands of a user share one.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from mediahound_auth.errors import (
 )
 from mediahound_auth.version import __version__
 
-# What takes time to import is imported where it is used: completion runs this file at each Tab.
+# Shell completion runs this file at each Tab: slow imports are in the functions.
 if TYPE_CHECKING:
     from mediahound_auth.requests import MediaHoundAuth
     from mediahound_auth.token import Token
@@ -84,11 +84,14 @@ def token(
 ) -> None:
     """Print a valid access token, and nothing else."""
     if header and json:
-        raise ConfigurationError("--header or --json, not both")
+        raise ConfigurationError("pass --header or --json, not both")
     auth = build_auth(
         client_id, client_secret_file, token_url, scope, parameter, client_auth, timeout
     )
-    with waiting(PROGRAM, "a token", timeout):
+    from mediahound_auth._adapters.bearer_auth import source_of
+
+    endpoint = source_of(auth).settings.grant.endpoint
+    with waiting(PROGRAM, f"a token from {endpoint}", timeout):
         valid = _valid(auth, timeout)
     if json:
         from json import dumps
@@ -114,7 +117,7 @@ def check(
     """Request a token step by step, and say how to fix what fails."""
     from mediahound_auth.stores import MemoryStore
 
-    # A store of its own: what is asked is the endpoint, and no token that others use is touched.
+    # A new store: the token is requested, and the stored one stays as it is.
     given = (client_id, client_secret_file, token_url, scope, parameter, client_auth, timeout)
     auth = build_auth(*given, store=MemoryStore())
     from mediahound_auth._cli.check import check
@@ -141,7 +144,7 @@ def forget(
     source = source_of(auth)
     if source.shared.store_health.failing:  # a warning has said why
         raise typer.Exit(1)
-    print(f"No token of client {source.settings.grant.client_id!r} is stored any more.")
+    print(f"Deleted: no token of client {source.settings.grant.client_id!r} is stored now.")
 
 
 @app.command(context_settings={"allow_interspersed_args": False})
@@ -191,7 +194,7 @@ def demo() -> None:
 
 
 def main() -> NoReturn:
-    """Run the command line; errors are one line on standard error."""
+    """Run the command line. An error is one line on standard error."""
     try:
         code = app(prog_name=PROGRAM, standalone_mode=False) or 0
         print(end="", flush=True)
@@ -203,7 +206,7 @@ def main() -> NoReturn:
         say(PROGRAM, with_cli_option_names(str(error)))
     except OSError as error:
         code = 1
-        # Nothing can be written; and Python must not find that out once more at its exit.
+        # Nothing can be written. Python must not try again at its exit.
         if sys.stdout is not None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if not isinstance(error, BrokenPipeError):
@@ -211,7 +214,7 @@ def main() -> NoReturn:
     except (typer.Abort, KeyboardInterrupt):
         code = 130
     except Exception as error:
-        # Typer's errors of usage: whether they are click's or its own differs between its versions.
+        # A usage error: of click or of typer, depending on the version of typer.
         message: Any = getattr(error, "format_message", None)
         if message is None:
             raise
@@ -221,7 +224,7 @@ def main() -> NoReturn:
 
 
 def _usage(message: str) -> str:
-    # What was given may be a secret.
+    # Without the arguments: one of them may be a secret.
     if "unexpected extra argument" in message:
         return "this command takes options only; see --help"
     if message.startswith("No such command"):
@@ -230,11 +233,11 @@ def _usage(message: str) -> str:
 
 
 def _valid(auth: MediaHoundAuth, timeout: float) -> Token:
-    """A usable token; where one that was kept is due for renewal, the renewal is waited for."""
+    """Return a valid token; if the stored one is due for renewal, wait for the renewal."""
     from mediahound_auth._adapters.bearer_auth import source_of
 
     auth.token()
-    auth.token()  # starts that renewal, which would end with this process
+    auth.token()  # starts the background renewal, which would end with this process
     renewal = source_of(auth).shared.renewal
     if renewal is not None:
         renewal.wait(timeout)

@@ -1,4 +1,4 @@
-"""`mediahound-auth check`: a token request step by step, with what to do where it fails."""
+"""`mediahound-auth check`: request a token step by step, and say how to fix what fails."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from mediahound_auth.requests import MediaHoundAuth
 
 __all__ = ["check"]
 
-# Seconds. A token that lives no longer is asked for again and again.
+# Seconds. A shorter lifetime causes many token requests.
 SHORT_LIFETIME = 300.0
 
 
 def check(auth: MediaHoundAuth) -> int:
-    """Print a line for each step up to the one that fails; the exit code that calls for."""
+    """Print a line for each step, up to the first that fails; return the exit code."""
     settings = source_of(auth).settings
     grant = settings.grant
-    _say(True, "configuration", f"client {grant.client_id!r} at {grant.token_url}")
+    _say(True, "configuration", f"client {grant.client_id!r} at {grant.endpoint}")
     try:
         status = _reach(grant.token_url, settings.timeout)
     except TokenRequestError as error:
@@ -41,23 +41,26 @@ def check(auth: MediaHoundAuth) -> int:
     rest = (
         ""
         if life > SHORT_LIFETIME
-        else ": probably what is left of a token that the endpoint returned again"
+        else ": probably the remaining lifetime of a token that was issued before"
     )
     if life == MAX_LIFETIME:
-        rest = ": the response states that, more, or nothing"
+        rest = ": the maximum; expires_in is missing, or is two weeks or longer"
     _say(True, "lifetime", f"{_in_words(life)} ({life:.0f} s){rest}")
     refused = set(grant.scope.split()) - set((token.scope or "").split())
     granted = f"granted: {token.scope or '(not stated in the response)'}"
     if refused:
-        granted += f"; not granted: {' '.join(sorted(refused))}. Ask for the application to get it"
+        granted += (
+            f"; not granted: {' '.join(sorted(refused))}. "
+            "Ask the provider to allow it for this client"
+        )
     _say(not refused, "scope", granted)
     return 1 if refused else 0
 
 
 def _reach(url: str, timeout: float) -> int:
-    """With which HTTP status the endpoint answers a request without credentials."""
+    """Return the HTTP status of a request without credentials."""
     bounds = ResponseBounds(timeout)
-    request = requests.Request("GET", url).prepare()  # without a session, whose auth is .netrc's
+    request = requests.Request("GET", url).prepare()  # without a session, which would use .netrc
     try:
         with requests.Session() as session:
             options = session.merge_environment_settings(url, {}, True, None, None)
@@ -66,7 +69,7 @@ def _reach(url: str, timeout: float) -> int:
                 adapter.send(request, timeout=timeout, **options) as answer,
             ):
                 return answer.status_code
-    except OSError as error:  # all of requests' errors are
+    except OSError as error:  # the base class of requests' errors
         raise response_error(url, error, bounds)  # noqa: B904  # it has its own cause
 
 

@@ -1,4 +1,4 @@
-"""`mediahound-auth demo`: the package at work in a few lines, against a fake server."""
+"""`mediahound-auth demo`: show the package at work, against a fake server."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["demo"]
 
 
 def demo() -> None:
-    """Show how many token requests a few calls take, with what may go wrong on the way."""
+    """Make a few calls, some with failures, and print the number of token requests."""
     with MediaHoundServer() as server, requests.Session() as session:
         print(f"A fake MediaHound server runs at {server.url}.\n")
         print(f"  {'':<50}{'status':>9}{'token requests':>17}")

@@ -1,6 +1,6 @@
-"""The plugin for HTTPie: `http -A mediahound -a ID:SECRET URL`, or with both in the environment.
+"""The HTTPie plugin: `http -A mediahound -a ID:SECRET URL`. -a defaults to the environment.
 
-Tokens come from the file store, so that all commands of a user share one.
+Tokens are kept in the file store, so that all commands of a user share one.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from mediahound_auth.requests import MediaHoundAuth
 
     class AuthPlugin:
-        """What is used of HTTPie, which has no types."""
+        """The part of HTTPie that is used; HTTPie has no types."""
 
         raw_auth: str | None
 
@@ -28,24 +28,24 @@ __all__ = ["MediaHoundPlugin"]
 
 
 class MediaHoundPlugin(AuthPlugin):
-    """What `http --auth-type mediahound` uses."""
+    """The auth plugin for `http --auth-type mediahound`."""
 
     name: ClassVar[str] = "MediaHound"
     description: ClassVar[str] = "OAuth 2 client-credentials grant against the MediaHound API"
     auth_type: ClassVar[str] = "mediahound"
     auth_require: ClassVar[bool] = False
-    # What .netrc has is meant for the host that is called; a client secret goes elsewhere.
+    # .netrc has credentials for the called host. The client secret is for the token endpoint.
     netrc_parse: ClassVar[bool] = False
 
     def get_auth(self, username: str | None = None, password: str | None = None) -> MediaHoundAuth:
-        """The auth object for these credentials, or for those of the environment."""
+        """Return the auth object for these credentials, or for those of the environment."""
         from mediahound_auth._cli.stderr import say, say_warnings
         from mediahound_auth.errors import ConfigurationError
 
-        # HTTPie keeps it in a --session, and cannot read None from there.
+        # HTTPie stores it in a --session file, and cannot read None from there.
         self.raw_auth: str | None = self.raw_auth or ""
         try:
-            # Here, because HTTPie imports this file for each of its commands.
+            # Imported here, because HTTPie imports this file for each command.
             from mediahound_auth.requests import MediaHoundAuth
             from mediahound_auth.stores import FileStore
 

@@ -1,4 +1,4 @@
-"""What the commands of `mediahound-auth` take, and the auth object that it comes to."""
+"""The options of `mediahound-auth`, and the auth object that they make."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ __all__ = [
 
 PROGRAM = "mediahound-auth"
 
-# What messages call an option, and what it is called here.
+# The names of options in messages, and on the command line.
 OPTIONS = {
     "client_secret=": "--client-secret-file",
     "client_id=": "--client-id",
@@ -44,12 +44,12 @@ OPTIONS = {
     "timeout must": "--timeout must",
 }
 
-# Octets of a file, beyond which it is not one that holds a secret.
+# Bytes. A longer file does not hold a secret.
 LONGEST_SECRET = 65_536
 
 
 class ClientAuth(StrEnum):
-    """How a client authenticates: grant.py's `ClientAuth`, as typer wants it."""
+    """The `ClientAuth` of grant.py, as an enum for typer."""
 
     mediahound = "mediahound"
     client_secret_basic = "client_secret_basic"
@@ -97,7 +97,7 @@ ClientAuthOption = Annotated[
     ClientAuth, typer.Option("--client-auth", help="How the client authenticates.")
 ]
 Timeout = Annotated[
-    float, typer.Option(help="Seconds that getting a token may take.", metavar="SECONDS")
+    float, typer.Option(help="Seconds to get a token, retries included.", metavar="SECONDS")
 ]
 
 
@@ -125,7 +125,8 @@ FailTokenRequests = Annotated[
     int, typer.Option(help="Respond to that many token requests with 503.", min=0, metavar="N")
 ]
 DropTokenRequests = Annotated[
-    int, typer.Option(help="Then reset the connection of that many.", min=0, metavar="N")
+    int,
+    typer.Option(help="Then reset the connection of that many requests.", min=0, metavar="N"),
 ]
 RejectApiRequests = Annotated[
     bool, typer.Option("--reject-api-requests", help="Respond with 401 to every API request.")
@@ -143,11 +144,11 @@ def build_auth(
     *,
     store: Store | None = None,
 ) -> MediaHoundAuth:
-    """What these options and the environment come to; its tokens are in the file store.
+    """Return the auth object for these options and the environment. Defaults to the file store.
 
     Raises:
-        ConfigurationError: one of them is missing or wrong.
-        ModuleNotFoundError: a library is; the message names the extra that brings it.
+        ConfigurationError: An option is missing or wrong.
+        ModuleNotFoundError: A library is missing. The message names the extra that installs it.
     """
     from mediahound_auth._cli.stderr import say_warnings
     from mediahound_auth.requests import MediaHoundAuth
@@ -170,7 +171,7 @@ def build_auth(
 
 
 def with_cli_option_names(message: str) -> str:
-    """The same, with options by the names that they have here."""
+    """Return `message` with the names that options have on the command line."""
     for name, option in OPTIONS.items():
         message = message.replace(name, option)
     return message
@@ -187,7 +188,7 @@ def _fields(parameters: list[str]) -> dict[str, list[str]]:
 
 
 def _secret(path: str | None) -> str | None:
-    """The client secret from where it is said to be; None leaves it to the environment."""
+    """Return the client secret from the file, standard input or a prompt; None: environment."""
     wanted = path == "-" or not (path or os.environ.get("MEDIAHOUND_CLIENT_SECRET"))
     if wanted and os.isatty(0):
         return str(typer.prompt("Client secret", hide_input=True, err=True))
@@ -197,12 +198,12 @@ def _secret(path: str | None) -> str | None:
         with open(0 if path == "-" else path, "rb", closefd=path != "-") as file:
             secret = file.read(LONGEST_SECRET + 1).decode("utf-8-sig").rstrip("\r\n")
     except OSError as error:
-        # Without the path: it may be the secret itself.
+        # Without the path, which may be the secret.
         raise ConfigurationError(f"--client-secret-file: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise ConfigurationError("--client-secret-file: what is in there is not UTF-8") from None
+        raise ConfigurationError("--client-secret-file: the file is not UTF-8") from None
     if not secret:
-        raise ConfigurationError("--client-secret-file: it is empty")
+        raise ConfigurationError("--client-secret-file: the file is empty")
     if len(secret) > LONGEST_SECRET:
-        raise ConfigurationError("--client-secret-file: what is in there is too long for a secret")
+        raise ConfigurationError("--client-secret-file: the file is too long for a secret")
     return secret

@@ -1,4 +1,4 @@
-"""`mediahound-auth serve`: a fake server, and the environment variables to use it."""
+"""`mediahound-auth serve`: run a fake server, and print or set its environment variables."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from mediahound_auth._cli.options import PROGRAM
+from mediahound_auth._cli.stderr import say
 from mediahound_auth.errors import ConfigurationError
 from mediahound_auth.testing import MediaHoundServer
 
@@ -17,10 +19,10 @@ __all__ = ["run", "serve"]
 
 
 def serve(server: MediaHoundServer) -> None:
-    """Start it, print `export` lines, and serve until Ctrl-C or SIGTERM.
+    """Start `server`, print `export` lines, and serve until Ctrl-C or SIGTERM.
 
     Raises:
-        ConfigurationError: its port is taken.
+        ConfigurationError: The port is in use.
     """
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -28,16 +30,16 @@ def serve(server: MediaHoundServer) -> None:
     with _started(server):
         for variable, value in _environment(server).items():
             print(f"export {variable}={shlex.quote(value)}")
-        print(f"# A fake MediaHound server, at {server.url} until Ctrl-C.", flush=True)
-        while not stop.wait(0.5):  # on Windows, a wait without end cannot be interrupted
+        print(f"# Press Ctrl-C to stop the fake MediaHound server at {server.url}", flush=True)
+        while not stop.wait(0.5):  # on Windows, Ctrl-C does not interrupt a wait without a timeout
             pass
 
 
 def run(server: MediaHoundServer, command: Sequence[str]) -> int:
-    """Start it, run `command` with its environment variables, and return the exit status.
+    """Start `server`, run `command` with its environment variables, and return the exit status.
 
     Raises:
-        ConfigurationError: its port is taken, or the command cannot be run.
+        ConfigurationError: The port is in use, or the command cannot be run.
     """
     with _started(server):
         signal.signal(signal.SIGINT, lambda *_: None)  # Ctrl-C reaches the command as well
@@ -47,11 +49,17 @@ def run(server: MediaHoundServer, command: Sequence[str]) -> int:
             raise ConfigurationError(f"cannot run the command: {error.strerror}") from None
         signal.signal(signal.SIGTERM, lambda *_: program.terminate())
         status = program.wait()
+        if not server.api_requests and (status or not server.token_requests):
+            say(
+                PROGRAM,
+                "warning: the command sent no API request to the fake server. The access token is "
+                f"sent to {server.url} only: use it as base URL (MEDIAHOUND_API_URL)",
+            )
         return status if status >= 0 else 128 - status  # as shells report a signal
 
 
 def _environment(server: MediaHoundServer) -> dict[str, str]:
-    """What programs need to use the server; the base URL of its API is for the programs only."""
+    """Return the variables for programs. The package does not read MEDIAHOUND_API_URL."""
     return {**server.environment, "MEDIAHOUND_API_URL": server.url}
 
 

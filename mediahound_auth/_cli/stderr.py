@@ -1,4 +1,4 @@
-"""What a program tells whoever runs it: a line at a time, on standard error."""
+"""Messages on standard error, one line each."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from contextlib import contextmanager
 
 __all__ = ["printable", "say", "say_warnings", "waiting"]
 
-# Seconds for which a command may wait and say nothing.
+# Seconds without output, after which a command says what it is waiting for.
 PATIENCE = 2.0
 
 
 def printable(text: str) -> str:
-    """`text` in one line, without what a terminal acts on: escape and bidirectional characters."""
+    """Return `text` in one line, with spaces for escape and bidirectional characters."""
     return "".join(char if char.isprintable() else " " for char in text)
 
 
 def say(program: str, message: str) -> None:
-    """Print `message` as one line that begins with the program's name."""
+    """Print `message` in one line, after the name of the program."""
     print(f"{program}: {printable(' '.join(message.split()))}", file=sys.stderr)
 
 
 @contextmanager
 def waiting(program: str, what: str, timeout: float) -> Iterator[None]:
-    """Tell a terminal after PATIENCE seconds what is waited for."""
+    """After PATIENCE seconds, print on a terminal what the command is waiting for."""
     if not (sys.stderr and sys.stderr.isatty()):
         yield
         return
@@ -41,9 +41,9 @@ def waiting(program: str, what: str, timeout: float) -> Iterator[None]:
 
 
 def say_warnings(program: str) -> None:
-    """From now on, say what this package logs as a warning: a store that fails, above all.
+    """From now on, print this package's log warnings, such as the failure of a store.
 
-    That there is no token is left out: the error that ends the program says so.
+    A failed renewal is left out, because the command ends with that error.
     """
     logging.getLogger("mediahound_auth").addHandler(_Lines(program))
 
@@ -55,6 +55,6 @@ class _Lines(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         if vars(record)["event"] != "renewal":
-            # Less the hint at origins=, which no program has.
+            # Without the hint at origins=, which commands do not have.
             message, _, _ = record.getMessage().partition("; to allow it")
             say(self._program, f"warning: {message}")

@@ -1,4 +1,4 @@
-"""The token endpoint: one token request, and the errors for what goes wrong around it."""
+"""One token request, and the errors of a renewal."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ __all__ = [
     "unexpected_error",
 ]
 
-# Sends a token request as it is, within so many seconds, and returns the response. It follows no
-# redirect, and raises TokenEndpointUnavailable where there is no response.
+# Sends a token request unchanged, within a time limit in seconds, and returns the response. It
+# follows no redirect, and raises TokenEndpointUnavailable without a response.
 Sender = Callable[[TokenRequest, float], TokenResponse]
 
 
 def request_token(
     grant: Grant, send: Sender, timeout: float, known: Iterable[Token | None]
 ) -> Token:
-    """A token from the endpoint, by one request, within `timeout` seconds.
+    """Send one token request, and return the token, within `timeout` seconds.
 
-    No error quotes the access tokens of `known`, as none quotes the secret.
+    Errors quote neither the secret nor the access tokens of `known`.
 
     Raises:
-        TokenRequestError: the endpoint gave none.
-        ConfigurationError: a compliance hook of the user's has changed the request.
+        TokenRequestError: The request failed.
+        ConfigurationError: A compliance hook has made a change that is not allowed.
     """
     sent_at = runtime.now()
     try:
@@ -56,10 +56,10 @@ def request_token(
 
 
 def unexpected_error(grant: Grant, error: BaseException) -> TokenRequestError:
-    """What to raise for an `error` that is none of ours, as a transport of the user's may raise.
+    """Return the error to raise for any other `error`, for example of a user's transport.
 
-    Its cause is a copy of `error`, and a note has the traceback as text: the frames of `error`, and
-    of the errors behind it, hold the request. There is neither if that text shows the secret.
+    Its cause is a copy of `error`, and a note has the traceback as text, because the frames of
+    `error` hold the request. If this text shows the secret, both are left out.
     """
     message = f"the token request to {grant.endpoint} failed: {type(error).__name__}"
     text = "".join(traceback.format_exception(error))
@@ -68,7 +68,7 @@ def unexpected_error(grant: Grant, error: BaseException) -> TokenRequestError:
     wrapped = TokenRequestError(f"{message}: {words}" if words else message)
     if safe:
         wrapped.add_note(text)
-        if not isinstance(error, BaseExceptionGroup):  # the errors in it have frames
+        if not isinstance(error, BaseExceptionGroup):  # its errors have frames
             with suppress(Exception):  # some errors cannot be copied
                 wrapped.__cause__ = copy.copy(error)
     return wrapped
@@ -77,10 +77,11 @@ def unexpected_error(grant: Grant, error: BaseException) -> TokenRequestError:
 def timeout_error(
     grant: Grant, timeout: float, attempts: int, last_error: MediaHoundAuthError | None
 ) -> TokenEndpointUnavailable:
-    """What to raise when `timeout` seconds are up, after `last_error` if a request failed."""
+    """Return the error for the end of the time limit; `last_error` is the last failure."""
     if last_error is None:
         return TokenEndpointUnavailable(
-            f"no response from the token endpoint {grant.endpoint} within {timeout:g} s"
+            f"no response from the token endpoint {grant.endpoint} within {timeout:g} s. If the "
+            "endpoint is slow, pass a longer timeout="
         )
     tried = f"{attempts} attempt{'s' if attempts > 1 else ''} in {timeout:g} s"
     error = TokenEndpointUnavailable(f"no access token after {tried}: {last_error}")
@@ -89,15 +90,16 @@ def timeout_error(
 
 
 def needed_for_itself(grant: Grant) -> TokenRequestError:
-    """What to raise when a token is needed by code that the renewal of that token waits for."""
+    """Return the error for code that needs the token while its renewal waits for that code."""
     return TokenRequestError(
-        f"no access token from {grant.endpoint}: it was needed while it was being requested, by a "
-        "client_secret callable, a store, a transport or a log handler. Make that call without it"
+        f"no access token from {grant.endpoint}: it was needed while it was being requested. A "
+        "client_secret callable, a store, a transport or a log handler has made a call with this "
+        "auth object; make that call without it"
     )
 
 
 def no_thread_error(grant: Grant) -> TokenEndpointUnavailable:
-    """What to raise for a task where no thread can be started, which its token request needs."""
+    """Return the error for a task whose token request cannot have a thread."""
     return TokenEndpointUnavailable(
         f"no token request was sent to {grant.endpoint}: no thread could be started for it. Raise "
         "the limit for threads or processes, or, where Python has no threads, call token() before "
@@ -106,7 +108,7 @@ def no_thread_error(grant: Grant) -> TokenEndpointUnavailable:
 
 
 def after_attempts(error: TokenRequestError, attempts: int, seconds: float) -> TokenRequestError:
-    """`error`, whose message tells how many token requests came to nothing, if there were more."""
+    """Return `error`, with the number of attempts in its message if there were several."""
     if attempts > 1:
         error.args = (f"{error} ({attempts} attempts in {seconds:.1f} s)",)
     return error

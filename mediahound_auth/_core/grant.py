@@ -1,12 +1,12 @@
-"""The wire: the client-credentials grant (RFC 6749 §4.4), request out and answer in. Pure.
+"""The client-credentials grant (RFC 6749 §4.4): the token request and its response. Pure.
 
-What goes out is what MediaHound's "Client-Credentials Grant" page documents; what comes in is data
-from outside and parsed as such: into a `Token`, or into one of the typed errors of errors.py.
+The request is the one of MediaHound's page "Client-Credentials Grant". The response is untrusted
+data, and becomes a `Token` or one of the errors of errors.py.
 
-oauthlib's `BackendApplicationClient` writes the request's body and reads the answer's. It is only
-shown answers that have been checked here first, because four of its habits must not reach a user:
-it takes `expires_in: 0` for "never expires", raises a changed scope as a `Warning`, reads a body
-that is not JSON as a query string, and trips over JSON that is no object.
+oauthlib's `BackendApplicationClient` makes the body of the request and parses the response. It only
+gets responses that have been checked here. Otherwise it would take `expires_in: 0` for "never
+expires", raise a changed scope as a `Warning`, read a body that is not JSON as a query string, and
+fail for JSON that is not an object.
 """
 
 from __future__ import annotations
@@ -57,11 +57,10 @@ ClientAuth = Literal["mediahound", "client_secret_basic", "client_secret_post", 
 # RFC 7523 §2.2: a signed JWT in place of the secret.
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
-# What a bearer token is called, in lower case: by RFC 6750, Apigee, eBay, and servers that do not
-# say it.
+# The token types of RFC 6750, Apigee, eBay, and of servers that send an empty one. In lower case.
 _BEARER_TYPES = ("bearer", "bearertoken", "application access token", "")
 
-# What to do about an OAuth error (RFC 6749 §5.2).
+# How to fix an OAuth error (RFC 6749 §5.2).
 _REMEDIES = {
     "invalid_scope": ". Request other scopes with scope=, or none",
     "unsupported_grant_type": ". The endpoint does not support the client-credentials grant: check "
@@ -70,9 +69,9 @@ _REMEDIES = {
 
 
 class TokenRequest(NamedTuple):
-    """A POST to the token endpoint, to be sent as it is and with nothing added but what HTTP needs.
+    """A POST to the token endpoint, to be sent unchanged.
 
-    Whoever sends it follows no redirect: the secret goes to the configured URL only.
+    The sender must not follow redirects: the secret is for the configured URL only.
     """
 
     url: str
@@ -80,11 +79,11 @@ class TokenRequest(NamedTuple):
     body: bytes
 
     def __repr__(self) -> str:
-        return f"TokenRequest(url={self.url!r}, ...)"
+        return f"TokenRequest(url={without_query(self.url)!r}, ...)"
 
 
 class Grant(NamedTuple):
-    """One client's way of asking one token endpoint for one scope."""
+    """The values that identify an access token: client, token endpoint, scope and parameters."""
 
     client_id: str
     client_secret: str | Callable[[], str]
@@ -94,22 +93,25 @@ class Grant(NamedTuple):
     parameters: tuple[tuple[str, str], ...] = ()
 
     def __repr__(self) -> str:
-        return f"Grant(client_id={self.client_id!r}, token_url={self.token_url!r}, ...)"
+        return f"Grant(client_id={self.client_id!r}, token_url={self.endpoint!r}, ...)"
 
     @property
     def host(self) -> str:
-        """The token endpoint's host, and port if it has one: what messages and logs call it."""
+        """The token endpoint's host, with the port if the URL has one, for logs."""
         return urlsplit(self.token_url).netloc
 
     @property
     def endpoint(self) -> str:
-        """The token endpoint's URL in messages."""
+        """The token endpoint's URL without its query, for messages."""
         return without_query(self.token_url)
 
     def resolved(self) -> Grant:
-        """The grant with the client secret of this moment: a callable is called each time.
+        """Return the grant with the client secret. A callable is called each time.
 
-        The methods below are those of a resolved grant, which alone has a secret to send.
+        The methods below need a resolved grant.
+
+        Raises:
+            ConfigurationError: The callable raised, or returned something else than a secret.
         """
         if isinstance(self.client_secret, str):
             return self
@@ -123,21 +125,21 @@ class Grant(NamedTuple):
         if not isinstance(secret, str) or not secret:
             raise ConfigurationError(
                 "the client_secret callable must return the client secret as a non-empty str; "
-                f"it returned {'an empty one' if secret == '' else type(secret).__name__}"
+                f"it returned {'an empty str' if secret == '' else type(secret).__name__}"
             )
         try:
             secret.encode()
         except UnicodeEncodeError:
             raise ConfigurationError(
-                "what the client_secret callable returned cannot be encoded as UTF-8"
+                "the return value of the client_secret callable cannot be encoded as UTF-8"
             ) from None
         return self._replace(client_secret=Masked(secret))
 
     def key(self) -> str:
-        """What a store files this grant's token under: equal for equal grants, and opaque.
+        """Return the key of this grant's token in a store: a digest, equal for equal grants.
 
-        The secret is part of it, so that a wrong one never finds a token. An assertion cannot be:
-        it is another one each time.
+        It depends on the secret, so that a wrong secret never finds a token. It does not depend on
+        a client assertion, which is a new one each time.
         """
         is_assertion = self.client_auth == "client_assertion"
         secret = "" if is_assertion else cast(str, self.client_secret)
@@ -147,7 +149,7 @@ class Grant(NamedTuple):
         return _digest(secret, *parts)
 
     def request(self) -> TokenRequest:
-        """The request for a token, as MediaHound documents it or as RFC 6749 §2.3.1 has it."""
+        """Return the token request, as in MediaHound's documentation or in RFC 6749 §2.3.1."""
         from oauthlib.oauth2 import BackendApplicationClient
 
         headers = {
@@ -173,49 +175,50 @@ class Grant(NamedTuple):
         return TokenRequest(self.token_url, headers, MaskedBytes(body.encode("ascii")))
 
     def token(self, response: TokenResponse, *, sent_at: float, known: Iterable[str] = ()) -> Token:
-        """The token in `response`, its life counted from `sent_at` (Unix time, seconds).
+        """Return the token of `response`. Its lifetime counts from `sent_at`, a Unix time.
 
-        `known` are access tokens that no error may quote, as none quotes the secret. A response
-        without a token raises one of the four errors of a token request (errors.py).
+        Errors quote neither the secret nor the access tokens of `known`.
+
+        Raises:
+            TokenRequestError: The response has no valid token.
         """
         fields: dict[str, object] = {}
         try:
             fields = json_object(response.body)
             if 200 <= response.status < 300 and not fields.get("error"):
                 return self._read(fields, sent_at, self._private(fields, known))
-            why = "it is neither a token response nor an OAuth error response"
+            why = "the body is neither a token response nor an OAuth error response"
         except ValueError as error:
-            # Its text is one of those below; none of them quotes the answer.
+            # Its text does not quote the response.
             why = str(error)
         private = self._private(fields, known)
         raise self._error_from(response, fields, why, sent_at, private)
 
     def shows_private(self, text: str) -> bool:
-        """Whether the client secret may be seen in `text`: so it may if it is not known yet."""
+        """Whether `text` may contain the client secret. True if the secret is not known yet."""
         if not isinstance(self.client_secret, str):
             return True
         return shows_private(text, self._private({}, ()))
 
     def _private(self, fields: Mapping[str, object], known: Iterable[str]) -> list[str]:
-        """What must not be shown: a response may echo all that was sent, and what it brought."""
+        """Return the texts that no message may quote."""
         tokens = [*known, fields.get("access_token")]
         sent = [cast(str, self.client_secret), self._basic()]
         sent += [value for name, value in self.parameters if name != "grant_type"]
         return sent + [token for token in tokens if isinstance(token, str)]
 
     def _basic(self) -> str:
-        """Client id and secret as HTTP Basic authentication has them (RFC 7617 §2)."""
+        """Return the credentials of HTTP Basic authentication (RFC 7617 §2)."""
         pair = [self.client_id, cast(str, self.client_secret)]
         if self.client_auth == "client_secret_basic":
-            # RFC 6749 §2.3.1. A space is %20: form decoders read it as well as "+", and some
-            # servers know only it.
+            # RFC 6749 §2.3.1. A space is %20, because some servers do not decode "+".
             pair = [quote(text, safe="") for text in pair]
         return base64.b64encode(":".join(pair).encode()).decode("ascii")
 
     def _read(self, fields: dict[str, object], sent_at: float, private: list[str]) -> Token:
         access_token = fields.get("access_token")
         if not isinstance(access_token, str) or not access_token:
-            raise ValueError("it has no access_token")
+            raise ValueError("the body has no access_token")
         token_type = fields.get("token_type")
         if token_type is not None and str(token_type).lower() not in _BEARER_TYPES:
             raise ValueError("token_type is not Bearer")
@@ -235,7 +238,7 @@ class Grant(NamedTuple):
             access_token=answer["access_token"],
             expires_at=sent_at + answer["expires_in"],
             requested_at=sent_at,
-            # RFC 6749 §5.1: no scope in the answer means the one that was asked for.
+            # RFC 6749 §5.1: without a scope in the response, it is the requested one.
             scope=scope or self.scope or None,
         )
 
@@ -249,9 +252,9 @@ class Grant(NamedTuple):
     ) -> TokenRequestError:
         error = sanitized(fields.get("error"), private)
         description = sanitized(fields.get("error_description"), private)
-        if error is None or " " in error:  # no OAuth code: "Not Found" of Spring
+        if error is None or " " in error:  # not an OAuth code, such as Spring's "Not Found"
             error = None
-            # Beside a status of success, other texts may be a token by another name.
+            # In a response with status 2xx, other texts may be a token.
             success = 200 <= response.status < 300
             words = words_in(fields.get("error")) if success else words_of(response.body)
             description = description or sanitized(words, private)
@@ -278,18 +281,23 @@ class Grant(NamedTuple):
             return TokenEndpointUnavailable, f"{endpoint} limits the requests of {client}: {said}"
         if unavailable:
             return TokenEndpointUnavailable, f"{endpoint} is unavailable: {said}"
-        if status == 401 or error in ("invalid_client", "unauthorized_client"):
+        rejected = error in ("invalid_client", "unauthorized_client")
+        if status == 401 or rejected:
+            credentials = (
+                "client_id= and client_secret= (or MEDIAHOUND_CLIENT_ID and "
+                "MEDIAHOUND_CLIENT_SECRET)"
+            )
+            # Any other API responds with 401, too.
+            first = f"{credentials}, token_url" if rejected else f"token_url, {credentials}"
             return InvalidClientError, (
-                f"{endpoint} rejected {client}: {said}. "
-                "Check client_id= and client_secret= (or MEDIAHOUND_CLIENT_ID and "
-                "MEDIAHOUND_CLIENT_SECRET), token_url, and whether the endpoint expects "
-                f"client_auth={self.client_auth!r}"
+                f"{endpoint} rejected {client}: {said}. Check {first}, and whether the endpoint "
+                f"expects client_auth={self.client_auth!r}"
             ) + self._white_space()
         if error is not None:
             message = f"{endpoint} rejected the token request of {client}: {said}"
             message += _REMEDIES.get(error, "")
             if error == "invalid_request":
-                # RFC 6749 §5.2: the response to more than one client authentication method.
+                # RFC 6749 §5.2: also the error for more than one client authentication method.
                 others = [repr(name) for name in get_args(ClientAuth) if name != self.client_auth]
                 message += (
                     f". The endpoint may expect another client_auth= ({', '.join(others)}), or a "
@@ -297,7 +305,7 @@ class Grant(NamedTuple):
                 )
             return TokenRequestError, message
         if 300 <= status < 400:
-            why = "it is a redirect, which is never followed"
+            why = "the response is a redirect, and redirects are never followed"
         remedy = "Check that token_url is the full URL of the token endpoint"
         if 400 <= status < 500 and status not in (404, 405, 410):
             remedy = (
@@ -309,7 +317,7 @@ class Grant(NamedTuple):
         )
 
     def _white_space(self) -> str:
-        """What to say of white space that was pasted with the credentials, and is sent."""
+        """Return a hint if the client ID or the client secret begins or ends with white space."""
         credentials = {"client_id": self.client_id, "client_secret": cast(str, self.client_secret)}
         names = [name for name, text in credentials.items() if text != text.strip()]
         verbs = "begins or ends" if len(names) == 1 else "begin or end"
@@ -318,7 +326,7 @@ class Grant(NamedTuple):
 
 @lru_cache(maxsize=16)
 def _digest(secret: str, *parts: str) -> str:
-    # Slow on purpose: whoever reads a store could try guesses at the secret on a fast one.
+    # Slow on purpose, so that a reader of a store cannot guess the secret.
     return _pbkdf2(secret.encode(), json.dumps(parts).encode(), 20_000).hex()
 
 

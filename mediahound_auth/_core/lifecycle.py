@@ -102,9 +102,9 @@ STORE_POLL_INTERVAL = 0.25  # while another process holds the store's lock
 STORE_TIMEOUT = 2.0  # for one operation of a store; its lock may take as long as it is waited for
 STORE_SHARE = 0.25  # of a time limit, for one operation of a store; the rest is for the endpoint
 PATIENCE_FOR_401 = 1.0  # with the body of a 401, whose connection is wanted back for the retry
-# Until a caller does the work of a thread that has not begun, and while a task tries to start one.
-# (uWSGI 2.0.31 without `enable-threads` has been said to start threads that do not run. They do,
-# between requests too: tried by hand on 2026-11-26, Python 3.11.)
+# Until a caller does the work of a thread that has not begun. A task tries to start a thread for as
+# long. (In uWSGI 2.0.31 without `enable-threads`, threads do run, between requests too: tried by
+# hand on 2026-11-26 with Python 3.11.)
 THREAD_START_TIMEOUT = 1.0
 
 

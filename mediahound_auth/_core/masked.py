@@ -1,4 +1,4 @@
-"""Masked text: secrets and tokens that tools print as asterisks, with all other variables. Pure."""
+"""Masked text: secrets and tokens whose repr shows asterisks. Pure."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ T = TypeVar("T")
 
 
 class Masked(str):
-    """A secret or token. Only its repr differs from that of any str.
+    """A str with a masked repr, for a secret or token.
 
-    It stays masked when it is cut: rich and structlog print `value[:80]`. Copies of it in pickles
-    are plain.
+    Slices of it are masked, too, because rich and structlog print `value[:80]`. A pickle contains
+    a plain str.
     """
 
     __slots__ = ()
@@ -37,7 +37,7 @@ class Masked(str):
 
 
 class MaskedBytes(bytes):
-    """The same for bytes."""
+    """bytes with a masked repr."""
 
     __slots__ = ()
 
@@ -52,7 +52,7 @@ class MaskedBytes(bytes):
 
 
 def masked(value: T) -> T:
-    """`value`, with every str and bytes masked that it is or holds."""
+    """Return `value` with each str and bytes in it masked."""
     hidden: Any = value
     if isinstance(value, str):
         hidden = Masked(value)
@@ -69,9 +69,9 @@ def masked(value: T) -> T:
 
 
 def _register_with_yaml() -> None:
-    # PyYAML, which writes vcrpy's cassettes, rejects a str of a type that it has not been told of.
+    # PyYAML, which writes vcrpy's cassettes, rejects unknown subclasses of str.
     yaml: Any = sys.modules.get("yaml.representer")
-    with suppress(AttributeError):  # it is not there, or it is being imported
+    with suppress(AttributeError):  # PyYAML is not imported, or only partly
         for known in (yaml.SafeRepresenter, yaml.Representer):
             if Masked not in known.yaml_multi_representers:
                 known.add_multi_representer(Masked, _represent)

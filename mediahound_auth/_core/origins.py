@@ -1,4 +1,4 @@
-"""Where a token may go: origins, and the rule that they are https or loopback. Pure."""
+"""Origins, and the rule that they must be https or loopback. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 class Origin(NamedTuple):
-    """A scheme, a host and a port (RFC 6454 §4), normalised, so that equal means same origin."""
+    """A scheme, a host and a port (RFC 6454 §4), normalised: equal means the same origin."""
 
     scheme: str
     host: str
@@ -20,7 +20,7 @@ class Origin(NamedTuple):
 
     @property
     def secure(self) -> bool:
-        """Whether what is sent there stays secret on its way: https, or this very machine."""
+        """Whether a secret may be sent there: https, or loopback."""
         return self.scheme == "https" or _is_loopback(self.host)
 
     def __str__(self) -> str:
@@ -30,12 +30,12 @@ class Origin(NamedTuple):
 
 
 def origin_of(url: str) -> Origin:
-    """The origin of an absolute http(s) URL.
+    """Return the origin of an absolute http or https URL.
 
     Raises:
-        ValueError: it is no such URL.
+        ValueError: `url` is not such a URL.
     """
-    # Python's parser drops some of these, and HTTP libraries others.
+    # Python's parser removes some of these characters, and HTTP libraries remove others.
     if not url.isprintable() or " " in url or "\\" in url:
         raise ValueError("a URL has no spaces, control characters or backslashes")
     parts = urlsplit(url)
@@ -49,19 +49,19 @@ def origin_of(url: str) -> Origin:
 
 
 def without_query(url: str) -> str:
-    """`url` as messages show it: its query may hold a key."""
+    """Return `url` without its query, for messages: a query may contain a key."""
     return url.partition("?")[0]
 
 
 def _ascii(host: str) -> str:
-    """`host` as it is sent: in lower case, an international name in its ASCII form."""
+    """Return `host` in lower case, and an international name in its ASCII form."""
     if host.isascii():
-        # RFC 1035 §2.3.4. HTTP libraries find out when they look the name up, request in hand.
+        # RFC 1035 §2.3.4. Otherwise name resolution would fail, with the secret in a frame.
         if not all(0 < len(label) < 64 for label in host.removesuffix(".").split(".")):
             raise ValueError("a label of a host name has 1 to 63 characters")
         return host.lower()
-    # The codec has the rules of 2003. Where those of today, which HTTP libraries follow, lead to
-    # another host, there is no way back to the name from the codec's ("faß" has become "fass").
+    # The codec has the rules of IDNA 2003, HTTP libraries those of 2008. Where these lead to
+    # different hosts, decoding does not return the name ("faß" has become "fass").
     ascii_form = host.encode("idna")
     if ascii_form.decode("idna") != host.lower():
         raise ValueError("an international name that has to be written in its ASCII form, xn--…")

@@ -1,4 +1,4 @@
-"""What comes back from a token endpoint, read as what it is: data from outside. Pure."""
+"""Parse token responses, which are untrusted data. Pure."""
 
 from __future__ import annotations
 
@@ -26,34 +26,32 @@ __all__ = [
     "words_of",
 ]
 
-# Octets of a token answer that are read at most; a real one has a few hundred.
+# Bytes. A longer body is not read; a real one has a few hundred.
 MAX_RESPONSE_SIZE = 1 << 20
 
-# Seconds. MediaHound: "two weeks or less". It also stands in where the endpoint does not say or
-# says more: asking once in two weeks harms nobody, and a token that dies sooner is repaired at its
-# first 401.
+# Seconds. MediaHound documents "two weeks or less". It is also the lifetime of a response without
+# `expires_in` or with a longer one. A token that expires sooner is replaced at its first 401.
 MAX_LIFETIME = 14 * 24 * 3600
 
-# Seconds. `expires_in` is in whole seconds, rounded down by servers: 0 means less than one, never
-# "for ever". So is anything below.
+# Seconds. Servers round `expires_in` down: 0 or less means less than a second, never "forever".
 MIN_LIFETIME = 1
 
 
-# Characters of what an endpoint says: those that a message quotes, and those that are looked at.
+# Characters of a server's text that a message quotes, and that are searched.
 MAX_QUOTE = 300
 LOOKED_AT = 4096
-# Characters of a text, the traceback of an error perhaps, that are looked through at most.
+# Characters. A longer text, such as a traceback, is not searched.
 MAX_TEXT = 1 << 16
-# Characters of a secret or token that give it away, where it is cut short.
+# Characters. A piece of this length of a secret or token counts as the secret or token.
 PIECE = 12
-# Values of a JSON response that are looked at for words.
+# Values of a JSON response that are searched for text.
 MAX_VALUES = 100
-# How many encodings are looked through, one within the other.
+# Encodings within each other that are decoded.
 DEPTH = 2
 
 
 class TokenResponse(NamedTuple):
-    """What came back, of the body little more than MAX_RESPONSE_SIZE octets."""
+    """A token response; its body is truncated soon after MAX_RESPONSE_SIZE bytes."""
 
     status: int
     headers: Mapping[str, str]
@@ -64,7 +62,11 @@ class TokenResponse(NamedTuple):
 
 
 def json_object(body: bytes) -> dict[str, object]:
-    """The JSON object that `body` is; otherwise a ValueError says why it is none."""
+    """Return the JSON object of `body`.
+
+    Raises:
+        ValueError: `body` is not a JSON object. The text says why, and does not quote it.
+    """
     if len(body) > MAX_RESPONSE_SIZE:
         raise ValueError(f"the body is longer than {MAX_RESPONSE_SIZE} bytes")
     if not body.strip():
@@ -82,19 +84,19 @@ def _text(body: bytes) -> str:
     try:
         return body.decode("utf-8-sig")
     except UnicodeDecodeError:
-        return body.decode("latin-1")  # of old servers; a token is ASCII in any case
+        return body.decode("latin-1")  # of old servers; a token is ASCII
 
 
 def words_of(body: bytes) -> str:
-    """The first readable words of an error response that is not OAuth's; '' if there are none.
+    """Return the first sentences of an error response; '' if there are none.
 
-    It may be JSON of any shape, XML, HTML or text.
+    It may be any JSON, XML, HTML or text.
     """
     try:
         value = json.loads(_text(body[: MAX_RESPONSE_SIZE + 1]))
     except (ValueError, RecursionError):
         text = body[:LOOKED_AT].decode("utf-8", "replace")
-        if "\ufffd" in text.rstrip("\ufffd"):  # at its end, a character may have been cut
+        if "\ufffd" in text.rstrip("\ufffd"):  # only the last character may be incomplete
             return ""
         title = re.search(r"<title[^<>]*>([^<>]*)", text, re.IGNORECASE)
         return " ".join(re.sub(r"<[^<>]*>", " ", title[1] if title else text).split())
@@ -102,9 +104,9 @@ def words_of(body: bytes) -> str:
 
 
 def words_in(value: object) -> str:
-    """The first two sentences in a JSON value, or other texts if there are no sentences.
+    """Return the first two sentences in a JSON value; without sentences, the first two strings.
 
-    A sentence has a space, unlike most codes, dates and URLs.
+    A sentence contains a space, unlike most codes, dates and URLs.
     """
     texts: list[str] = []
     rest = [value]
@@ -121,7 +123,11 @@ def words_in(value: object) -> str:
 
 
 def lifetime(expires_in: object) -> int:
-    """Seconds. RFC 6749 §5.1 has a JSON number; numbers written as strings exist in the wild."""
+    """Return `expires_in` in seconds. RFC 6749 §5.1 has a number; some servers send a string.
+
+    Raises:
+        ValueError: It is not a finite number.
+    """
     if expires_in is None:
         return MAX_LIFETIME
     if isinstance(expires_in, str) and re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", expires_in.strip()):
@@ -134,14 +140,14 @@ def lifetime(expires_in: object) -> int:
 
 
 def scope_of(scope: object) -> str | None:
-    """The scope, for the caller to look at. Nothing hangs on it, so an odd one costs no token."""
+    """Return the scope, a str; None for an invalid one, which is not an error."""
     if isinstance(scope, list) and all(isinstance(part, str) for part in scope):
         scope = " ".join(scope)
     return " ".join(scope.split()) if isinstance(scope, str) else None
 
 
 def retry_after_of(response: TokenResponse, now: float) -> float | None:
-    """Seconds from now: Retry-After is a number of them or a date (RFC 9110 §10.2.3)."""
+    """Return Retry-After (RFC 9110 §10.2.3), a number or a date, in seconds from now."""
     said = next((v for k, v in response.headers.items() if k.lower() == "retry-after"), None)
     if said is None:
         return None
@@ -149,7 +155,7 @@ def retry_after_of(response: TokenResponse, now: float) -> float | None:
         return float(said.strip())
     try:
         date = parsedate_to_datetime(said)
-        if date.tzinfo is None:  # the oldest of the forms that a date may have; always UTC
+        if date.tzinfo is None:  # the oldest date format; always UTC
             date = date.replace(tzinfo=UTC)
         return max(0.0, date.timestamp() - now)
     except (ValueError, OverflowError):
@@ -157,9 +163,9 @@ def retry_after_of(response: TokenResponse, now: float) -> float | None:
 
 
 def sanitized(said: object, private: Iterable[str]) -> str | None:
-    """What the endpoint said, as one short line for a log; None if it is no text.
+    """Return a server's text as one short line; None if it is not a str.
 
-    None also if anything private is found in it: the text is dropped whole.
+    Return None, too, if it contains anything private.
     """
     if not isinstance(said, str):
         return None
@@ -170,9 +176,9 @@ def sanitized(said: object, private: Iterable[str]) -> str | None:
 
 
 def shows_private(text: str, private: Iterable[str]) -> bool:
-    """Whether one of `private`, or a piece of it, is in `text`, however that has been encoded.
+    """Whether `text` contains a piece of one of `private`, in any encoding.
 
-    So it is taken to be in a text that is too long to be looked through.
+    Return True for a text that is too long to be searched.
     """
     if len(text) > MAX_TEXT:
         return True
@@ -184,12 +190,12 @@ def shows_private(text: str, private: Iterable[str]) -> bool:
 
 
 def _folded(texts: Iterable[str]) -> list[str]:
-    """The texts without what encodings leave open: case, white space, base64's two alphabets."""
+    """Return the texts without differences in case, white space and base64's alphabets."""
     return ["".join(text.split()).casefold().translate(_URL_SAFE) for text in texts]
 
 
 def _pieces(texts: Iterable[str]) -> set[str]:
-    """All that may be left of the texts where they are cut short; of each, its beginning."""
+    """Return all pieces of PIECE characters of the texts, or a whole shorter text."""
     pieces = set()
     for text in texts:
         last = min(len(text), LOOKED_AT) - PIECE
@@ -198,7 +204,7 @@ def _pieces(texts: Iterable[str]) -> set[str]:
 
 
 def _readings(text: str) -> list[str]:
-    """`text`, and what it is when URLs, HTML, JSON and base64 are decoded, one within the other."""
+    """Return `text`, and its decodings from URL, HTML, JSON and base64, also nested."""
     readings = {text: None}
     latest = [text]
     for _ in range(DEPTH):
@@ -214,12 +220,12 @@ def _without_json(text: str) -> str:
 
 
 def _without_latin1(text: str) -> str:
-    """UTF-8 that was taken for Latin-1."""
+    """Decode UTF-8 that was decoded as Latin-1."""
     return text.encode("latin-1", "replace").decode("utf-8", "replace")
 
 
 def _without_base64(text: str) -> str:
-    """Whatever in `text` is base64 of some text, and then `text` itself."""
+    """Return the decoded base64 strings in `text`, followed by `text`."""
     found = [run[: len(run) // 4 * 4].translate(_ALPHABET) for run in re.findall(_BASE64, text)]
     decoded = [base64.urlsafe_b64decode(run).decode("utf-8", "replace") for run in found]
     return " ".join([*(words for words in decoded if words.rstrip("\ufffd").isprintable()), text])

@@ -1,24 +1,24 @@
-"""Threads, waits, locks and clocks: the one module of the core that knows them.
+"""The threads, waits, locks and clocks of the core. No other module of the core has any.
 
-Everything else in the core asks this module. So a test can put a virtual clock and a seeded
-scheduler in the place of the names that it imports, and run the real code in any order.
+A test can replace the names that this module imports by a virtual clock and a seeded scheduler, and
+run the real code in any order.
 
-**The locks**, in the order in which one thread may take them:
+**The locks**, in the order in which one thread may acquire them:
 
 1. A store's lock (`Store.lock`) excludes other renewals, as far as the store reaches. The thread of
-   a renewal holds it from its look into the store until it has saved the new token.
-2. `state_lock` guards every `SharedTokenState`, the table of them, and what callers change in a
-   `Renewal`. It is held for a few statements: without I/O, logging, waiting or code of the
-   user's. It is reentrant, since a signal handler may make a call of its own in the thread that
-   holds it. The handler then finds the state before or after a statement, and both are valid. The
-   thread of a renewal takes it only once its outcome is decided: the handler may wait for that.
-3. The condition inside an `Event` guards whether it is set. Nothing is called while it is held.
+   a renewal holds it while it loads a token, requests one and saves it.
+2. `state_lock` guards each `SharedTokenState`, the table of them, and the fields of a `Renewal`
+   that callers change. It is held for a few statements, without I/O, logging, waiting or user code.
+   It is reentrant, because a signal handler may make a call in the thread that holds it. The
+   handler finds the state before or after a statement; both are valid. The thread of a renewal
+   acquires it only after the outcome is decided, because the handler may wait for the outcome.
+3. The condition of an `Event` guards its flag. Nothing is called while it is held.
 
-**What waits is looked up when it is used** (`threading.Condition`, never `from threading import
-Condition`): gevent and eventlet may replace it after this module has been imported.
+**Names of `threading` are looked up when they are used** (`threading.Condition`, never `from
+threading import Condition`), because gevent and eventlet may replace them after the import.
 
-**After fork()**, the child finds `state_lock` free and every state whole. It has no renewal in
-progress: the thread of one that it inherited has stayed in the parent (see `Renewal.joinable`).
+**After fork()**, `state_lock` is free in the child, and each state is valid. No renewal is in
+progress: the threads of the inherited ones run in the parent only (see `Renewal.joinable`).
 """
 
 from __future__ import annotations
@@ -67,38 +67,38 @@ if hasattr(os, "register_at_fork"):
 
 
 def sleep(seconds: float) -> None:
-    """Block this thread for so many seconds."""
+    """Block this thread for `seconds`."""
     time.sleep(seconds)
 
 
 def new_lock() -> threading.Lock:
-    """A lock, whose `acquire` takes a `timeout` in seconds."""
+    """Return a lock whose `acquire` has a `timeout` in seconds."""
     return threading.Lock()
 
 
 class Event:
-    """Something that happens once; threads and tasks wait for it alike."""
+    """An event that happens once. Threads and tasks can wait for it."""
 
     def __init__(self) -> None:
-        # A Condition on an RLock: a signal handler may come while its thread holds the lock.
+        # A Condition has an RLock: a signal handler may run while its thread holds the lock.
         self._condition = threading.Condition()
         self._happened = False
         self._wakers: dict[Callable[[], object], None] = {}
 
     def wake(self) -> None:
-        """It has happened: wake all who wait."""
+        """Mark the event as happened, and wake all waiting threads and tasks."""
         with self._condition:
             self._happened = True
             wakers = list(self._wakers)
             self._condition.notify_all()
         for wake in wakers:
-            with suppress(RuntimeError):  # the event loop has been closed: no task waits there
+            with suppress(RuntimeError):  # the event loop is closed, so no task waits there
                 wake()
 
     def wait(self, until: float) -> bool:
-        """Block this thread until it happens, up to the moment `until`; whether it has.
+        """Block this thread until the event or the time `until`; return whether it has happened.
 
-        An exception of a signal handler, `TimeoutError` included, is the caller's own.
+        An exception of a signal handler, `TimeoutError` included, is raised to the caller.
         """
         with self._condition:
             while not self._happened and (remaining := until - monotonic()) > 0:
@@ -106,7 +106,7 @@ class Event:
         return self._happened
 
     async def wait_async(self, until: float) -> None:
-        """The same for a task, on asyncio or trio: its event loop goes on meanwhile."""
+        """Do the same in a task, on asyncio or trio, without blocking its event loop."""
         import anyio
         from anyio.lowlevel import current_token
 
@@ -120,13 +120,13 @@ class Event:
             with anyio.move_on_after(until - monotonic()):
                 await happened.wait()
         finally:
-            # Or the event would keep the loop for as long as it lives itself.
+            # Otherwise the event would keep a reference to the loop.
             with self._condition:
                 del self._wakers[wake]
 
 
 def _call_soon(token: Any) -> Callable[[Callable[[], object]], object]:
-    # Of trio's TrioToken or asyncio's event loop; anyio before 4.11 returns them bare.
+    # For trio's TrioToken or asyncio's event loop. anyio before 4.11 does not wrap them.
     loop = getattr(token, "native_token", token)
     call_soon: Callable[[Callable[[], object]], object]
     call_soon = getattr(loop, "run_sync_soon", None) or loop.call_soon_threadsafe
@@ -134,14 +134,14 @@ def _call_soon(token: Any) -> Callable[[Callable[[], object]], object]:
 
 
 class DaemonThread:
-    """A thread that does `work`, once. Where threads do not run, a caller who waits does it.
+    """A thread that does `work` once. Where threads do not run, a waiting caller does it.
 
-    It runs in a copy of the context (`contextvars`) of the caller who starts it, and lets go of the
-    copy when it ends.
+    It runs in a copy of the context (`contextvars`) of the caller that starts it. The copy is
+    dropped at the end.
 
     Attributes:
-        begins_by: from that moment on, a caller may take the work over from a thread that has been
-            started and has not begun: `start_timeout` seconds after this object was made.
+        begins_by: A time of `monotonic`, `start_timeout` seconds after the creation. From then on,
+            a caller may take over the work of a thread that has not begun.
     """
 
     def __init__(self, work: Callable[[], None], name: str, start_timeout: float) -> None:
@@ -149,7 +149,7 @@ class DaemonThread:
         self._work = work
         self._name = name
         self._started = False
-        # Acquired once, by the thread or by the caller who takes over, and never released.
+        # Acquired once, by the thread or by the caller that takes over. Never released.
         self._claimed = threading.Lock()
 
     @property
@@ -158,29 +158,29 @@ class DaemonThread:
         return self._started or self._claimed.locked()
 
     def start(self) -> bool:
-        """Start the thread, unless that has been done; False if no thread can be started now."""
+        """Start the thread, if it has not been started; return False if that is impossible now."""
         if self._started or self._claimed.locked():
             return True
         context = copy_context()
-        if sniffio := sys.modules.get("sniffio"):  # no event loop runs there: as anyio.to_thread
+        if sniffio := sys.modules.get("sniffio"):  # no event loop runs there: as in anyio
             context.run(sniffio.current_async_library_cvar.set, None)
         options: dict[str, Any] = {"target": partial(context.run, self._run), "name": self._name}
         try:
             self._started = True
             try:
                 thread = threading.Thread(**options, daemon=True)
-            except RuntimeError:  # a subinterpreter, which waits at its end for its threads to end
+            except RuntimeError:  # a subinterpreter has no daemon threads
                 thread = threading.Thread(**options, daemon=False)
             thread.start()
-        except RuntimeError:  # a limit of the system, or the program's end
+        except RuntimeError:  # a limit of the system, or the end of the program
             self._started = False
-        except BaseException:  # a signal handler's; whether it has started is not known
+        except BaseException:  # of a signal handler; the thread may or may not have started
             self._started = False
             raise
         return self._started
 
     def take_over(self) -> bool:
-        """Whether the caller is to do the work: true once, and only if the thread has not begun."""
+        """Return whether the caller has to do the work. True once, if the thread has not begun."""
         return self._claimed.acquire(blocking=False)
 
     def _run(self) -> None:
@@ -189,10 +189,10 @@ class DaemonThread:
 
 
 class WorkFailed(Exception):
-    """What `Worker.call` raises: not an exception that a signal handler raises in the caller.
+    """The error of `Worker.call`, to distinguish it from an exception of a signal handler.
 
     Attributes:
-        error: what the function has raised, or a TimeoutError.
+        error: The exception of the function, or a TimeoutError.
     """
 
     def __init__(self, error: Exception) -> None:
@@ -201,7 +201,7 @@ class WorkFailed(Exception):
 
 
 class Worker:
-    """Calls functions in a thread of its own, one after the other, with a time limit for each.
+    """Call functions in one thread, one after the other, with a time limit for each.
 
     Where threads do not run, the functions are called directly.
     """
@@ -212,9 +212,12 @@ class Worker:
         self._direct = False
 
     def call(self, function: Callable[[], T], timeout: float) -> T:
-        """Return what `function` returns; WorkFailed if it fails, or after `timeout` seconds.
+        """Call `function` and return its result.
 
-        The thread stays with a function that takes longer.
+        A function that takes longer than `timeout` seconds continues in the thread.
+
+        Raises:
+            WorkFailed: `function` has raised, or `timeout` is over.
         """
         done = Event()
         results: list[T] = []
@@ -242,9 +245,9 @@ class Worker:
         return results[0]
 
     def close(self, last: Callable[[], None]) -> None:
-        """Let the thread end, after what it has to do and then `last`, and do not wait for that.
+        """Let the thread do its remaining work, call `last`, and end. Do not wait for it.
 
-        Where the functions are called directly, so is `last`.
+        Where threads do not run, call `last` directly.
         """
         if self._direct:
             with suppress(Exception):
@@ -255,5 +258,5 @@ class Worker:
 
     def _work(self) -> None:
         while task := self._tasks.get():
-            with suppress(Exception):  # of the last one; the others keep theirs
+            with suppress(Exception):  # only `last` raises; `call` handles the others
                 task()

@@ -1,6 +1,6 @@
-"""What a user may set, checked at construction: the earliest moment at which bad input can be told.
+"""The options, checked by the constructor.
 
-Whatever is not given comes from the environment, then from the defaults.
+Options that are not given come from the environment, then from the defaults.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _PROCESS_STORE = MemoryStore()
 
 
 class Options(TypedDict):
-    """The options of every auth object; the public constructors spell them out and explain them."""
+    """The options of all auth objects. The docstrings of the constructors explain them."""
 
     client_id: str | None
     client_secret: str | Callable[[], str] | None
@@ -39,7 +39,7 @@ class Options(TypedDict):
 
 
 class Settings(NamedTuple):
-    """Everything that makes one auth object different from another. Times are in seconds."""
+    """The checked options of an auth object. Times are in seconds."""
 
     grant: Grant
     origins: frozenset[Origin]
@@ -49,7 +49,11 @@ class Settings(NamedTuple):
 
     @classmethod
     def from_options(cls, **options: Unpack[Options]) -> Settings:
-        """The settings that these options and the environment come to."""
+        """Return the settings for these options and the environment.
+
+        Raises:
+            ConfigurationError: An option is missing or wrong.
+        """
         url, where = _given(options["token_url"], "token_url", DEFAULT_TOKEN_URL)
         grant = Grant(
             client_id=_text(*_given(options["client_id"], "client_id")),
@@ -65,7 +69,7 @@ class Settings(NamedTuple):
                 "a new assertion for each token request, such as a signed JWT"
             )
         if isinstance(options["origins"], str):
-            raise ConfigurationError("origins takes several origins, as in origins=['https://…']")
+            raise ConfigurationError("origins must be a list of str, such as origins=['https://…']")
         further = [_origin(origin) for origin in _listed(options["origins"], "origins")]
         return cls(
             grant=grant,
@@ -77,18 +81,18 @@ class Settings(NamedTuple):
 
     @property
     def effective_store(self) -> Store | None:
-        """Where the token is kept, besides the state that equal grants share in this process.
+        """The store besides the state that equal grants share in this process. None: there is none.
 
         A client assertion is another one each time. Without a store, it shares no token.
         """
-        # Looked up late and kept out of the fields, so that a pickle does not carry it.
+        # Not a field, so that a pickle does not contain it.
         if self.store is not None or not callable(self.grant.client_secret):
             return self.store
         return None if self.grant.client_auth == "client_assertion" else _PROCESS_STORE
 
 
 def _given(value: object, option: str, default: str | None = None) -> tuple[object, str]:
-    """The option, the environment variable or the default, and what to call it in messages."""
+    """Return the option, environment variable or default, and its name in messages."""
     variable = f"MEDIAHOUND_{option.upper()}"
     if value is not None:
         return value, option
@@ -107,7 +111,7 @@ def _text(value: object, name: str) -> str:
     try:
         value.encode("utf-8")
     except UnicodeEncodeError:
-        # Without the cause: its text would show what it could not encode.
+        # Without the cause, whose text would show the value.
         raise ConfigurationError(f"{name} cannot be encoded as UTF-8") from None
     return value
 
@@ -115,7 +119,7 @@ def _text(value: object, name: str) -> str:
 def _secret(value: object, name: str) -> str | Callable[[], str]:
     value = masked(value)  # tools print variables
     if callable(value):
-        return cast(Callable[[], str], value)  # what it returns is checked when it is called
+        return cast(Callable[[], str], value)  # its result is checked when it is called
     if not isinstance(value, str):
         kind = type(value).__name__
         raise ConfigurationError(f"{name} must be a str or a callable that returns one, not {kind}")
@@ -129,7 +133,7 @@ def _scope(scope: object) -> str:
     if not all(isinstance(part, str) and part.split() == [part] for part in parts):
         raise ConfigurationError("scope must be a str or an iterable of str without spaces")
     if isinstance(scope, Set):
-        parts.sort(key=str)  # a set's own order differs from process to process
+        parts.sort(key=str)  # the order of a set differs between processes
     return " ".join(str(part) for part in parts)
 
 
@@ -141,7 +145,7 @@ def _client_auth(value: object) -> ClientAuth:
     raise ConfigurationError(f"client_auth must be one of {choices}")
 
 
-# What cannot be a name in `parameters`, and the option to use.
+# Names that `parameters` cannot contain, and the option to use instead.
 _RESERVED = {
     "client_id": "client_id=",
     "client_secret": "client_secret=",
@@ -152,7 +156,7 @@ _RESERVED = {
 
 
 def _parameters(value: object) -> tuple[tuple[str, str], ...]:
-    """Names and values, masked by the constructor; sorted, so that equal ones make equal grants."""
+    """Return sorted names and values, so that equal parameters make equal grants."""
     if value is None:
         return ()
     if not isinstance(value, Mapping):
@@ -172,7 +176,7 @@ def _parameters(value: object) -> tuple[tuple[str, str], ...]:
     return tuple(sorted(pairs))
 
 
-# What was given is never shown: it may be a secret that went to the wrong place.
+# Messages do not quote values: a value may be a secret that was passed as the wrong option.
 
 
 def _token_origin(url: str, name: str) -> Origin:
@@ -182,8 +186,8 @@ def _token_origin(url: str, name: str) -> Origin:
         raise ConfigurationError(f"{name} must be an absolute https URL") from None
     if not origin.secure:
         raise ConfigurationError(
-            f"{name} must be an https URL: over http the client secret could be read on its way "
-            f"to {origin.host}. Only loopback hosts may use http"
+            f"{name} must be an https URL: over http the client secret could be intercepted on the "
+            f"way to {origin.host}. Only loopback hosts may use http"
         )
     authority = url.split("//", 1)[1].split("/", 1)[0].split("?", 1)[0]
     if "@" in authority or "#" in url:
@@ -193,23 +197,23 @@ def _token_origin(url: str, name: str) -> Origin:
 
 def _origin(value: object) -> Origin:
     if not isinstance(value, str):
-        raise ConfigurationError(f"origins takes str, not {type(value).__name__}")
+        raise ConfigurationError(f"origins must contain str, not {type(value).__name__}")
     try:
         origin = origin_of(value)
     except ValueError:
         raise ConfigurationError(
-            "origins takes origins like 'https://host' or 'https://host:port'; one given is not"
+            "origins must contain only origins such as 'https://host' or 'https://host:port'"
         ) from None
     bare = value.split("//", 1)[1]
     if any(mark in bare for mark in "/?#@"):
         raise ConfigurationError(
-            "origins: an origin has no path, query, fragment or credentials; "
+            "origins must contain only origins, without path, query, fragment and credentials; "
             f"perhaps {str(origin)!r} is meant"
         )
     if not origin.secure:
         raise ConfigurationError(
-            f"origins: {str(origin)!r} must be https: over http the access token could be read on "
-            "its way. Only loopback hosts may use http"
+            f"origins must contain only https URLs, not {str(origin)!r}: over http the access "
+            "token could be intercepted. Only loopback hosts may use http"
         )
     return origin
 
@@ -231,7 +235,7 @@ def _store(value: object) -> Store | None:
 
 def _seconds(value: object, option: str, *, zero: bool) -> float:
     least, bounds = (0.0, "0 or more") if zero else (1e-3, "above 0")
-    # The upper bound is what waits can be: threading.TIMEOUT_MAX is no less anywhere.
+    # threading.TIMEOUT_MAX is larger on all systems.
     if isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= 1e6:
         return float(value)
     raise ConfigurationError(f"{option} must be a number of seconds, {bounds} (at most 1e6)")

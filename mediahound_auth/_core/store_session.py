@@ -1,8 +1,8 @@
-"""StoreSession: one renewal's use of a store, which can cost it a little time at most.
+"""StoreSession: the use of a store by one renewal.
 
-Whatever a store does wrong (raise, hang, return garbage) costs one log record per outage and at
-most two seconds, never a request. The rest of the session is skipped, the renewal goes on
-without the store, and the next session tries again.
+If a store raises, hangs or returns garbage, this costs one log record per outage and at most two
+seconds per renewal. The rest of the session is skipped, the renewal continues without the store,
+and the next session tries the store again. No call fails.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 class StoreHealth:
-    """Whether a store worked when it was last used: an outage is logged when it begins and ends."""
+    """Whether a store is failing. The beginning and the end of an outage are logged."""
 
     def __init__(self, grant: Grant) -> None:
         self._grant = grant
@@ -33,28 +33,28 @@ class StoreHealth:
         self.failures: int = 0
 
     def on_failure(self, store: Store, operation: str, error: Exception) -> None:
-        """An operation failed."""
+        """Record that an operation failed."""
         events.store_failed(self._grant, store, operation, error, again=self.failing)
         self.failing = True
         self.failures += 1
 
     def on_success(self, store: Store, failures: int) -> None:
-        """A whole session went well, at whose beginning there were so many failures."""
+        """Record that a session succeeded; `failures` is the number at its beginning."""
         if failures != self.failures:
-            return  # another session failed while this one was ending
+            return  # another session failed in the meantime
         if self.failing:
             events.store_recovered(self._grant, store)
         self.failing = False
 
 
 class StoreSession:
-    """A context manager: the store under one key, for the time of one renewal.
+    """A context manager for one key of a store, during one renewal.
 
-    `timeout` is that renewal's time limit in seconds, of which a store may take a share.
+    `timeout` is the renewal's time limit in seconds; a store may take a share of it.
 
-    All operations run in one thread, since a lock may be bound to the thread that took it. That
-    thread is the session's own, and is left behind should the store hang. A store in memory does
-    not hang and is used directly; so is any store where threads do not run (`runtime.Worker`).
+    All operations run in one thread, because a lock may be bound to the thread that acquired it. If
+    the store hangs, this thread is abandoned. A store in memory does not hang, and is used without
+    a thread. So is any store where threads do not run (`runtime.Worker`).
     """
 
     def __init__(self, store: Store, key: str, health: StoreHealth, timeout: float) -> None:
@@ -78,18 +78,18 @@ class StoreSession:
         if not self._failed:
             self._health.on_success(self._store, self._failures)
         if self._worker:
-            # Should an operation that hangs be granted the lock yet, it is released at once.
+            # If an operation that hangs acquires the lock later, the lock is released at once.
             self._worker.close(self._locks.close)
 
     def load(self) -> Token | None:
-        """What the store holds, or None; None also for what it holds and cannot read."""
+        """Return the stored token; None if there is none or it cannot be read."""
         return self._do("load", self._store.load, self._key)
 
     def save(self, token: Token, *, replaces: str | None) -> None:
-        """Put `token` into the store.
+        """Save `token`.
 
-        The access token `replaces` was rejected: it does not stand in the way, even if a clock that
-        is fast made it look as if it had been requested later.
+        The access token `replaces` was rejected. It is discarded first, because a fast clock may
+        have dated it later than `token`.
         """
         if replaces is not None and token.access_token != replaces:
             kept = self.load()
@@ -98,14 +98,14 @@ class StoreSession:
         self._do("save", self._store.save, self._key, token)
 
     def discard(self) -> None:
-        """Drop what the store holds."""
+        """Delete the stored token."""
         self._do("discard", self._store.discard, self._key)
 
     def lock(self, wait: float) -> bool:
-        """Hold the store's lock until the end of the session, if it is free within `wait` seconds.
+        """Wait for the store's lock, for `wait` seconds, and hold it until the session ends.
 
-        It keeps renewals from happening twice; a lock that cannot be had must not keep them from
-        happening at all. False: another process or thread holds it.
+        Return False if another process or thread holds it. If the store fails, return True: the
+        renewal continues without the lock.
         """
 
         def enter() -> bool:
@@ -130,9 +130,9 @@ class StoreSession:
             error = failed.error
         except Exception as raised:
             if self._worker is not None:
-                raise  # by a signal handler
+                raise  # of a signal handler
             error = raised
-        # A record that cannot be read (ValueError, of `load`) can be overwritten.
+        # After a ValueError of `load`, the session continues: the record is overwritten.
         self._failed = operation != "load" or not isinstance(error, ValueError)
         self._health.on_failure(self._store, operation, error)
         return None

@@ -1,7 +1,7 @@
-"""Where a token waits between calls: the protocol, and the stores that come with the package.
+"""Stores keep tokens between calls: the protocol, and the stores of this package.
 
-A store holds tokens by an opaque key and gives out one lock per key, valid as far as the store
-reaches. It decides nothing: which token is better, and when to ask for one, is lifecycle.py's work.
+A store maps opaque keys to tokens, and has a lock for each key. It makes no decisions: lifecycle.py
+decides which token is better, and when to request one.
 """
 
 from __future__ import annotations
@@ -21,33 +21,40 @@ __all__ = ["MemoryStore", "Store"]
 
 @runtime_checkable
 class Store(Protocol):
-    """What `MediaHoundAuth(store=...)` takes.
+    """The protocol of `MediaHoundAuth(store=...)`.
 
-    Keys are opaque digests: they reveal neither client id nor secret. Called from several threads
-    at once. Whatever a method raises costs a log line, never a request: the caller goes on from
-    memory.
+    Keys are opaque digests that reveal neither the client ID nor the secret. Several threads call
+    the methods at the same time. If a method raises, the error is logged, no call fails, and the
+    process continues with the token in its memory.
     """
 
     def load(self, key: str) -> Token | None:
-        """The token saved under `key`, or None."""
+        """Return the token saved under `key`, or None.
+
+        Raises:
+            ValueError: The stored value is invalid. It is then overwritten.
+        """
 
     def save(self, key: str, token: Token) -> None:
-        """Keep `token` under `key`, unless what is there was requested later."""
+        """Keep `token` under `key`, unless a token that was requested later is there."""
 
     def discard(self, key: str) -> None:
-        """Forget what is saved under `key`, if anything is."""
+        """Delete the token saved under `key`, if there is one."""
 
     def lock(self, key: str, timeout: float) -> AbstractContextManager[object]:
-        """Mutual exclusion for renewing `key`, as far as the store reaches.
+        """Return a context manager that holds the lock of `key`.
 
-        Entering waits for at most `timeout` seconds, then raises TimeoutError. It is left on the
-        thread that entered it.
+        It keeps the processes that share the store from renewing the token at the same time. The
+        same thread enters and leaves it.
+
+        Raises:
+            TimeoutError: Entering it has waited for `timeout` seconds.
         """
         ...
 
 
 def __getattr__(name: str) -> object:
-    # FileStore and RedisStore need packages that not everybody has; imported when asked for.
+    # FileStore and RedisStore need optional packages: they are imported on first use.
     if name == "FileStore":
         from mediahound_auth.stores.file import FileStore
 

@@ -1,4 +1,4 @@
-"""The store in files: one token for all processes of a user on a machine."""
+"""FileStore: tokens in files, shared by all processes of a user on a machine."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from mediahound_auth.token import Token
 
 __all__ = ["FileStore"]
 
-# Seconds. A temporary file that is older was left behind by a process that died.
+# Seconds. An older temporary file belongs to a process that was killed.
 STALE = 60.0
 
 # Seconds. Reading and replacing a file takes milliseconds, unless the process has been stopped.
@@ -39,9 +39,9 @@ _KEY = re.compile(r"[0-9A-Za-z_-]{1,128}")
 # Names of the files in a folder of ours, whose keys are digests.
 _OUR_FILES = re.compile(r"[0-9a-f]{64}\.(json|lock|[0-9a-f]{16}\.tmp)|saving\.lock")
 
-# Elsewhere, files have no owners and permissions of this kind.
+# Other systems have no owners and permissions of this kind.
 _POSIX = os.name == "posix"
-_OTHERS = 0o077  # the permissions of all but the owner
+_OTHERS = 0o077  # all permissions but the owner's
 _FLAGS = sum(getattr(os, f"O_{name}", 0) for name in ("NOFOLLOW", "CLOEXEC", "BINARY", "NONBLOCK"))
 
 # The errors of file systems without working locks, some kinds of NFS and FUSE among them.
@@ -67,8 +67,8 @@ class FileStore:
     Args:
         path: The folder, created at the first use. Defaults to "mediahound-auth" in the user's
             cache folder.
-        encryption_key: Encrypts the files with Fernet. The first of several keys encrypts, and each
-            is tried to decrypt. A file that no key decrypts counts as absent.
+        encryption_key: Encrypts the files with Fernet. The first of several keys encrypts, and all
+            of them can decrypt. A file that no key decrypts counts as absent.
 
     Raises:
         ConfigurationError: `path` is not a path, there is no cache folder, or a key is malformed.
@@ -97,7 +97,7 @@ class FileStore:
             return None
         try:
             with _open_checked(file, os.O_RDONLY) as fd, open(fd, "rb", closefd=False) as content:
-                # Never in a variable, which the traceback of an error could show.
+                # Not in a variable, which a traceback could show.
                 return self._records.unpack(key, content.read(MAX_RECORD_SIZE + 1))
         except FileNotFoundError:
             return None
@@ -135,7 +135,7 @@ class FileStore:
 
     @contextmanager
     def lock(self, key: str, timeout: float) -> Iterator[None]:
-        """Mutual exclusion for renewing `key`; the operating system frees it if a process ends.
+        """Hold the lock of `key`. The operating system releases it if the process ends.
 
         Raises:
             TimeoutError: Another process or thread held it for `timeout` seconds.
@@ -168,7 +168,7 @@ class FileStore:
         return self.path / f"{key}.{kind}"
 
     def _ready(self, *, create: bool = False) -> bool:
-        """Whether the folder exists; if so, only the user of this process can access it."""
+        """Check the folder and its permissions; return whether it exists."""
         if _POSIX:
             _check_links(self.path)
         if create:
@@ -249,7 +249,7 @@ def _create(folder: Path) -> None:
 
 
 def _check_links(path: Path) -> None:
-    """Check that every symbolic link on the way to `path` belongs to root or to us.
+    """Check that each symbolic link on the way to `path` belongs to root or to our user.
 
     Raises:
         PermissionError: One belongs to another user.
@@ -279,7 +279,7 @@ def _file_lock(path: Path, timeout: float) -> AbstractContextManager[object]:
 
 @contextmanager
 def _open_checked(path: Path, flags: int) -> Iterator[int]:
-    """Open `path`, which must belong to us and be inaccessible to other users.
+    """Open `path`, which must belong to our user and be inaccessible to other users.
 
     Raises:
         PermissionError: It belongs to another user, is a symbolic link, or its permissions cannot
@@ -308,7 +308,7 @@ def _restrict_permissions(fd: int, path: Path) -> None:
     if stat.S_ISDIR(info.st_mode) and not all(
         _OUR_FILES.fullmatch(name) for name in os.listdir(fd)
     ):
-        # Such as a home folder or /tmp: removing permissions there would do harm.
+        # Perhaps a home folder or /tmp, whose permissions must stay.
         raise _refused(
             path,
             "the folder is accessible to other users and contains unrelated files; pass a folder "

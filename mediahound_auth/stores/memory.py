@@ -1,4 +1,4 @@
-"""The store in memory: tokens live as long as the process."""
+"""MemoryStore: tokens in the memory of the process."""
 
 from __future__ import annotations
 
@@ -15,23 +15,24 @@ if TYPE_CHECKING:
 __all__ = ["MemoryStore"]
 
 
-# Tokens up to which expired ones are not looked for. Beyond, whenever their number has doubled.
+# Expired tokens are dropped when there are more tokens than this, and whenever the number has
+# doubled since.
 FEW_TOKENS = 64
 
 
 class MemoryStore:
     """Tokens in the memory of this process.
 
-    Auth objects with equal options share a token without any store. A MemoryStore of its own keeps
-    an auth object, or those of a test, apart. A pickled or copied MemoryStore is empty: tokens are
-    not pickled. Expired tokens are dropped now and then when one is saved.
+    Auth objects with equal options share a token without a store. `store=MemoryStore()` separates
+    an auth object, or those of a test, from others. A pickled or copied MemoryStore is empty:
+    tokens are not pickled. `save` drops expired tokens from time to time.
     """
 
     def __init__(self) -> None:
         self._tokens: dict[str, Token] = {}
         self._drop_expired_at = FEW_TOKENS
         self._saving = runtime.new_lock()
-        self._locks: dict[str, threading.Lock] = {}  # those that are held or waited for
+        self._locks: dict[str, threading.Lock] = {}  # that are held or waited for
         self._pid = runtime.process_id()
 
     def __reduce__(self) -> tuple[type[MemoryStore], tuple[()]]:
@@ -42,7 +43,7 @@ class MemoryStore:
         return self._tokens.get(key)
 
     def save(self, key: str, token: Token) -> None:
-        """Keep `token` under `key`, unless one that was requested later is there."""
+        """Keep `token` under `key`, unless a token that was requested later is there."""
         self._free_locks_after_fork()
         with self._saving:
             known = self._tokens.get(key)
@@ -57,7 +58,7 @@ class MemoryStore:
 
     @contextmanager
     def lock(self, key: str, timeout: float) -> Iterator[None]:
-        """Mutual exclusion for renewing `key`, within this process.
+        """Hold the lock of `key`, within this process.
 
         Raises:
             TimeoutError: Another thread held it for `timeout` seconds.
@@ -70,7 +71,7 @@ class MemoryStore:
                 raise TimeoutError("another thread is still renewing this token")
             if self._locks.get(key) is lock:
                 break
-            lock.release()  # its last holder has dropped it, and there may be another by now
+            lock.release()  # the last holder has dropped it, and there may be a new lock
         try:
             yield
         finally:
@@ -87,6 +88,6 @@ class MemoryStore:
 
     def _free_locks_after_fork(self) -> None:
         if self._pid != runtime.process_id():
-            # In a forked child, the thread that held a lock has stayed behind in the parent.
+            # The threads that held the locks exist in the parent process only.
             self._locks, self._saving = {}, runtime.new_lock()
             self._pid = runtime.process_id()

@@ -1,8 +1,8 @@
-"""Records: what a store that outlives the process writes down of a token, and how it reads it back.
+"""Records: the stored form of a token, for stores outside the process.
 
-A record is a JSON object that names its format and the key it was saved under, encrypted with
-Fernet if there is an encryption key. What is read is checked field by field. No error quotes it,
-and no frame of an error holds it: it may be a token.
+A record is a JSON object with its format, the key it was saved under, and the fields of the token.
+It is encrypted with Fernet if there is an encryption key. Each field is checked when a record is
+read. No error quotes a record and no frame of an error holds one, because it may contain a token.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_RECORD_SIZE", "EncryptionKey", "Records"]
 
-# As `cryptography.fernet.Fernet.generate_key()` makes them: 32 bytes in URL-safe base64.
+# From `cryptography.fernet.Fernet.generate_key()`: 32 bytes in URL-safe base64.
 EncryptionKey = str | bytes | Sequence[str | bytes]
 
-# Bytes of a record that are read at most: more than the longest token makes, encrypted.
+# Bytes. The record of the longest token, encrypted, is shorter.
 MAX_RECORD_SIZE = 1 << 22
 
-# Goes up with each change that an earlier version of this package would misread.
+# Increase it with each change that an earlier version of this package would misread.
 FORMAT = 2
 
 _FIELDS = {
@@ -39,10 +39,10 @@ _FIELDS = {
 
 
 class Records:
-    """Turns tokens into bytes and back.
+    """Convert tokens to bytes and back.
 
     Args:
-        encryption_key: Encrypts records. The first of several keys encrypts, and each is tried to
+        encryption_key: Encrypts records. The first of several keys encrypts, and all of them can
             decrypt. None: records are plain JSON.
 
     Raises:
@@ -67,7 +67,7 @@ class Records:
             ValueError: One of its times is not a finite number.
         """
         if not (math.isfinite(token.expires_at) and math.isfinite(token.requested_at)):
-            raise ValueError("a token with a time that is not finite cannot be stored")
+            raise ValueError("cannot store a token whose time is not a finite number")
         fields = {"format": FORMAT, "key": key, **token.as_dict()}
         record = json.dumps(fields).encode("ascii")
         return record if self._fernet is None else self._fernet.encrypt(record)
@@ -75,7 +75,7 @@ class Records:
     def unpack(self, key: str, record: bytes) -> Token | None:
         """Return the token of `record`.
 
-        None: it was saved under another key, or no encryption key decrypts it.
+        Return None if it was saved under another key, or if no encryption key decrypts it.
 
         Raises:
             ValueError: The record is damaged, or has another format.
@@ -85,7 +85,7 @@ class Records:
             return self._token(key, record)
         except ValueError as error:
             fault = str(error)
-        # The frames of that error hold the record, and so does this one until now.
+        # The frames of `error` hold the record. So does this frame, until the next line.
         del record
         raise ValueError(fault)
 
@@ -109,7 +109,7 @@ class Records:
         return hash(self._keys)
 
     def __repr__(self) -> str:
-        # Tracebacks also show an object whose constructor raised.
+        # A traceback may show this object before its constructor has ended.
         return f"Records({'encryption_key=...' if vars(self).get('_fernet') else ''})"
 
     def __reduce__(self) -> tuple[type[Records], tuple[EncryptionKey | None]]:
@@ -155,7 +155,7 @@ def _token(fields: dict[str, object]) -> Token:
 def _seconds(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError("the stored record has a field of the wrong type")
-    # The bound keeps whole numbers that no float can hold from overflowing below.
+    # Larger whole numbers would overflow in float().
     if not math.isfinite(value) if isinstance(value, float) else abs(value) > 1 << 53:
         raise ValueError("the stored record contains an invalid timestamp")
     return float(value)
@@ -174,7 +174,7 @@ def _keys(given: EncryptionKey | None) -> tuple[bytes, ...]:
         raise ConfigurationError(
             "encryption_key is an empty sequence; to turn encryption off, pass None"
         )
-    # A key that is not ASCII is malformed, which Fernet finds out.
+    # Fernet rejects a key that is not ASCII.
     return tuple(
         masked(key.encode("utf-8", "replace") if isinstance(key, str) else key) for key in keys
     )

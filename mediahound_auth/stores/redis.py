@@ -1,4 +1,4 @@
-"""The store in Redis (or Valkey): one token for a fleet."""
+"""RedisStore: tokens in Redis or Valkey, shared by many machines."""
 
 from __future__ import annotations
 
@@ -28,20 +28,19 @@ if TYPE_CHECKING:
 
 __all__ = ["RedisStore"]
 
-# Seconds that connecting and each response may take, if the client is made here: less than a
-# renewal allows for an operation, so that the log tells the reason and not just the time.
+# Seconds for connecting and for each response, if the client is created here. Less than
+# STORE_TIMEOUT, so that the log has redis-py's reason.
 SOCKET_TIMEOUT = 1.5
 
-# Seconds after which `save` gives up: other writers get ahead of it each time.
+# Seconds after which `save` gives up, if other writers replace the value each time.
 SAVE_TIMEOUT = 1.5
 
-# Bytes of one response that are read at most: the largest record and what surrounds it.
+# Bytes of one response: the largest record and its framing.
 MAX_RESPONSE_SIZE = MAX_RECORD_SIZE + (1 << 16)
 
-# Replaces the value that was read (ARGV[1]), in one atomic step. What another writer has saved
-# meanwhile is kept. What cannot be a record is replaced in any case: another type, too long a value
-# (ARGV[4]), or one with other characters than printable ASCII, which a client may decode to a text
-# that is not equal to it.
+# Replaces the value that was read (ARGV[1]), atomically. If another writer has saved a value since,
+# that is kept. A value that cannot be a record is always replaced: another type, a value longer
+# than ARGV[4], or one with characters beyond printable ASCII, which clients decode differently.
 _REPLACE = """
 local length = redis.pcall('STRLEN', KEYS[1])
 if type(length) == 'number' and length <= tonumber(ARGV[4]) then
@@ -59,19 +58,19 @@ class RedisStore:
     """Tokens in Redis, shared by all processes that can reach it.
 
     Redis deletes a token when it expires. Renewals exclude each other with redis-py's lock, which
-    expires by itself if its holder crashes. If it expires too early, two processes may request a
-    token at the same time; the one that was requested later is kept.
+    expires if its holder crashes. If it expires too early, two processes may request a token at the
+    same time; the token that was requested later is kept.
 
     Args:
-        url: A URL as `redis.Redis.from_url` takes it (redis://, rediss://, unix://). Connecting and
-            each response may take 1.5 s and 4 MiB.
+        url: A URL for `redis.Redis.from_url` (redis://, rediss://, unix://). Connecting and each
+            response are limited to 1.5 seconds, and each response to 4 MiB.
         prefix: The beginning of all keys in Redis.
-        client: Instead of a URL, a client: redis.Redis, redis.RedisCluster, or what a Sentinel's
-            `master_for` returns. It is used as it is: give it a socket_timeout.
-        encryption_key: Encrypts the tokens with Fernet. The first of several keys encrypts, and
-            each is tried to decrypt. A token that no key decrypts counts as absent.
-        lock_timeout: Seconds after which the lock of a renewal that crashed is free again. Longer
-            than the `timeout` of the auth objects that use this store.
+        client: A client instead of a URL: redis.Redis, redis.RedisCluster, or the result of a
+            Sentinel's `master_for`. Its settings are not changed: give it a socket_timeout.
+        encryption_key: Encrypts the tokens with Fernet. The first of several keys encrypts, and all
+            of them can decrypt. A token that no key decrypts counts as absent.
+        lock_timeout: Seconds after which the lock of a crashed renewal expires. Must be longer than
+            the `timeout` of the auth objects that use this store.
 
     Raises:
         ConfigurationError: An option is wrong.
@@ -145,7 +144,7 @@ class RedisStore:
 
     @contextmanager
     def lock(self, key: str, timeout: float) -> Iterator[None]:
-        """Mutual exclusion for renewing `key`, among all processes that use this Redis.
+        """Hold the lock of `key`, among all processes that use this Redis.
 
         Raises:
             TimeoutError: Another process or thread held it for `timeout` seconds.
@@ -162,7 +161,7 @@ class RedisStore:
         try:
             yield
         finally:
-            # If it cannot be released (it has expired, or Redis is gone), it expires by itself.
+            # A lock that cannot be released expires.
             with suppress(Exception):
                 lock.release()
 
@@ -183,7 +182,7 @@ class RedisStore:
 
     def __getstate__(self) -> dict[str, object]:
         if self._url is None:
-            raise TypeError("a RedisStore can be pickled and copied only if it was given a URL")
+            raise TypeError("a RedisStore with client= cannot be pickled or copied; pass a URL")
         return {name: value for name, value in vars(self).items() if name != "_client"}
 
     def __setstate__(self, state: dict[str, object]) -> None:
@@ -196,11 +195,11 @@ class RedisStore:
         return place, self._prefix, self._lock_timeout, self._records
 
     def _read(self, key: str) -> bytes:
-        """The value under `key`, or its beginning if it is too long; empty if there is none."""
+        """Return the value under `key`, truncated if it is too long; b"" if there is none."""
         try:
             value = self._call("getrange", self._prefix + key, 0, MAX_RECORD_SIZE)
         except UnicodeDecodeError:
-            return b"\xff"  # not a record, as a client with decode_responses found out first
+            return b"\xff"  # not a record: a client with decode_responses cannot decode it
         value = value if isinstance(value, bytes) else str(value).encode("utf-8", "replace")
         return masked(value)
 
@@ -209,7 +208,7 @@ class RedisStore:
 
 
 class _Unseen:
-    """Holds what must not be printed with the other variables of a traceback."""
+    """Keep a value out of tracebacks that print variables."""
 
     __slots__ = ("value",)
 
@@ -218,9 +217,9 @@ class _Unseen:
 
 
 def _without_frames(function: _Unseen, *args: object) -> Any:
-    """Call `function` with `args`; its error has no traceback, and no cause but a new one.
+    """Call `function` with `args`; raise its error without the traceback.
 
-    Their frames hold the password of Redis and the token.
+    The frames of the error and its cause hold the password of Redis and the token.
     """
     try:
         return function.value(*args)
@@ -233,13 +232,13 @@ def _without_frames(function: _Unseen, *args: object) -> Any:
     try:
         raise failure
     finally:
-        del failure  # or it and this frame would keep each other alive
+        del failure  # which would be a reference cycle with this frame
 
 
 class _LimitedSocket:
-    """A socket that limits each response: its size, and the time for all of it."""
+    """A socket that limits the size of each response, and the time for the whole response."""
 
-    # redis-py limits the time for each piece of a response only, and its size not at all.
+    # redis-py limits the time for each piece of a response, and no size.
 
     def __init__(self, connected: Any) -> None:
         self._socket = connected
@@ -273,7 +272,7 @@ class _LimitedSocket:
 
 
 class _LimitedConnection:
-    """The part of a redis-py connection that makes its socket a limited one."""
+    """A mixin for redis-py connections with a limited socket."""
 
     def _connect(self) -> Any:
         # Not public, but there is no public way. If redis-py renames it, the limits are gone.
@@ -282,7 +281,7 @@ class _LimitedConnection:
 
 def _client(url: str | None, client: _Unseen) -> Any:
     if (url is None) is (client.value is None):
-        raise ConfigurationError("RedisStore takes either url or client: pass one of them")
+        raise ConfigurationError("RedisStore needs exactly one of url and client")
     if client.value is None:
         return _client_of(url)
     kind, needed = type(client.value), ("getrange", "eval", "delete", "lock")
@@ -300,11 +299,13 @@ def _client(url: str | None, client: _Unseen) -> Any:
 def _client_of(url: Any) -> Any:
     kind = type(url)
     if not isinstance(url, str):
-        raise ConfigurationError(f"url must be a str, not {kind.__name__}; client= takes a client")
-    # No retries: a Redis that did not respond will not do so in the little time that is left.
-    # (An idle connection that the server has closed is replaced without one.)
+        raise ConfigurationError(
+            f"url must be a str, not {kind.__name__}; pass a client as client="
+        )
+    # No retries: there is no time for them. redis-py replaces idle connections that the server has
+    # closed without a retry.
     retry = Retry(NoBackoff(), 0)
-    # Not as the cause: the text and the frames of this error hold the URL, with its password.
+    # Not as the cause: the text and the frames of this error hold the password.
     with suppress(ValueError):
         client = redis.Redis.from_url(
             url,
@@ -320,7 +321,7 @@ def _client_of(url: Any) -> Any:
 
 
 def _seconds(value: object) -> float:
-    # The bound is what Redis can count in milliseconds, with much to spare.
+    # Redis can count that in milliseconds.
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0.001 <= value <= 1e9:
         raise ConfigurationError(f"lock_timeout must be a number of seconds above 0, not {value!r}")
     return float(value)

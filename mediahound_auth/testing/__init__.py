@@ -1,4 +1,4 @@
-"""A MediaHound on loopback, to test programs that use mediahound-auth without the network.
+"""A fake MediaHound server on loopback, and other help for tests without a network.
 
 ```python
 import requests
@@ -34,7 +34,7 @@ __all__ = [
     "static_auth",
 ]
 
-# Imported when first used: pytest imports this folder in every run, for the plugin in it.
+# Imported on first use: pytest imports this package in every run, for its plugin.
 _MODULES = {
     "ClientAuth": "mediahound_auth._core.grant",
     "Credentials": "mediahound_auth.testing.server",

@@ -1,4 +1,4 @@
-"""The API behind MediaHoundServer: what a call gets, given what is wrong with its token."""
+"""The API of MediaHoundServer: the responses to calls, with and without a valid token."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ _CHALLENGE = 'Bearer realm="mediahound"'
 
 
 def bearer_token(request: ReceivedRequest) -> str | None:
-    """The token in the Authorization header; None if there is no such header."""
+    """Return the token of the Authorization header; None without one."""
     scheme, _, token = (request.headers.get("Authorization") or "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else None
 
 
 def missing_token() -> Answer:
-    """The 401 for a call without a token, as Spring Security OAuth words it."""
+    """Return the 401 for a call without a token, with the text of Spring Security OAuth."""
     description = "Full authentication is required to access this resource"
     return _unauthorized("unauthorized", description, _CHALLENGE)
 
 
 def invalid_token(description: str) -> Answer:
-    """The 401 for a call with a token that is not live."""
+    """Return the 401 for a call with an invalid token."""
     challenge = f'{_CHALLENGE}, error="invalid_token", error_description="{description}"'
     return _unauthorized("invalid_token", description, challenge)
 
 
 def answer(request: ReceivedRequest) -> Answer:
-    """The answer to a call with a live token."""
+    """Return the response to a call with a valid token."""
     url = urlsplit(request.path)
     query = parse_qs(url.query)
     name = url.path.strip("/").partition("/")[0]
@@ -55,14 +55,14 @@ def answer(request: ReceivedRequest) -> Answer:
 
 
 def _status(status: int) -> Answer:
-    # An interim 1xx would leave the client waiting for the final answer.
+    # After an interim 1xx, the client would wait for the final response.
     if not 200 <= status <= 599:
         raise ValueError(status)
     return _json(status, {"status": status})
 
 
 def _redirect(to: str, status: int) -> Answer:
-    # Quoted, so that no line break in the target becomes a header of its own.
+    # Quoted, so that a line break in the target does not start another header.
     return Answer(status, {"Location": quote(to, safe=string.punctuation)})
 
 

@@ -1,4 +1,4 @@
-"""StoreContract: tests for a store of one's own, before `MediaHoundAuth(store=...)` gets it.
+"""StoreContract: the tests that your own store has to pass.
 
 ```python
 import pytest
@@ -10,8 +10,8 @@ class TestMyStore(StoreContract):
         return MyStore()
 ```
 
-It tests one store object from several threads. That tokens and locks reach as far as they should
-(other processes, other machines) is for the store's own tests to show.
+It tests one store object from several threads. Test yourself that other processes and machines
+share its tokens and locks.
 """
 
 from __future__ import annotations
@@ -31,29 +31,29 @@ from mediahound_auth.token import Token
 
 __all__ = ["StoreContract"]
 
-# Seconds a test waits for what has to happen, before it fails.
+# Seconds after which a test fails.
 PATIENCE = 30.0
 
-# Seconds a test waits for a lock that it will not get.
+# Seconds that a test waits for a lock that is held.
 BRIEFLY = 0.2
 
 
 class StoreContract:
-    """The tests; a subclass whose name begins with `Test` gives them a fixture `store`.
+    """Tests for a store. Inherit in a class named `Test…` that has a fixture `store`.
 
-    The store may hold tokens of others: every test uses keys of its own.
+    The store need not be empty: each test uses new keys.
     """
 
     def test_it_is_a_store(self, store: Store) -> None:
-        """It has the methods of the protocol, so that MediaHoundAuth takes it."""
+        """The object has all methods of the protocol."""
         assert isinstance(store, Store), "load, save, discard and lock are needed"
 
     def test_nothing_is_found_where_nothing_was_saved(self, store: Store) -> None:
-        """`load` returns None, and does not raise."""
+        """`load` returns None."""
         assert store.load(_key()) is None
 
     def test_a_token_comes_back_with_all_its_fields(self, store: Store) -> None:
-        """Times to the microsecond, every character, every length; as a Token."""
+        """`load` returns an equal Token, with times to the microsecond."""
         now = time.time()
         for token in (
             _token(requested_at=now),
@@ -73,14 +73,14 @@ class StoreContract:
             assert abs(found.requested_at - token.requested_at) < 1e-6
 
     def test_a_token_that_was_requested_later_takes_the_place(self, store: Store) -> None:
-        """Whatever their expiry says: with MediaHound it is the same for all."""
+        """The expiry does not matter: MediaHound's tokens all have the same one."""
         key, now = _key(), time.time()
         store.save(key, _token(requested_at=now, name="earlier"))
         store.save(key, _token(requested_at=now + 1, name="later"))
         assert _name(store.load(key)) == "later"
 
     def test_a_token_that_was_requested_earlier_does_not(self, store: Store) -> None:
-        """So whoever comes late with an old answer breaks nothing."""
+        """A delayed response does not replace a newer token."""
         key, now = _key(), time.time()
         store.save(key, _token(requested_at=now, name="later"))
         store.save(key, _token(requested_at=now - 0.01, name="earlier"))
@@ -89,7 +89,7 @@ class StoreContract:
     def test_a_token_that_was_requested_at_the_same_time_takes_the_place(
         self, store: Store
     ) -> None:
-        """As when more has become known of the same token."""
+        """The same token may be saved again, with another `returned_again`."""
         key = _key()
         token = _token(requested_at=time.time())
         store.save(key, token)
@@ -101,7 +101,7 @@ class StoreContract:
     def test_of_many_saved_at_once_the_one_that_was_requested_last_stays(
         self, store: Store
     ) -> None:
-        """Looking and replacing are one step, also without the lock."""
+        """`save` compares and replaces atomically, also without the lock."""
         key, now = _key(), time.time()
         tokens = [_token(requested_at=now + i / 100, name=str(i)) for i in range(40)]
         random.shuffle(tokens)
@@ -118,7 +118,7 @@ class StoreContract:
         assert _name(store.load(key)) == "39"
 
     def test_a_discarded_token_is_gone(self, store: Store) -> None:
-        """Another one may come after it, even if it was requested earlier."""
+        """Another token can be saved then, even if it was requested earlier."""
         key, now = _key(), time.time()
         store.save(key, _token(requested_at=now, name="first"))
         store.discard(key)
@@ -127,11 +127,11 @@ class StoreContract:
         assert _name(store.load(key)) == "second"
 
     def test_nothing_can_be_discarded_too(self, store: Store) -> None:
-        """`discard` does not raise where nothing was saved."""
+        """`discard` does not raise if nothing was saved."""
         store.discard(_key())
 
     def test_keys_are_independent(self, store: Store) -> None:
-        """Each has a token of its own."""
+        """Saving or discarding a token does not change that of another key."""
         one, other, now = _key(), _key(), time.time()
         store.save(one, _token(requested_at=now, name="one"))
         store.save(other, _token(requested_at=now - 1, name="other"))
@@ -141,7 +141,7 @@ class StoreContract:
         assert _name(store.load(other)) == "other"
 
     def test_a_lock_excludes_others_who_give_up_in_time(self, store: Store) -> None:
-        """Whoever waits in vain gets a TimeoutError, and may try again."""
+        """`lock` raises TimeoutError after `timeout` seconds, and can be called again."""
         key = _key()
         with _held_by_another_thread(store, key):
             for timeout in (BRIEFLY, 0.0):
@@ -150,7 +150,7 @@ class StoreContract:
             pass
 
     def test_whoever_waits_gets_the_lock_when_it_is_released(self, store: Store) -> None:
-        """Within the time that it is willing to wait."""
+        """A thread that waits gets the lock when it is released."""
         key, got = _key(), threading.Event()
 
         def wait() -> None:
@@ -164,7 +164,7 @@ class StoreContract:
             waiting.result(PATIENCE)
 
     def test_only_one_at_a_time_holds_the_lock(self, store: Store) -> None:
-        """Of eight threads that want it again and again."""
+        """Eight threads take the lock several times each."""
         key, start = _key(), threading.Barrier(8)
         holders: list[int] = []
 
@@ -181,12 +181,12 @@ class StoreContract:
                 renewing.result(PATIENCE)
 
     def test_each_key_has_a_lock_of_its_own(self, store: Store) -> None:
-        """Renewing one token does not hold up another."""
+        """The lock of one key does not block another key."""
         with _held_by_another_thread(store, _key()), store.lock(_key(), 0.0):
             pass
 
     def test_an_exception_under_the_lock_releases_it_and_passes(self, store: Store) -> None:
-        """A renewal that fails does not keep the others from trying."""
+        """The lock is free again after a failed renewal."""
         key = _key()
         error, caught = RuntimeError("a failed renewal"), None
         try:
@@ -199,7 +199,7 @@ class StoreContract:
             pass
 
     def test_tokens_are_loaded_saved_and_discarded_under_the_lock(self, store: Store) -> None:
-        """As a renewal does; and others read meanwhile."""
+        """The thread with the lock can load, save and discard, and other threads can load."""
         key = _key()
         with store.lock(key, PATIENCE), ThreadPoolExecutor(1) as pool:
             assert store.load(key) is None
@@ -211,7 +211,7 @@ class StoreContract:
 
 
 def _key() -> str:
-    """A key like those that MediaHoundAuth uses, and that nobody has used before."""
+    """Return a new key of the kind that MediaHoundAuth uses."""
     return hashlib.sha256(uuid.uuid4().bytes).hexdigest()
 
 
@@ -245,7 +245,7 @@ def _held_by_another_thread(store: Store, key: str) -> Iterator[None]:
 
 
 def _fails(held: Future[None]) -> Callable[[Future[None]], None]:
-    """What lets `held` fail with a thread that never came to hold the lock."""
+    """Return a callback that passes the error of a thread without the lock on to `held`."""
 
     def ended(holding: Future[None]) -> None:
         error = holding.exception()

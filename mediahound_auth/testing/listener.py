@@ -1,4 +1,4 @@
-"""The sockets of MediaHoundServer: connections, TLS, HTTP framing, and requests byte for byte."""
+"""The sockets of MediaHoundServer: connections, TLS, HTTP framing, and the raw requests."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from mediahound_auth.testing.traffic import Answer, ReceivedRequest
 
 
 class Listener(socketserver.ThreadingTCPServer):
-    """The listening socket and the connections that came of it.
+    """The listening socket and its connections.
 
-    Not http.server's ThreadingHTTPServer, whose bind asks the resolver for this host's name.
+    Not http.server's ThreadingHTTPServer, whose bind resolves the name of this host.
     """
 
     daemon_threads = True
     request_queue_size = 1024
-    allow_reuse_address: bool = os.name == "posix"  # elsewhere it would share the port
+    allow_reuse_address: bool = os.name == "posix"  # other systems would share the port
 
     def __init__(
         self,
@@ -36,7 +36,7 @@ class Listener(socketserver.ThreadingTCPServer):
     ) -> None:
         """Listen on this port of 127.0.0.1, with TLS if there is a context.
 
-        `answer` is called in the connection's thread; its None resets the connection.
+        `answer` is called in the connection's thread. If it returns None, the connection is reset.
         """
         self.answer = answer
         self._ssl_context = ssl_context
@@ -48,8 +48,7 @@ class Listener(socketserver.ThreadingTCPServer):
         """Accept a connection."""
         connection, address = super().get_request()
         if self._ssl_context is not None:
-            # The handshake is left to the connection's thread: a client that is slow to shake hands
-            # would keep all others from being accepted.
+            # The connection's thread does the handshake: a slow client would delay all others here.
             connection = self._ssl_context.wrap_socket(
                 connection, server_side=True, do_handshake_on_connect=False
             )
@@ -58,7 +57,7 @@ class Listener(socketserver.ThreadingTCPServer):
         return connection, address
 
     def close_request(self, request: socket.socket) -> None:  # type: ignore[override]
-        """Close a connection whose thread is done with it."""
+        """Close a connection whose thread has ended."""
         super().close_request(request)
         with self._changed:
             self._connections.discard(request)
@@ -70,31 +69,30 @@ class Listener(socketserver.ThreadingTCPServer):
 
     def stop_accepting(self) -> None:
         """Close the listening socket."""
-        # This wakes serve_forever on Linux; elsewhere it may fail, and the poll interval passes.
+        # Wakes serve_forever on Linux. On other systems it may fail: the poll interval passes.
         with contextlib.suppress(OSError):
             self.socket.shutdown(socket.SHUT_RDWR)
         self.shutdown()
         self.server_close()
 
     def disconnect_all(self) -> None:
-        """Close all connections; return when their threads are done, or after 5 seconds."""
+        """Close all connections; return when their threads have ended, or after 5 seconds."""
         with self._changed:
             for connection in self._connections:
                 with contextlib.suppress(OSError):
-                    # socket's own method: an SSLSocket's would pull TLS from under the thread that
-                    # is reading.
+                    # SSLSocket's method would remove TLS while another thread reads.
                     socket.socket.shutdown(connection, socket.SHUT_RDWR)
             self._changed.wait_for(lambda: not self._connections, timeout=5)
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Print what went wrong in a connection's thread, unless it is the client's doing."""
-        # Hanging up and talking no TLS are OSErrors here; whatever else happens is our fault.
+        """Print the error of a connection's thread, unless the client caused it."""
+        # A client that disconnects or uses no TLS causes an OSError; anything else is our fault.
         if not isinstance(sys.exc_info()[1], OSError):
             super().handle_error(request, client_address)  # type: ignore[arg-type]
 
 
 class _RecordingReader(io.BufferedReader):
-    """A socket's reader that keeps the bytes it has handed out."""
+    """A socket's reader that records the bytes it returns."""
 
     def __init__(self, raw: io.RawIOBase) -> None:
         super().__init__(raw)
@@ -112,13 +110,13 @@ class _RecordingReader(io.BufferedReader):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """One connection, in a thread of its own."""
+    """One connection, in its own thread."""
 
     server: Listener  # pyright: ignore[reportIncompatibleVariableOverride]
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
-    rbufsize = 0  # the buffer is _RecordingReader's
-    wbufsize = 65536  # so that an answer leaves in one piece
+    rbufsize = 0  # _RecordingReader has the buffer
+    wbufsize = 65536  # so that a response is sent in one piece
 
     def setup(self) -> None:
         if isinstance(self.request, ssl.SSLSocket):
@@ -133,15 +131,15 @@ class _Handler(BaseHTTPRequestHandler):
 
     def handle_expect_100(self) -> bool:
         proceed = super().handle_expect_100()
-        self.wfile.flush()  # or the client waits for the buffer, and we for the client's body
+        self.wfile.flush()  # otherwise the client waits for the buffer, and the server for the body
         return proceed
 
     def log_message(self, format: str, *args: object) -> None:
-        """Nothing: the requests are in the lists."""
+        """Log nothing: the requests are in the lists."""
 
     def _respond(self) -> None:
         try:
-            # Before any answer, even a refusal: unread bytes would be taken for the next request.
+            # Before any response: unread bytes would be parsed as the next request.
             body = self._read_body()
         except ValueError:
             self.send_error(400)
@@ -171,7 +169,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _read_exactly(self, size: int) -> bytes:
         data = self.rfile.read(size)
         if len(data) != size:
-            raise ConnectionError("the client hung up in the middle of a body")
+            raise ConnectionError("the client disconnected during a body")
         return data
 
     def _send(self, answer: Answer) -> None:
@@ -189,9 +187,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(answer.body)
 
     def _reset(self) -> None:
-        # A zero linger time makes close() send RST in place of FIN.
+        # With a linger time of zero, close() sends RST instead of FIN.
         linger = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-        # Closed here, because socketserver's own way of closing sends FIN first.
+        # Closed here: socketserver would send FIN first.
         self.connection.close()
         self.close_connection = True

@@ -1,6 +1,6 @@
-"""The authorization server behind MediaHoundServer: who gets a token, and which tokens are live.
+"""The authorization server of MediaHoundServer: it authenticates clients and issues tokens.
 
-oauthlib's provider side does the protocol. No sockets in here, so it also runs without them.
+oauthlib's provider implements the protocol. This module has no sockets.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ class _IssuedToken:
 
 
 class TokenIssuer:
-    """Issues tokens the way Spring Security OAuth does, and knows which of them are live."""
+    """Issues and validates tokens as Spring Security OAuth does."""
 
     def __init__(
         self, *, lifetime: float, return_same_token: bool, clock: Callable[[], float]
     ) -> None:
-        """Issue tokens that live `lifetime` seconds: the same one until then, or new ones."""
+        """Issue tokens with this `lifetime` in seconds: the same until then, or new ones."""
         self._lifetime = lifetime
         self._return_same_token = return_same_token
         self._clock = clock
@@ -54,7 +54,7 @@ class TokenIssuer:
         self._tokens: dict[str, _IssuedToken] = {}
 
     def issue(self, scope: str) -> tuple[str, int]:
-        """A live token for this scope, and the whole seconds it still lives, rounded down."""
+        """Return a valid token for this scope, and its remaining seconds, rounded down."""
         with self._lock:
             now = self._clock()
             token = self._live(now, scope) if self._return_same_token else None
@@ -65,7 +65,7 @@ class TokenIssuer:
             return token.value, math.floor(round(token.expires_at - now, 3))
 
     def problem_with(self, value: str) -> str | None:
-        """Why the API refuses this token, without repeating it; None if it is live."""
+        """Return why the API rejects this token, without quoting it; None if it is valid."""
         with self._lock:
             token = self._tokens.get(value)
             if token is None:
@@ -75,7 +75,7 @@ class TokenIssuer:
             return None if token.is_live(self._clock()) else "Access token expired"
 
     def expire_in(self, seconds: float) -> None:
-        """Let the tokens that are live now live for `seconds` more."""
+        """Expire the currently valid tokens in `seconds`."""
         with self._lock:
             now = self._clock()
             for token in self._tokens.values():
@@ -83,7 +83,7 @@ class TokenIssuer:
                     token.expires_at = now + seconds
 
     def revoke(self) -> None:
-        """Revoke the tokens that are live now."""
+        """Revoke the currently valid tokens."""
         with self._lock:
             now = self._clock()
             for token in self._tokens.values():
@@ -95,20 +95,19 @@ class TokenIssuer:
 
 
 class _QuietToken(dict[str, object]):
-    """A token answer whose repr is empty, because oauthlib logs it."""
+    """A token response whose repr shows nothing, because oauthlib logs it."""
 
     def __repr__(self) -> str:
         return "<token>"
 
 
 def _same(given: str | None, expected: str) -> bool:
-    # compare_digest takes as long for a near miss as for a wild guess, so the time that an answer
-    # takes tells nobody how much of a secret was right.
+    # In constant time: the response time does not reveal how much of a secret is right.
     return hmac.compare_digest((given or "").encode(), expected.encode())
 
 
 class _ClientCheck(RequestValidator):  # type: ignore[misc]
-    """Verifies one client in one form of client authentication."""
+    """Authenticates one client by one client authentication method."""
 
     def __init__(
         self, client_id: str, client_secret: str, scopes: list[str], client_auth: ClientAuth
@@ -126,7 +125,7 @@ class _ClientCheck(RequestValidator):  # type: ignore[misc]
             raise InvalidRequestError("The client must authenticate in the header only")
         if {"client_id", "client_secret"} & set(request.duplicate_params):
             raise InvalidRequestError("Duplicate client_id or client_secret parameter")
-        # & and not `and`: a wrong id takes as long as a wrong secret.
+        # & instead of `and`: a wrong ID takes as long as a wrong secret.
         known = request.client_id is None or _same(request.client_id, self._client_id)
         if self._client_auth == "client_assertion":
             known &= _same(request.client_assertion_type, ASSERTION_TYPE)
@@ -170,11 +169,11 @@ class _ClientCheck(RequestValidator):  # type: ignore[misc]
         return set(scopes) <= set(self._scopes)
 
     def save_token(self, *_args: object, **_kwargs: object) -> None:
-        """Nothing to do: TokenIssuer has it already."""
+        """Do nothing: TokenIssuer keeps the token."""
 
 
 class AuthorizationServer:
-    """The token endpoint without its HTTP: a form goes in, an answer comes out."""
+    """The token endpoint without HTTP: it turns a form into a response."""
 
     def __init__(
         self,
@@ -185,7 +184,7 @@ class AuthorizationServer:
         client_auth: ClientAuth,
         issuer: TokenIssuer,
     ) -> None:
-        """Serve one client, which has to authenticate in this way."""
+        """Serve one client, with one client authentication method."""
         if client_auth not in get_args(ClientAuth):
             choices = get_args(ClientAuth)
             raise ValueError(f"client_auth must be one of {choices}, not {client_auth!r}")
@@ -196,17 +195,17 @@ class AuthorizationServer:
         self._oauthlib.credentials_grant.register_token_modifier(self._issue)
 
     def answer(self, request: ReceivedRequest, query: str) -> Answer:
-        """The token endpoint's answer to this request."""
+        """Return the token endpoint's response to this request."""
         if request.method != "POST":
             description = f"Request method {request.method!r} not supported"
             return _refusal(405, "method_not_allowed", description, {"Allow": "POST"})
         if request.headers.get_content_type() != "application/x-www-form-urlencoded":
             description = "Content-Type must be application/x-www-form-urlencoded"
             return _refusal(400, "invalid_request", description, {})
-        # oauthlib refuses http:, and what it is told to be on the wire is of no other use to it.
+        # oauthlib rejects http, and does not use the host.
         uri = f"https://localhost/?{query}" if query else "https://localhost/"
         try:
-            # Latin-1 never fails; oauthlib refuses what is not percent-encoded ASCII.
+            # Latin-1 decodes any bytes; oauthlib rejects all but percent-encoded ASCII.
             headers, text, status = self._oauthlib.create_token_response(
                 uri, "POST", request.body.decode("latin-1"), dict(request.headers.items())
             )
@@ -215,12 +214,12 @@ class AuthorizationServer:
         except ValueError:
             return _refusal(400, "invalid_request", "The query is not well-formed", {})
         if status == 401:
-            # oauthlib says Bearer, but it is the client that has to authenticate here.
+            # oauthlib sends Bearer, but the client authenticates with Basic (RFC 6749 §5.2).
             headers = {**headers, "WWW-Authenticate": 'Basic realm="mediahound"'}
         return Answer(status, headers, text.encode())
 
     def _issue(self, draft: dict[str, object], *_args: object) -> dict[str, object]:
-        # In place of the token that oauthlib has made up, which knows no reissuing.
+        # Replaces oauthlib's token, which is a new one each time.
         scope = str(draft["scope"])
         value, expires_in = self._issuer.issue(" ".join(sorted(set(scope.split()))))
         return _QuietToken(

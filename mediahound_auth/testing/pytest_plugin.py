@@ -1,4 +1,4 @@
-"""The plugin for pytest that comes with this package: the fixture `mediahound_server`.
+"""The pytest plugin of this package: the fixture `mediahound_server`.
 
 pytest imports this module in every run, so it imports nothing that takes time.
 """
@@ -17,7 +17,7 @@ __all__ = ["mediahound_server"]
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let pytest know the marker."""
+    """Register the marker."""
     config.addinivalue_line(
         "markers",
         "mediahound_server(**options): options of MediaHoundServer for the fixture of that name",
@@ -28,10 +28,10 @@ def pytest_configure(config: pytest.Config) -> None:
 def mediahound_server(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[MediaHoundServer]:
-    """A MediaHound on loopback, with its credentials in the environment: `MediaHoundAuth()` works.
+    """Run a fake MediaHound server, with its credentials in the environment.
 
-    Its client is a new one in each test, so that no test finds the token of another. The marker
-    `@pytest.mark.mediahound_server(lifetime=60)` gives it options.
+    `MediaHoundAuth()` reads them. Each test gets a new client ID, so that no test finds the token
+    of another one. The marker `@pytest.mark.mediahound_server(lifetime=60)` sets options.
     """
     import uuid
 
@@ -40,7 +40,7 @@ def mediahound_server(
     marker = request.node.get_closest_marker("mediahound_server")
     args, given = (marker.args, marker.kwargs) if marker else ((), {})
     options = {"client_id": f"client-{uuid.uuid4()}", **given}
-    with MediaHoundServer(*args, **options) as server:  # it takes no args, and says so
+    with MediaHoundServer(*args, **options) as server:  # raises TypeError for args
         for variable, value in server.environment.items():
             monkeypatch.setenv(variable, value)
         yield server

@@ -1,7 +1,7 @@
-"""MediaHoundServer: a stand-in for MediaHound on loopback, for tests, demos and benchmarks.
+"""MediaHoundServer: a fake MediaHound server on loopback, for tests, demos and benchmarks.
 
-It speaks real HTTP (and TLS) over real sockets, demands the client authentication and the live
-tokens that MediaHound does, remembers what it was sent byte for byte, and fails on request.
+It speaks HTTP and TLS over real sockets, requires MediaHound's client authentication and valid
+tokens, records each request, and fails on request.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ TOKEN_PATH = "/1.3/security/oauth/token"
 
 
 class Credentials(TypedDict):
-    """The keyword arguments of `MediaHoundAuth` that make it talk to a server."""
+    """The keyword arguments of `MediaHoundAuth` for a server."""
 
     client_id: str
     client_secret: str
@@ -34,21 +34,18 @@ class Credentials(TypedDict):
 
 
 class MediaHoundServer:
-    """A MediaHound on a port of 127.0.0.1, in threads of this process.
+    """A fake MediaHound server on a port of 127.0.0.1, in threads of this process.
 
-    Use it as a context manager, or call `start` and `stop`. It serves once: a stopped server is not
-    started again.
+    Use it as a context manager, or call `start` and `stop`. A stopped server cannot be started
+    again. `client_id`, `client_secret`, `scope` and `clock` are attributes, too; `clock` may be
+    replaced at any time.
 
     Attributes:
-        client_id: the id of the one client it knows.
-        client_secret: that client's secret.
-        scope: the scopes of that client, separated by blanks.
-        clock: the time in seconds, by which tokens expire; may be replaced at any time.
-        token_requests: the requests to the token endpoint in order of arrival, each there as soon
-            as it has been read.
-        api_requests: the same for every other path.
-        token_delay: seconds to wait before each answer of the token endpoint.
-        reject_api_requests: True makes the API answer 401 to everything, live tokens included.
+        token_requests: The requests to the token endpoint, in the order of arrival. A request is
+            added as soon as it has been read.
+        api_requests: The requests to all other paths, likewise.
+        token_delay: Seconds before each response of the token endpoint. Defaults to 0.
+        reject_api_requests: Whether the API responds with 401 to every request. Defaults to False.
     """
 
     def __init__(
@@ -64,25 +61,25 @@ class MediaHoundServer:
         clock: Callable[[], float] = time.time,
         port: int = 0,
     ) -> None:
-        """Describe the server; `start` opens its socket.
+        """Prepare the server. `start` opens the socket.
 
         Args:
-            client_id: the id of the one client it knows.
-            client_secret: that client's secret.
-            lifetime: seconds that a token lives, two weeks unless told otherwise.
+            client_id: The ID of the only client.
+            client_secret: The secret of this client.
+            lifetime: Seconds until a token expires. Defaults to two weeks.
             return_same_token: True returns the same token, with a shrinking `expires_in`, until it
-                has expired, as MediaHound does. False issues a new one each time; the older ones
+                has expired, as MediaHound does. False returns a new token each time; the older ones
                 stay valid until they expire.
-            scope: the scopes of the client, separated by blanks: what it gets without asking, and
-                all that it may ask for.
-            client_auth: how the client has to authenticate, as for MediaHoundAuth; nothing else
-                will do. With "client_assertion", `client_secret` is the assertion.
-            ssl_context: serve TLS with this context, whose certificate is for "localhost".
-            clock: the time in seconds.
-            port: the port to listen on; 0 takes one that is free.
+            scope: The scopes of the client, separated by spaces. It gets all of them by default,
+                and may request only these.
+            client_auth: The required client authentication method, as for MediaHoundAuth. With
+                "client_assertion", `client_secret` is the assertion.
+            ssl_context: Serve TLS with this context, whose certificate is for "localhost".
+            clock: Returns the time in seconds.
+            port: The port. Defaults to 0, a free port.
 
         Raises:
-            ValueError: there is no such way of authenticating, or no such lifetime.
+            ValueError: `client_auth` or `lifetime` is invalid.
         """
         if not 0 <= lifetime < math.inf:
             raise ValueError(f"lifetime must be a number of seconds, not {lifetime!r}")
@@ -114,14 +111,14 @@ class MediaHoundServer:
         self._url: str | None = None
 
     def start(self) -> Self:
-        """Open the socket and serve.
+        """Open the socket and serve, in threads.
 
         Raises:
-            RuntimeError: it has been started before.
-            OSError: the port is taken.
+            RuntimeError: The server has been started before.
+            OSError: The port is in use.
         """
         if self._url is not None:
-            raise RuntimeError("this MediaHoundServer has been started already; make another one")
+            raise RuntimeError("this MediaHoundServer has been started before; create another one")
         self._listener = Listener(self._answer, self._ssl_context, self._wanted_port)
         port = self._listener.server_address[1]
         # Certificates are issued for names, and clients verify the name they connect to.
@@ -134,9 +131,9 @@ class MediaHoundServer:
         return self
 
     def stop(self) -> None:
-        """Close the socket and all connections, and end the threads; once stopped, do nothing.
+        """Close the socket and all connections, and end the threads.
 
-        Requests that are waiting for their answer get none.
+        Held requests get no response. A second call does nothing.
         """
         listener, self._listener = self._listener, None
         if listener is None or self._thread is None:
@@ -149,7 +146,7 @@ class MediaHoundServer:
         listener.disconnect_all()
 
     def __enter__(self) -> Self:
-        """`start`."""
+        """Call `start`."""
         return self.start()
 
     def __exit__(
@@ -158,17 +155,15 @@ class MediaHoundServer:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """`stop`, whatever happened in the block."""
+        """Call `stop`."""
         self.stop()
 
     @property
     def url(self) -> str:
-        """The origin, "http://127.0.0.1:PORT", or "https://localhost:PORT" with TLS.
-
-        Like all that follows from it, it is there once the server has been started.
+        """The origin: "http://127.0.0.1:PORT", or "https://localhost:PORT" with TLS.
 
         Raises:
-            RuntimeError: it has not been started.
+            RuntimeError: The server has not been started.
         """
         if self._url is None:
             raise RuntimeError("a MediaHoundServer has no address before it is started")
@@ -181,7 +176,7 @@ class MediaHoundServer:
 
     @property
     def credentials(self) -> Credentials:
-        """The keyword arguments for `MediaHoundAuth(**server.credentials)`."""
+        """Keyword arguments, for `MediaHoundAuth(**server.credentials)`."""
         return {
             "client_id": self.client_id,
             "client_secret": self.client_secret,
@@ -190,19 +185,19 @@ class MediaHoundServer:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The environment variables from which `MediaHoundAuth()` reads the same."""
+        """Environment variables with the same values, for `MediaHoundAuth()`."""
         return {f"MEDIAHOUND_{name.upper()}": str(v) for name, v in self.credentials.items()}
 
     def expire_tokens(self) -> None:
-        """Expire all tokens now; the next token request gets a new one."""
+        """Expire all tokens now. The next token request gets a new one."""
         self._issuer.expire_in(0)
 
     def expire_in(self, seconds: float) -> None:
-        """Let the tokens that are live now live for `seconds` more."""
+        """Expire the currently valid tokens in `seconds`."""
         self._issuer.expire_in(seconds)
 
     def revoke_tokens(self) -> None:
-        """Revoke all tokens now, before their time; the next token request gets a new one."""
+        """Revoke all tokens now. The next token request gets a new one."""
         self._issuer.revoke()
 
     def respond_to_token_requests(
@@ -213,10 +208,10 @@ class MediaHoundServer:
         body: bytes | str | Mapping[str, object] = b"",
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        """Give the next `n` token requests exactly this answer, in place of the real one.
+        """Send this response to the next `n` token requests.
 
-        Plans, drops included, queue up in the order they are made. `n` may be math.inf: until the
-        next plan is made. 0 clears all plans for token requests. A mapping as body is sent as JSON.
+        Several calls of this method and of `drop_token_requests` queue up. math.inf means until the
+        next call, and 0 clears the queue. A mapping as body is sent as JSON.
 
         Raises:
             ValueError: `n` is neither a whole number nor math.inf.
@@ -231,35 +226,35 @@ class MediaHoundServer:
         body: bytes | str | Mapping[str, object] = b"",
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        """Give the next `n` API calls exactly this answer; see `respond_to_token_requests`."""
+        """Send this response to the next `n` API requests; see `respond_to_token_requests`."""
         self._api_traffic.plan(n, Answer.of(status, body, headers or {}))
 
     def drop_token_requests(self, n: float) -> None:
-        """Read the next `n` token requests, then reset (RST) the connection without an answer."""
+        """Read the next `n` token requests, and reset the connection without a response."""
         self._token_traffic.plan(n, "drop")
 
     def drop_api_requests(self, n: float) -> None:
-        """Read the next `n` API calls, then reset (RST) the connection without an answer."""
+        """Read the next `n` API requests, and reset the connection without a response."""
         self._api_traffic.plan(n, "drop")
 
     def hold_token_requests(self) -> AbstractContextManager[HeldRequests]:
-        """Record token requests and hold the responses until the block ends, or `release`.
+        """Hold the responses to token requests until the block ends, or until `release`.
 
         Raises:
-            RuntimeError: they are being held already, or the server has been stopped.
+            RuntimeError: They are held already, or the server has been stopped.
         """
         return self._token_traffic.hold()
 
     def hold_api_requests(self) -> AbstractContextManager[HeldRequests]:
-        """Record API requests and hold the responses until the block ends, or `release`.
+        """Hold the responses to API requests until the block ends, or until `release`.
 
         Raises:
-            RuntimeError: they are being held already, or the server has been stopped.
+            RuntimeError: They are held already, or the server has been stopped.
         """
         return self._api_traffic.hold()
 
     def _answer(self, request: ReceivedRequest) -> Answer | None:
-        """The answer to this request; None to reset the connection instead."""
+        """Return the response to this request; None to reset the connection."""
         url = urlsplit(request.path)
         to_token_endpoint = url.path == TOKEN_PATH
         planned = (self._token_traffic if to_token_endpoint else self._api_traffic).arrive(request)

@@ -1,4 +1,4 @@
-"""static_auth: a fixed bearer token, for tests without any server."""
+"""static_auth: a fixed access token, for tests without a server."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["static_auth"]
 Auth = TypeVar("Auth", bound=BearerAuth)
 Request = TypeVar("Request", bound=Any)
 
-# Seconds: what MediaHound gives.
+# Seconds, as with MediaHound.
 LIFETIME = 1_209_600
 
 
@@ -31,28 +31,27 @@ def static_auth(access_token: str, kind: type[Auth]) -> Auth: ...
 def static_auth(
     access_token: str = "static-access-token", kind: type[Auth] | None = None
 ) -> Callable[[Request], Request] | Auth:
-    """What can stand in for a MediaHoundAuth, with a token that is always the same.
+    """Return an auth object with a fixed access token, which sends no token request.
 
-    Alone, it is a function that requests, httpx and httpx2 take as `auth=`: it sets the
-    Authorization header of every request, wherever that goes, and does nothing else.
+    Without `kind`, it is a function that requests, httpx and httpx2 accept as `auth=`. It sets the
+    Authorization header of every request, whatever its origin, and does nothing else.
 
     Args:
-        access_token: the token.
-        kind: the MediaHoundAuth of your HTTP library, for code that asks for one or calls
-            `token()`. You get a real one, which sends the token to MediaHound's origin only and
-            shares it with nobody. Nothing is sent for it: whenever it asks for a token, it has
-            this one again, and so an API's 401 comes back as it is.
+        access_token: The token.
+        kind: The MediaHoundAuth of your HTTP library, for code that needs one or calls `token()`.
+            The returned object sends the token to MediaHound's origin only, and does not share it.
+            Each renewal returns the same token, so a 401 of the API is returned unchanged.
 
     Raises:
-        ValueError: `access_token` is not printable ASCII without spaces.
-        TypeError: `kind` is no MediaHoundAuth.
+        ValueError: `access_token` is not printable ASCII, or contains spaces.
+        TypeError: `kind` is not a MediaHoundAuth class.
     """
-    Token(access_token, 0, 0)  # which checks it
+    Token(access_token, 0, 0)  # raises ValueError
     if kind is not None:
         if not (isinstance(kind, type) and issubclass(kind, BearerAuth)):
             raise TypeError(
                 "kind must be the MediaHoundAuth of an HTTP library; "
-                "a session takes static_auth(...) as its auth"
+                "for a MediaHoundSession, set session.auth = static_auth(...)"
             )
         return _always(access_token, kind)
 
@@ -70,7 +69,7 @@ def _always(access_token: str, kind: type[Auth]) -> Auth:
     def send(_self: object, _request: TokenRequest, _timeout: float) -> TokenResponse:
         return answer
 
-    # A class, so that a copy does not ask the real endpoint either.
+    # A class, so that a copy sends no token request either.
     made: Any = type(kind.__name__, (kind,), {"_send": send, "__module__": kind.__module__})
     auth: Auth = made("static-client", "static-secret", store=MemoryStore())
     return auth

@@ -1,6 +1,6 @@
-"""What arrives at MediaHoundServer and what a test has planned for it: records, answers, holds.
+"""Received requests and planned responses of MediaHoundServer, without sockets and OAuth.
 
-No sockets and no OAuth in here. There is one `Traffic` for the token endpoint and one for the API.
+There is one `Traffic` for the token endpoint and one for the API.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from typing import Literal
 
 @dataclass(eq=False, repr=False, slots=True)
 class ReceivedRequest:
-    """A request as it came off the socket.
+    """A request that the server received.
 
-    Its repr shows the method, the path without its query, and the status: a failing assertion
-    prints no secret and no token.
+    Its repr shows the method, the path without its query, and the status, so that a failing
+    assertion prints no secret and no token.
 
     Attributes:
-        method: the HTTP method, in capitals.
-        path: the request target, query included.
-        headers: the headers; names are looked up in any case.
-        body: the body, freed from a chunked transfer encoding.
-        raw: the exact bytes of request line, headers and body, chunk framing included.
-        status: the status of the answer, set before the answer is sent; None while there is no
-            answer yet, and for good if the connection was dropped instead.
+        method: The HTTP method, in capitals.
+        path: The request target, with the query.
+        headers: The headers. Names are case-insensitive.
+        body: The body, without chunked transfer encoding.
+        raw: The bytes of the request line, the headers and the body, with chunked encoding.
+        status: The status of the response, set before the response is sent. None until then, and
+            if the connection was dropped.
     """
 
     method: str
@@ -41,14 +41,14 @@ class ReceivedRequest:
     status: int | None = None
 
     def __repr__(self) -> str:
-        """The method, the path without its query, and the status."""
+        """Show the method, the path without its query, and the status."""
         path = self.path.partition("?")[0]
         return f"ReceivedRequest(method={self.method!r}, path={path!r}, status={self.status})"
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An HTTP answer, to which a Content-Length is added unless the headers frame the body."""
+    """An HTTP response. A Content-Length is added unless the headers frame the body."""
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -58,7 +58,7 @@ class Answer:
     def of(
         cls, status: int, body: bytes | str | Mapping[str, object], headers: Mapping[str, str]
     ) -> Answer:
-        """An answer with this body: text as UTF-8, a mapping as JSON with its Content-Type."""
+        """Return a response with this body: text as UTF-8, a mapping as JSON."""
         if isinstance(body, str):
             body = body.encode()
         elif not isinstance(body, bytes):
@@ -69,32 +69,32 @@ class Answer:
 
 
 class HeldRequests:
-    """Requests that have arrived and get no answer yet, so that a test can act in between."""
+    """Requests whose responses are held, so that a test can act in between."""
 
     def __init__(self) -> None:
-        """Hold back every request from now on, until `release`."""
+        """Hold the response to every request from now on, until `release`."""
         self._changed = threading.Condition()
         self._arrived = 0
         self._released = False
 
     def wait_for(self, n: int, timeout: float = 10.0) -> None:
-        """Block until `n` requests have arrived in this hold.
+        """Block until `n` requests are held, for `timeout` seconds at most.
 
         Raises:
-            TimeoutError: fewer than `n` have arrived within `timeout` seconds.
+            TimeoutError: Fewer than `n` requests have arrived.
         """
         with self._changed:
             if not self._changed.wait_for(lambda: self._arrived >= n, timeout):
                 raise TimeoutError(f"{self._arrived} of {n} requests arrived within {timeout} s")
 
     def release(self) -> None:
-        """Let the held requests be answered, and hold back no more."""
+        """Send the held responses, and hold no more."""
         with self._changed:
             self._released = True
             self._changed.notify_all()
 
     def _detain(self) -> None:
-        """Block the calling thread until `release`; return at once after it."""
+        """Block this thread until `release`; return at once afterwards."""
         with self._changed:
             if not self._released:
                 self._arrived += 1
@@ -106,10 +106,10 @@ Planned = Answer | Literal["drop"]
 
 
 class Traffic:
-    """The requests to one kind of endpoint, and what is planned for the next ones."""
+    """The requests to one endpoint, and the planned responses to the next ones."""
 
     def __init__(self) -> None:
-        """Nothing has arrived, nothing is planned."""
+        """Start without requests and plans."""
         self.requests: list[ReceivedRequest] = []
         self._lock = threading.Lock()
         self._plans: deque[tuple[float, Planned]] = deque()
@@ -117,9 +117,9 @@ class Traffic:
         self._closed = False
 
     def plan(self, n: float, planned: Planned) -> None:
-        """Give the next `n` requests this answer, after those planned before; 0 clears all plans.
+        """Plan this response for the next `n` requests, after earlier plans. 0 clears all plans.
 
-        A plan for infinitely many ends when the next plan is made.
+        A plan for math.inf requests ends with the next plan.
         """
         if not (n == math.inf or (n >= 0 and n == int(n))):
             raise ValueError(f"n must be a whole number or math.inf, not {n!r}")
@@ -132,9 +132,9 @@ class Traffic:
             self._plans.append((n, planned))
 
     def arrive(self, request: ReceivedRequest) -> Planned | None:
-        """Record the request, wait while there is a hold, return what is planned for it.
+        """Record the request, wait while it is held, and return the planned response.
 
-        Plans are handed out in the order of arrival, whatever order the waiting threads wake in.
+        Plans are assigned in the order of arrival.
         """
         with self._lock:
             self.requests.append(request)
@@ -150,11 +150,11 @@ class Traffic:
 
     @contextmanager
     def hold(self) -> Iterator[HeldRequests]:
-        """Hold requests back inside the block."""
+        """Hold the responses inside the block."""
         hold = HeldRequests()
         with self._lock:
             if self._hold is not None:
-                raise RuntimeError("these requests are being held already; one hold at a time")
+                raise RuntimeError("these requests are held already; there is one hold at a time")
             if self._closed:
                 raise RuntimeError("the server has been stopped; there is nothing to hold")
             self._hold = hold
@@ -166,7 +166,7 @@ class Traffic:
             hold.release()
 
     def close(self) -> None:
-        """Release what is held, for good."""
+        """Send all held responses, and hold no more."""
         with self._lock:
             self._closed = True
             hold = self._hold

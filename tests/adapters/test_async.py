@@ -109,7 +109,7 @@ async def test_the_loop_goes_on_while_a_token_is_requested(
     assert [response.status_code for response in finished] == [200]
 
 
-async def test_the_loop_goes_on_while_a_rejected_token_is_replaced(
+async def test_the_event_loop_runs_while_a_rejected_token_is_replaced(
     client: httpx.AsyncClient, auth: MediaHoundAuth, server: MediaHoundServer
 ) -> None:
     await auth.atoken()
@@ -125,7 +125,7 @@ async def test_the_loop_goes_on_while_a_rejected_token_is_replaced(
     assert [call.status for call in server.api_requests] == [401, 200]
 
 
-async def test_cancelling_the_task_that_asked_first_costs_the_others_nothing(
+async def test_cancelling_the_first_task_does_not_affect_the_others(
     client: httpx.AsyncClient, server: MediaHoundServer
 ) -> None:
     statuses = []
@@ -189,7 +189,7 @@ async def test_a_deadline_of_the_callers_own_is_kept(
     assert len(server.token_requests) == 1
 
 
-async def test_a_task_waits_no_longer_than_the_time_budget(
+async def test_a_task_waits_no_longer_than_its_time_limit(
     MediaHoundAuth: Any, httpx: Any, server: MediaHoundServer
 ) -> None:
     auth = MediaHoundAuth(**server.credentials, timeout=0.3)
@@ -225,7 +225,7 @@ async def test_a_failure_is_shared_by_all_tasks_that_waited_and_each_gets_its_ow
     assert len(server.token_requests) == 1
 
 
-async def test_a_call_with_a_live_token_needs_no_thread(
+async def test_a_call_with_a_valid_token_needs_no_thread(
     client: httpx.AsyncClient,
     auth: MediaHoundAuth,
     server: MediaHoundServer,

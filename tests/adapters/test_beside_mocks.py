@@ -81,13 +81,13 @@ def test_a_fixed_token_as_a_real_auth_object_is_the_same_whatever_is_done(kind: 
     assert static_auth("another", kind).token().access_token == "another"
 
 
-def test_what_no_header_can_carry_is_no_fixed_token() -> None:
+def test_a_fixed_token_with_invalid_characters_is_an_error() -> None:
     with pytest.raises(ValueError, match="access_token is empty, or contains"):
         static_auth("two words")
     with pytest.raises(ValueError, match="access_token is empty, or contains"):
         static_auth("two words", RequestsAuth)
     session: Any = MediaHoundSession
-    with pytest.raises(TypeError, match="as its auth"):
+    with pytest.raises(TypeError, match=r"set session\.auth"):
         static_auth("token", session)
 
 
@@ -149,7 +149,7 @@ def test_the_real_thing_with_pytest_httpx(
     assert asyncio.run(found(HttpxAuth(*credentials))) == 200
 
 
-def test_a_mocked_refusal_is_raised(credentials: tuple[str, str]) -> None:
+def test_a_mocked_rejection_is_raised(credentials: tuple[str, str]) -> None:
     with responses.RequestsMock() as mock:
         mock.post(DEFAULT_TOKEN_URL, status=401, body=json.dumps({"error": "invalid_client"}))
         with pytest.raises(requests.RequestException, match="invalid_client"):

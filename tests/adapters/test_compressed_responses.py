@@ -27,7 +27,9 @@ TOKEN = json.dumps({"access_token": "t0ken", "token_type": "bearer", "expires_in
     ],
     ids=["gzip", "GZIP", "x-gzip", "deflate", "identity"],
 )
-def test_it_is_read(server: MediaHoundServer, library: Library, encoding: str, body: bytes) -> None:
+def test_a_compressed_token_response_is_read(
+    server: MediaHoundServer, library: Library, encoding: str, body: bytes
+) -> None:
     headers = {"Content-Encoding": encoding}
     server.respond_to_token_requests(1, status=200, body=body, headers=headers)
     assert library.auth(server).token().access_token == "t0ken"
@@ -44,7 +46,7 @@ def test_it_is_read(server: MediaHoundServer, library: Library, encoding: str, b
     ],
     ids=["no gzip", "cut", "unknown", "twice"],
 )
-def test_what_cannot_be_read_is_no_token_response(
+def test_a_body_that_cannot_be_decompressed_is_an_invalid_token_response(
     server: MediaHoundServer, library: Library, encoding: str, body: bytes
 ) -> None:
     headers = {"Content-Encoding": encoding}

@@ -51,7 +51,9 @@ def test_the_call_after_one_whose_hook_raised_has_another_token(
 
 
 @each_backend
-def test_the_same_for_tasks(library: Any, backend: str, server: MediaHoundServer) -> None:
+def test_an_event_hook_that_raises_in_a_task_costs_one_token_request(
+    library: Any, backend: str, server: MediaHoundServer
+) -> None:
     async def main() -> None:
         hooks = {"response": [raise_for_status_async]}
         async with library.AsyncClient(auth=auth_for(library, server), event_hooks=hooks) as client:

@@ -174,7 +174,7 @@ def test_each_call_gets_its_own_request_with_a_failure_that_is_remembered(
     assert failed == ["/status/200", "/status/204"]
 
 
-def test_the_endpoints_words_are_on_the_error(
+def test_the_error_has_the_fields_of_the_response(
     MediaHoundAuth: Any, server: MediaHoundServer
 ) -> None:
     with pytest.raises(mh.InvalidClientError, match="MEDIAHOUND_CLIENT_SECRET") as caught:
@@ -183,7 +183,7 @@ def test_the_endpoints_words_are_on_the_error(
     assert caught.value.error_description == "Bad client credentials"
 
 
-def test_httpxs_own_error_is_the_cause_where_there_was_no_answer(
+def test_httpxs_own_error_is_the_cause_where_there_was_no_response(
     MediaHoundAuth: Any,
     httpx: Any,
     server: MediaHoundServer,
@@ -206,7 +206,7 @@ async def test_token_and_atoken_give_the_token_that_calls_carry(
     assert len(server.token_requests) == 1
 
 
-async def test_renew_and_arenew_ask_now_and_calls_carry_what_they_got(
+async def test_renew_and_arenew_request_a_token_that_calls_then_carry(
     httpx: Any, MediaHoundAuth: Any, client_id: str
 ) -> None:
     with MediaHoundServer(client_id=client_id, return_same_token=False) as server:
@@ -230,7 +230,7 @@ async def test_a_failed_renewal_leaves_the_token_at_hand_in_use(
     assert carried(server) == [token.authorization]
 
 
-def test_after_forget_the_next_call_asks_for_another_token(
+def test_after_forget_the_next_call_requests_another_token(
     httpx: Any,
     MediaHoundAuth: Any,
     server: MediaHoundServer,
@@ -272,7 +272,7 @@ async def test_the_token_is_requested_with_the_given_clients_tls_settings(
             assert (await calls.get(f"{tls_server.url}/status/200")).status_code == 200
 
 
-def test_a_certificate_nobody_vouches_for_fails_the_call_at_once(
+def test_a_certificate_of_an_unknown_authority_fails_the_call_at_once(
     MediaHoundAuth: Any,
     httpx: Any,
     tls_server: MediaHoundServer,

@@ -142,7 +142,7 @@ async def test_a_rejected_async_call_is_repeated_with_the_same_body(
 
 
 @pytest.mark.parametrize("body", ONCE_ONLY.values(), ids=ONCE_ONLY.keys())
-def test_a_body_that_cannot_be_sent_again_is_not_and_the_next_call_has_the_new_token(
+def test_a_body_that_cannot_be_sent_again_is_not_retried_and_the_next_call_has_the_new_token(
     body: Body, client: httpx.Client, server: MediaHoundServer
 ) -> None:
     assert client.post(f"{server.url}/echo", **body()).status_code == 401
@@ -185,7 +185,7 @@ async def test_an_async_file_is_sent_once_and_left_alone(
     assert [call.body for call in server.api_requests] == [b"two\nlines\n"] * 2
 
 
-def test_the_replay_is_the_same_request_and_goes_through_the_clients_hooks(
+def test_the_retry_is_the_same_request_and_goes_through_the_clients_hooks(
     httpx: Any, client: httpx.Client, server: MediaHoundServer
 ) -> None:
     seen: list[tuple[str, str, object]] = []
@@ -218,7 +218,7 @@ def test_the_history_has_the_rejected_request_without_its_token(
     assert response.request.headers["Authorization"] == retried.headers["Authorization"]
 
 
-def test_a_cookie_that_comes_with_the_401_goes_back_with_the_replay(
+def test_a_cookie_that_comes_with_the_401_goes_back_with_the_retry(
     client: httpx.Client, server: MediaHoundServer
 ) -> None:
     server.respond_to_api_requests(
@@ -228,7 +228,7 @@ def test_a_cookie_that_comes_with_the_401_goes_back_with_the_replay(
     assert server.api_requests[1].headers["Cookie"] == "mediahound=sniffing"
 
 
-def test_a_stream_is_replayed_and_still_a_stream(
+def test_a_stream_is_retried_and_still_a_stream(
     client: httpx.Client, server: MediaHoundServer
 ) -> None:
     with client.stream("GET", f"{server.url}/stream?chunks=3") as response:
@@ -237,7 +237,7 @@ def test_a_stream_is_replayed_and_still_a_stream(
     assert statuses(server) == [401, 200]
 
 
-async def test_an_async_stream_is_replayed_and_still_a_stream(
+async def test_an_async_stream_is_retried_and_still_a_stream(
     httpx: Any, auth: MediaHoundAuth, server: MediaHoundServer
 ) -> None:
     async with (
@@ -250,7 +250,7 @@ async def test_an_async_stream_is_replayed_and_still_a_stream(
     assert statuses(server) == [401, 200]
 
 
-def test_what_is_replayed_after_a_redirect_is_the_request_that_was_rejected(
+def test_after_a_redirect_the_rejected_request_is_retried(
     client: httpx.Client, server: MediaHoundServer
 ) -> None:
     server.respond_to_api_requests(1, status=307, headers={"Location": "/echo"})
@@ -260,7 +260,7 @@ def test_what_is_replayed_after_a_redirect_is_the_request_that_was_rejected(
     assert {call.body for call in server.api_requests} == {LARGE}
 
 
-def test_a_call_is_replayed_once_and_a_second_401_comes_as_it_is(
+def test_a_call_is_retried_once_and_a_second_401_comes_as_it_is(
     httpx: Any, MediaHoundAuth: Any, client_id: str
 ) -> None:
     with MediaHoundServer(client_id=client_id, return_same_token=False) as server:
@@ -273,7 +273,7 @@ def test_a_call_is_replayed_once_and_a_second_401_comes_as_it_is(
         assert len(server.token_requests) == 2
 
 
-def test_a_call_is_not_replayed_with_the_token_that_was_rejected(
+def test_a_call_is_not_retried_with_the_token_that_was_rejected(
     httpx: Any, MediaHoundAuth: Any, server: MediaHoundServer
 ) -> None:
     server.reject_api_requests = True
@@ -282,7 +282,7 @@ def test_a_call_is_not_replayed_with_the_token_that_was_rejected(
     assert statuses(server) == [401]
 
 
-def test_when_there_is_another_token_by_now_the_replay_costs_no_token_request(
+def test_when_there_is_another_token_by_now_the_retry_costs_no_token_request(
     client: httpx.Client, auth: MediaHoundAuth, server: MediaHoundServer
 ) -> None:
     with ThreadPoolExecutor(1) as pool, server.hold_api_requests() as hold:
@@ -296,7 +296,7 @@ def test_when_there_is_another_token_by_now_the_replay_costs_no_token_request(
     assert len(server.token_requests) == 2
 
 
-def test_when_no_other_token_is_to_be_had_the_401_is_the_callers(
+def test_a_401_is_returned_when_no_other_token_can_be_requested(
     client: httpx.Client, server: MediaHoundServer
 ) -> None:
     server.respond_to_token_requests(math.inf, status=400, body={"error": "bad_day"})

@@ -65,7 +65,7 @@ def test_its_token_has_the_fields_that_oauthlib_gives_it(server: MediaHoundServe
     assert token["expires_in"] in (1_209_599, 1_209_600)
 
 
-def test_64_threads_with_a_session_each_are_one_token_request(server: MediaHoundServer) -> None:
+def test_64_threads_with_a_session_each_make_one_token_request(server: MediaHoundServer) -> None:
     start = threading.Barrier(64)
 
     def call(_: int) -> int:
@@ -88,16 +88,14 @@ def test_a_revoked_token_is_replaced_and_the_request_sent_again(server: MediaHou
     assert len(server.token_requests) == 2
 
 
-def test_stores_share_the_token_with_everybody_else(
-    server: MediaHoundServer, tmp_path: Path
-) -> None:
+def test_a_session_finds_the_token_in_a_store(server: MediaHoundServer, tmp_path: Path) -> None:
     MediaHoundAuth(**server.credentials, store=FileStore(tmp_path / "tokens")).token()
     session = MediaHoundSession(**server.credentials, store=FileStore(tmp_path / "tokens"))
     assert search(session, server) == 200
     assert len(server.token_requests) == 1
 
 
-def test_the_token_goes_to_no_foreign_origin_redirects_included(server: MediaHoundServer) -> None:
+def test_the_token_goes_to_no_other_origin_redirects_included(server: MediaHoundServer) -> None:
     with MediaHoundServer() as elsewhere:
         session = MediaHoundSession(**server.credentials)
         assert search(session, elsewhere) == 401
@@ -120,7 +118,7 @@ def test_a_token_can_be_withheld_and_another_auth_given(server: MediaHoundServer
 
 
 @pytest.mark.parametrize("withhold", [False, True])
-def test_an_auth_of_the_session_itself_goes_before_the_token_as_ever(
+def test_auth_of_the_session_takes_precedence_over_the_token(
     server: MediaHoundServer, withhold: bool
 ) -> None:
     session = MediaHoundSession(**server.credentials)
@@ -138,13 +136,13 @@ def test_a_prepared_request_carries_the_token_too(server: MediaHoundServer) -> N
     assert session.send(request, timeout=10).status_code == 200
 
 
-def test_what_existing_code_gives_to_request_does_no_harm(server: MediaHoundServer) -> None:
+def test_arguments_of_existing_code_to_request_are_accepted(server: MediaHoundServer) -> None:
     session = MediaHoundSession(**server.credentials)
     assert search(session, server, client_id="other", client_secret="wrong") == 200
 
 
 @pytest.mark.parametrize("method", ["fetch_token", "refresh_token"])
-def test_fetching_asks_the_endpoint_and_says_what_to_do_with_arguments(
+def test_fetch_token_requests_a_token_and_rejects_arguments(
     server: MediaHoundServer, method: str
 ) -> None:
     session = MediaHoundSession(**server.credentials)
@@ -159,7 +157,7 @@ def test_fetching_asks_the_endpoint_and_says_what_to_do_with_arguments(
     assert isinstance(caught.value, requests.RequestException)
 
 
-def test_a_refused_client_is_an_error_of_ours_and_of_requests(server: MediaHoundServer) -> None:
+def test_a_rejected_client_is_an_error_of_ours_and_of_requests(server: MediaHoundServer) -> None:
     session = MediaHoundSession(
         server.client_id, "wrong", token_url=server.token_url, token_updater=print
     )
@@ -169,7 +167,7 @@ def test_a_refused_client_is_an_error_of_ours_and_of_requests(server: MediaHound
     assert not session.authorized
 
 
-def test_a_missing_option_is_told_at_construction() -> None:
+def test_a_missing_option_is_an_error_of_the_constructor() -> None:
     with pytest.raises(MediaHoundAuthError, match="client_secret"):
         MediaHoundSession("MyClientId")
 
@@ -207,7 +205,7 @@ def test_token_requests_go_through_the_session_s_adapters_with_its_settings(
     assert "X-Ours" not in server.token_requests[0].headers
 
 
-def test_a_proxy_that_does_not_answer_is_no_answer(server: MediaHoundServer) -> None:
+def test_a_proxy_that_does_not_respond_is_a_timeout(server: MediaHoundServer) -> None:
     session = MediaHoundSession(**server.credentials, timeout=0.3)
     session.proxies = {"http": "http://127.0.0.1:9"}
     with pytest.raises(MediaHoundAuthError, match="could not reach"):

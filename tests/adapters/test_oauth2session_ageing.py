@@ -23,7 +23,7 @@ def server(client_id: str, clock: Clock) -> Iterator[MediaHoundServer]:
         yield server
 
 
-def test_an_ageing_token_is_renewed_in_the_background_and_told_with_the_next_request(
+def test_token_updater_gets_a_background_renewal_with_the_next_request(
     server: MediaHoundServer, clock: Clock
 ) -> None:
     told: list[object] = []
@@ -64,7 +64,7 @@ def test_an_expired_token_is_replaced_once_and_no_thread_sees_a_token_expired_er
     assert (len(server.token_requests), len(told)) == (2, 2)
 
 
-def test_a_token_that_comes_while_another_is_told_is_told_after_it(
+def test_token_updater_gets_a_second_token_after_the_first(
     server: MediaHoundServer,
 ) -> None:
     told: list[object] = []
@@ -88,7 +88,7 @@ def test_a_token_that_comes_while_another_is_told_is_told_after_it(
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-def test_a_child_is_told_although_the_parent_was_being_told_at_the_fork(
+def test_token_updater_is_called_in_a_child_that_was_forked_during_a_call_of_it(
     server: MediaHoundServer,
 ) -> None:
     telling, go_on = threading.Event(), threading.Event()

@@ -28,7 +28,7 @@ def test_protected_request_hooks_change_what_is_sent(server: MediaHoundServer) -
     assert str(call.headers["Authorization"]).startswith("Bearer ")
 
 
-def test_protected_request_hooks_can_look_at_the_token(server: MediaHoundServer) -> None:
+def test_protected_request_hooks_can_read_the_token(server: MediaHoundServer) -> None:
     def hook(url: str, headers: Any, data: Any) -> tuple[str, Any, Any]:
         return f"{url}?access={session.access_token}", headers, data
 
@@ -39,7 +39,7 @@ def test_protected_request_hooks_can_look_at_the_token(server: MediaHoundServer)
     assert call.headers["Authorization"] == f"Bearer {call.path.partition('?access=')[2]}"
 
 
-def test_access_token_hooks_see_the_request_as_a_form_and_the_answer_as_a_response(
+def test_access_token_hooks_get_a_form_and_a_response(
     server: MediaHoundServer,
 ) -> None:
     seen: list[Any] = []
@@ -104,18 +104,18 @@ def test_a_hook_cannot_send_the_secret_elsewhere(server: MediaHoundServer) -> No
         session.register_compliance_hook(
             "access_token_request", lambda _, headers, kwargs: (elsewhere.url, headers, kwargs)
         )
-        with pytest.raises(ConfigurationError, match="may not change the URL"):
+        with pytest.raises(ConfigurationError, match="headers and data only"):
             session.fetch_token()
         assert elsewhere.token_requests == elsewhere.api_requests == server.token_requests == []
 
 
-def test_a_hook_that_puts_the_form_into_the_url_is_told_so(server: MediaHoundServer) -> None:
+def test_a_hook_that_puts_the_form_into_the_url_is_an_error(server: MediaHoundServer) -> None:
     def hook(url: str, headers: Any, kwargs: Any) -> tuple[str, Any, Any]:
         return url, headers, {"params": kwargs["data"]}
 
     session = MediaHoundSession(**server.credentials)
     session.register_compliance_hook("access_token_request", hook)
-    with pytest.raises(ConfigurationError, match="nothing but headers and data") as caught:
+    with pytest.raises(ConfigurationError, match="headers and data only") as caught:
         session.fetch_token()
     assert server.client_secret not in f"{caught.value} {caught.value.__cause__!r}"
     assert server.token_requests == []
@@ -151,6 +151,6 @@ def test_a_protected_request_hook_is_not_for_a_request_without_the_token(
     assert len(called) == 1
 
 
-def test_other_hooks_are_refused_as_ever() -> None:
+def test_unknown_hooks_are_rejected_by_requests_oauthlib() -> None:
     with pytest.raises(ValueError, match="Hook type"):
         MediaHoundSession("id", "secret").register_compliance_hook("another", print)

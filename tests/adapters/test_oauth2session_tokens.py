@@ -19,7 +19,7 @@ from mediahound_auth.testing import MediaHoundServer
 Told = list[dict[str, object]]
 
 
-def test_the_updater_is_told_each_new_token_once_whoever_brought_it(
+def test_token_updater_gets_each_new_token_once(
     server: MediaHoundServer,
 ) -> None:
     told: Told = []
@@ -40,7 +40,9 @@ def test_the_updater_is_told_each_new_token_once_whoever_brought_it(
     assert len(told) == 3
 
 
-def test_threads_that_call_at_once_tell_it_once(server: MediaHoundServer) -> None:
+def test_token_updater_is_called_once_by_threads_that_call_at_once(
+    server: MediaHoundServer,
+) -> None:
     told: Told = []
     session = MediaHoundSession(**server.credentials, token_updater=told.append)
     start = threading.Barrier(16)
@@ -63,7 +65,7 @@ def test_an_updater_may_call_with_the_session_itself(server: MediaHoundServer) -
     assert statuses == [200]
 
 
-def test_an_updater_that_fails_is_told_again_and_the_token_is_not_lost(
+def test_a_token_updater_that_raises_gets_the_token_again(
     server: MediaHoundServer,
 ) -> None:
     told: Told = []
@@ -83,7 +85,7 @@ def test_an_updater_that_fails_is_told_again_and_the_token_is_not_lost(
     assert len(server.token_requests) == 1
 
 
-def test_a_token_that_was_kept_elsewhere_is_used_and_not_told_again(
+def test_a_stored_token_is_used_and_not_passed_to_token_updater(
     server: MediaHoundServer,
 ) -> None:
     kept: Any = MediaHoundSession(**server.credentials).fetch_token()
@@ -110,14 +112,16 @@ def test_its_expiry_is_a_moment_or_a_number_of_seconds_or_not_known(
     assert 0 < expires_in <= (600 if field else 1_209_600)
 
 
-def test_one_that_has_expired_is_not_used(server: MediaHoundServer) -> None:
+def test_a_stored_token_that_has_expired_is_not_used(server: MediaHoundServer) -> None:
     kept = {"access_token": "kept", "expires_at": time.time() - 1}
     session = MediaHoundSession(**server.credentials, token=kept)
     assert not session.authorized
     assert search(session, server) == 200
 
 
-def test_one_that_is_older_than_what_others_have_got_is_not_used(server: MediaHoundServer) -> None:
+def test_a_stored_token_that_is_older_than_the_known_one_is_not_used(
+    server: MediaHoundServer,
+) -> None:
     now = time.time()
     other = MediaHoundSession(**server.credentials)
     other.fetch_token()
@@ -131,7 +135,7 @@ def test_one_that_is_older_than_what_others_have_got_is_not_used(server: MediaHo
     assert other.access_token == "newer"
 
 
-def test_no_token_is_none(server: MediaHoundServer) -> None:
+def test_an_empty_token_counts_as_no_token(server: MediaHoundServer) -> None:
     other = MediaHoundSession(**server.credentials)
     other.fetch_token()
     for none in ({}, None, {"access_token": None}, {"access_token": ""}):
@@ -142,13 +146,13 @@ def test_no_token_is_none(server: MediaHoundServer) -> None:
     assert search(session, server) == 200
 
 
-def test_what_is_to_be_told_needs_somebody_to_tell() -> None:
+def test_a_token_updater_must_be_callable() -> None:
     updater: Any = "tokens.json"
     with pytest.raises(ConfigurationError, match="token_updater"):
         MediaHoundSession("id", "secret", token_updater=updater)
 
 
-def test_the_access_token_can_be_set_and_deleted_and_the_token_emptied(
+def test_access_token_and_token_can_be_set_and_deleted(
     server: MediaHoundServer,
 ) -> None:
     session = MediaHoundSession(**server.credentials)
@@ -175,7 +179,7 @@ def test_the_access_token_can_be_set_and_deleted_and_the_token_emptied(
         "pri vate",
     ],
 )
-def test_what_is_no_token_is_refused_and_not_quoted(token: Any) -> None:
+def test_a_dict_that_is_not_a_token_is_rejected_and_not_quoted(token: Any) -> None:
     with pytest.raises(ConfigurationError, match="access_token") as caught:
         MediaHoundSession("id", "secret", token=token)
     assert "pri vate" not in repr(caught.value.__cause__) + str(caught.value)

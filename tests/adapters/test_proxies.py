@@ -88,7 +88,7 @@ def test_over_http_token_requests_and_calls_are_forwarded(
 
 
 @pytest.mark.parametrize("status", [b"407 Who are you", b"403 Not you, pa55word"])
-def test_a_tunnel_that_is_refused_for_good_is_told_by_its_status_after_one_attempt(
+def test_a_tunnel_that_is_rejected_with_a_4xx_is_reported_after_one_attempt(
     library: Library, tls_server: MediaHoundServer, proxy: Proxy, ca_file: str, status: bytes
 ) -> None:
     proxy.refusals = [status] * 20
@@ -104,7 +104,7 @@ def test_a_tunnel_that_is_refused_for_good_is_told_by_its_status_after_one_attem
 
 
 @pytest.mark.parametrize("status", [b"502 Bad Gateway", b"503 Busy", b"429 Slowly"])
-def test_a_tunnel_that_is_refused_for_a_moment_costs_another_attempt_and_no_call(
+def test_a_tunnel_that_is_rejected_once_costs_another_attempt_and_no_call(
     library: Library, tls_server: MediaHoundServer, proxy: Proxy, ca_file: str, status: bytes
 ) -> None:
     proxy.refusals = [status]
@@ -112,7 +112,7 @@ def test_a_tunnel_that_is_refused_for_a_moment_costs_another_attempt_and_no_call
     assert len(tls_server.token_requests) == 1
 
 
-def test_over_http_a_407_for_the_token_request_is_told(
+def test_over_http_a_407_for_the_token_request_is_reported(
     library: Library, server: MediaHoundServer, proxy: Proxy, ca_file: str
 ) -> None:
     proxy.password = "user:word"
@@ -125,7 +125,7 @@ def test_over_http_a_407_for_the_token_request_is_told(
 
 
 @pytest.mark.parametrize("tls", [True, False], ids=["https", "http"])
-def test_a_call_that_a_proxy_refuses_ends_as_it_would_without_us(
+def test_a_call_that_a_proxy_rejects_ends_as_with_a_static_header(
     library: Library, tls: bool, tls_server: MediaHoundServer, proxy: Proxy, ca_file: str
 ) -> None:
     with MediaHoundServer(client_id=tls_server.client_id) as plain:
@@ -154,7 +154,7 @@ def outcome(
 
 
 @pytest.mark.parametrize("library", SYNC, indirect=True, ids=str)
-def test_a_network_that_is_down_for_a_moment_costs_another_attempt_and_no_call(
+def test_a_short_network_failure_costs_another_attempt_and_no_call(
     library: Library, server: MediaHoundServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     owner, name = library.sending

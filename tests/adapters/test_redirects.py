@@ -55,7 +55,7 @@ def test_a_redirect_within_the_origin_keeps_the_token(
     assert len(server.token_requests) == 1
 
 
-def test_a_redirect_to_another_origin_loses_the_token_and_its_401_triggers_nothing(
+def test_a_redirect_to_another_origin_loses_the_token_and_its_401_causes_no_renewal(
     client: Client, server: MediaHoundServer, elsewhere: MediaHoundServer
 ) -> None:
     assert client.get(f"{server.url}/redirect?to={elsewhere.url}/echo") == 401
@@ -84,7 +84,7 @@ def test_a_redirect_takes_the_token_to_no_other_origin_not_even_an_allowed_one(
     assert (len(server.token_requests), len(elsewhere.token_requests)) == (1, 0)
 
 
-def test_a_token_that_was_lost_on_the_way_does_not_come_back(
+def test_a_token_that_a_redirect_removed_is_not_added_again(
     client: Client, server: MediaHoundServer, elsewhere: MediaHoundServer
 ) -> None:
     redirect_next_call(elsewhere, f"{server.url}/echo")
@@ -96,7 +96,7 @@ def test_a_token_that_was_lost_on_the_way_does_not_come_back(
     assert len(server.token_requests) == 1
 
 
-def test_a_redirect_from_a_foreign_origin_into_the_api_gets_no_token(
+def test_a_redirect_from_another_origin_into_the_api_gets_no_token(
     client: Client, server: MediaHoundServer, elsewhere: MediaHoundServer
 ) -> None:
     redirect_next_call(elsewhere, f"{server.url}/echo")
@@ -130,7 +130,7 @@ def test_a_401_after_a_redirect_is_repaired_there(
     assert len(server.token_requests) == 2
 
 
-def test_a_redirect_after_a_replay_carries_the_new_token(
+def test_a_redirect_after_a_retry_carries_the_new_token(
     rejected: str, client: Client, server: MediaHoundServer
 ) -> None:
     assert client.get(f"{server.url}/redirect?to=/echo") == 200
@@ -143,7 +143,7 @@ def test_a_redirect_after_a_replay_carries_the_new_token(
 
 @pytest.mark.usefixtures("rejected")
 @pytest.mark.parametrize("status", [301, 302, 303])
-def test_what_a_redirect_has_made_a_get_is_not_posted_again(
+def test_a_post_that_a_redirect_turned_into_a_get_is_retried_as_a_get(
     status: int, client: Client, server: MediaHoundServer
 ) -> None:
     redirect_next_call(server, "/echo", status)
@@ -155,7 +155,7 @@ def test_what_a_redirect_has_made_a_get_is_not_posted_again(
 
 @pytest.mark.usefixtures("rejected")
 @pytest.mark.parametrize("status", [307, 308])
-def test_what_a_redirect_has_kept_a_post_is_replayed_with_its_body(
+def test_a_redirected_post_is_retried_with_its_body(
     status: int, client: Client, server: MediaHoundServer
 ) -> None:
     redirect_next_call(server, "/echo", status)
@@ -165,7 +165,7 @@ def test_what_a_redirect_has_kept_a_post_is_replayed_with_its_body(
     assert len(server.token_requests) == 2
 
 
-def test_a_redirect_of_a_replay_to_another_origin_loses_the_new_token_too(
+def test_a_redirect_of_a_retry_to_another_origin_loses_the_new_token_too(
     rejected: str, client: Client, server: MediaHoundServer, elsewhere: MediaHoundServer
 ) -> None:
     assert client.get(f"{server.url}/redirect?to={elsewhere.url}/echo") == 401

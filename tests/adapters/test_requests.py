@@ -92,7 +92,7 @@ def test_every_method_sends_the_token(
     assert (call.method, call.status) == (method, 200)
 
 
-def test_auth_of_a_call_goes_before_that_of_the_session(
+def test_auth_of_a_call_takes_precedence_over_that_of_the_session(
     session: requests.Session, auth: MediaHoundAuth, server: MediaHoundServer, url: str
 ) -> None:
     session.auth = ("somebody", "else")
@@ -147,7 +147,7 @@ def test_a_thread_pool_shares_one_auth_object_and_one_token(
     assert len(server.token_requests) == 1
 
 
-def test_token_requests_may_use_the_very_session_that_the_calls_use(
+def test_token_requests_may_use_the_session_of_the_calls(
     session: requests.Session, server: MediaHoundServer, url: str
 ) -> None:
     session.auth = auth_for(server, session=session)
@@ -157,7 +157,7 @@ def test_token_requests_may_use_the_very_session_that_the_calls_use(
     assert len(server.token_requests) == 2
 
 
-def test_a_streamed_answer_is_left_to_the_caller_to_read(
+def test_a_streamed_response_is_left_to_the_caller_to_read(
     session: requests.Session, auth: MediaHoundAuth, server: MediaHoundServer
 ) -> None:
     with session.get(
@@ -197,7 +197,7 @@ def test_the_timeout_of_auth_bounds_the_wait_for_a_token(
 
 
 @pytest.mark.parametrize("whose", ["session", "call"])
-def test_the_caller_s_hook_sees_the_answer_once(
+def test_the_caller_s_hook_sees_the_response_once(
     whose: str, session: requests.Session, auth: MediaHoundAuth, url: str
 ) -> None:
     seen: list[int] = []
@@ -263,7 +263,7 @@ def test_a_configuration_error_is_an_error_of_requests_and_a_value_error() -> No
     assert isinstance(caught.value, ValueError)
 
 
-def test_session_takes_nothing_but_a_session() -> None:
+def test_session_must_be_a_requests_session() -> None:
     with pytest.raises(mediahound_auth.ConfigurationError, match=r"session.*Session, not type"):
         MediaHoundAuth("id", "secret", session=requests.Session)  # type: ignore[arg-type]
 

@@ -9,6 +9,7 @@ import requests
 
 import mediahound_auth
 from mediahound_auth import MemoryStore, Token
+from mediahound_auth._adapters.bearer_auth import source_of
 from mediahound_auth.requests import MediaHoundAuth
 from mediahound_auth.testing import MediaHoundServer
 
@@ -30,7 +31,7 @@ def carried_by_a_call(server: MediaHoundServer, auth: MediaHoundAuth) -> str | N
     return server.api_requests[-1].headers["Authorization"]
 
 
-def test_token_gives_the_live_token_and_asks_once(
+def test_token_returns_the_valid_token_and_requests_it_once(
     auth: MediaHoundAuth, server: MediaHoundServer
 ) -> None:
     token = auth.token()
@@ -40,7 +41,7 @@ def test_token_gives_the_live_token_and_asks_once(
     assert len(server.token_requests) == 1
 
 
-def test_renew_asks_the_endpoint_and_the_next_call_carries_what_it_gave(client_id: str) -> None:
+def test_renew_requests_a_token_that_the_next_call_carries(client_id: str) -> None:
     with MediaHoundServer(client_id=client_id, return_same_token=False) as server:
         auth = auth_for(server)
         first, second = auth.token(), auth.renew()
@@ -80,3 +81,11 @@ def test_the_repr_tells_clients_and_endpoints_apart_and_no_secrets(
     assert server.token_url in repr(auth)
     for private in (server.client_secret, token.access_token):
         assert private not in repr(auth) + str(auth) + repr(token) + str(token)
+
+
+def test_no_repr_shows_the_query_of_token_url() -> None:
+    auth = MediaHoundAuth("id", "secret", token_url="https://auth.example.com/token?key=pri-vate")
+    grant = source_of(auth).settings.grant
+    for shown in (repr(auth), repr(grant), repr(grant.request())):
+        assert "https://auth.example.com/token" in shown
+        assert "pri-vate" not in shown

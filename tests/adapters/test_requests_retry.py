@@ -68,7 +68,7 @@ BODIES = [
 
 @pytest.mark.usefixtures("auth")
 @pytest.mark.parametrize(("body", "sent"), BODIES)
-def test_a_replay_is_the_same_request_with_another_token(
+def test_a_retry_is_the_same_request_with_another_token(
     body: Body, sent: bytes, session: requests.Session, server: MediaHoundServer, tmp_path: Path
 ) -> None:
     url = f"{server.url}/echo?a=b&c"
@@ -87,7 +87,7 @@ def test_a_replay_is_the_same_request_with_another_token(
 
 
 @pytest.mark.usefixtures("auth")
-def test_uploaded_files_are_whole_after_a_replay(
+def test_uploaded_files_are_whole_after_a_retry(
     session: requests.Session, server: MediaHoundServer, tmp_path: Path
 ) -> None:
     with content_file(tmp_path / "file").open("rb") as file:
@@ -124,7 +124,7 @@ def pipe() -> IO[bytes]:
         pytest.param(lambda: NoWayBack(b"only once"), b"only once", id="file without a way back"),
     ],
 )
-def test_what_cannot_be_sent_again_is_not_and_the_next_call_has_the_new_token(
+def test_a_body_that_cannot_be_sent_again_is_not_retried(
     once: Callable[[], Any], sent: bytes, session: requests.Session, server: MediaHoundServer
 ) -> None:
     first, second = once(), once()
@@ -152,7 +152,7 @@ def test_the_history_has_the_rejected_request_without_its_token(
 
 
 @pytest.mark.usefixtures("auth")
-def test_elapsed_is_that_of_the_replay(session: requests.Session, server: MediaHoundServer) -> None:
+def test_elapsed_is_that_of_the_retry(session: requests.Session, server: MediaHoundServer) -> None:
     started = perf_counter()
     answer = session.get(f"{server.url}/echo", timeout=10)
     whole = timedelta(seconds=perf_counter() - started)
@@ -161,7 +161,7 @@ def test_elapsed_is_that_of_the_replay(session: requests.Session, server: MediaH
 
 @pytest.mark.usefixtures("auth")
 @pytest.mark.parametrize("whose", ["session", "call"])
-def test_the_caller_s_hook_sees_the_final_answer_only(
+def test_the_caller_s_hook_sees_the_final_response_only(
     whose: str, session: requests.Session, server: MediaHoundServer
 ) -> None:
     seen: list[int] = []
@@ -178,7 +178,7 @@ def test_the_caller_s_hook_sees_the_final_answer_only(
 
 
 @pytest.mark.usefixtures("auth")
-def test_a_cookie_that_came_with_the_401_goes_into_the_replay_and_the_session(
+def test_a_cookie_that_came_with_the_401_goes_into_the_retry_and_the_session(
     session: requests.Session, server: MediaHoundServer
 ) -> None:
     server.respond_to_api_requests(1, status=401, headers={"Set-Cookie": "visit=1; Path=/"})
@@ -215,7 +215,7 @@ def test_cookies_are_handled_as_digest_authentication_handles_them(
 
 
 @pytest.mark.parametrize("status", [302, 307])
-def test_a_redirect_of_the_replay_carries_the_new_token(
+def test_a_redirect_of_the_retry_carries_the_new_token(
     status: int, auth: MediaHoundAuth, session: requests.Session, server: MediaHoundServer
 ) -> None:
     answer = session.post(
@@ -237,7 +237,7 @@ def test_a_redirect_of_the_replay_carries_the_new_token(
     [(False, [401, 401]), (True, [401])],
     ids=["another token: one replay", "the same token: none"],
 )
-def test_a_401_that_no_token_mends_is_the_caller_s_as_it_came(
+def test_a_401_after_the_retry_is_returned_unchanged(
     return_same_token: bool, statuses: list[int], client_id: str
 ) -> None:
     with MediaHoundServer(client_id=client_id, return_same_token=return_same_token) as server:
@@ -254,7 +254,7 @@ def test_a_401_that_no_token_mends_is_the_caller_s_as_it_came(
 
 
 @pytest.mark.usefixtures("auth")
-def test_a_401_is_the_caller_s_if_no_token_is_to_be_had(
+def test_a_401_is_returned_if_no_other_token_can_be_requested(
     session: requests.Session, server: MediaHoundServer
 ) -> None:
     server.respond_to_token_requests(1, status=400, body={"error": "invalid_scope"})

@@ -50,7 +50,7 @@ def statuses(server: MediaHoundServer) -> list[int | None]:
 
 
 @pytest.mark.usefixtures("auth")
-def test_the_answer_to_a_replay_is_streamed_if_that_of_the_call_was_to_be(
+def test_the_response_to_a_retry_is_streamed_if_that_of_the_call_was_to_be(
     session: requests.Session, server: MediaHoundServer
 ) -> None:
     with session.get(f"{server.url}/stream?chunks=3", stream=True, timeout=10) as answer:
@@ -70,7 +70,7 @@ class AdapterThatKeepsTimeouts(HTTPAdapter):
 
 
 @pytest.mark.usefixtures("auth")
-def test_the_timeout_of_the_call_holds_for_the_replay(
+def test_the_timeout_of_the_call_holds_for_the_retry(
     session: requests.Session, server: MediaHoundServer
 ) -> None:
     adapter = AdapterThatKeepsTimeouts()
@@ -124,7 +124,7 @@ def for_tokens(ca_file: str, client_file: str) -> Iterator[requests.Session]:
 
 
 @pytest.mark.parametrize("whose", ["session", "call"])
-def test_a_replay_keeps_the_ca_and_the_client_certificate(
+def test_a_retry_keeps_the_ca_and_the_client_certificate(
     whose: str,
     session: requests.Session,
     for_tokens: requests.Session,
@@ -146,7 +146,7 @@ def test_a_replay_keeps_the_ca_and_the_client_certificate(
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["read at once", "streamed"])
-def test_a_replay_reuses_the_connection(
+def test_a_retry_reuses_the_connection(
     stream: bool,
     session: requests.Session,
     for_tokens: requests.Session,
@@ -168,7 +168,7 @@ def test_a_replay_reuses_the_connection(
 
 
 @pytest.mark.parametrize("whose", ["session", "call", "environment"])
-def test_a_replay_goes_through_the_same_proxy(
+def test_a_retry_goes_through_the_same_proxy(
     whose: str,
     session: requests.Session,
     server: MediaHoundServer,

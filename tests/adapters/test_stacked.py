@@ -102,7 +102,7 @@ def test_the_auth_object_of_another_library_says_what_to_import(server: MediaHou
     assert server.api_requests == []
 
 
-def test_the_auth_object_of_another_library_says_so_to_any_other(server: MediaHoundServer) -> None:
+def test_an_unsupported_library_is_named_in_the_error(server: MediaHoundServer) -> None:
     with pytest.raises(TypeError, match=r"httpx\.MediaHoundAuth is not for builtins$"):
         mediahound_auth.httpx.MediaHoundAuth(**server.credentials)("a request")
 
@@ -116,7 +116,7 @@ class OtherRequest:
         self.hooks: dict[str, list[Any]] = {"response": []}
 
 
-def test_requests_that_look_alike_get_a_token_but_not_in_an_event_loop(
+def test_requests_of_niquests_get_a_token_but_not_in_an_event_loop(
     server: MediaHoundServer,
 ) -> None:
     auth: Any = mediahound_auth.requests.MediaHoundAuth(**server.credentials)

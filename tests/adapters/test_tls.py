@@ -84,7 +84,7 @@ def test_tls_at_both_or_at_one_of_them(
 
 
 @pytest.mark.parametrize("wrong", CERTIFICATES)
-def test_an_endpoint_that_cannot_prove_who_it_is_gets_no_secret_and_is_asked_once(
+def test_an_endpoint_with_an_untrusted_certificate_gets_no_secret_and_one_attempt(
     library: Library, start: Start, ca: trustme.CA, ca_file: str, wrong: str
 ) -> None:
     endpoint = start(trustme.CA() if wrong == "unknown CA" else ca, **CERTIFICATES[wrong])
@@ -96,7 +96,7 @@ def test_an_endpoint_that_cannot_prove_who_it_is_gets_no_secret_and_is_asked_onc
 
 
 @pytest.mark.parametrize("wrong", CERTIFICATES)
-def test_an_api_that_cannot_prove_who_it_is_gets_no_token_and_is_the_library_s_error(
+def test_an_api_with_an_untrusted_certificate_gets_no_token_and_raises_the_librarys_error(
     library: Library, start: Start, ca: trustme.CA, ca_file: str, wrong: str
 ) -> None:
     endpoint = start(ca)
@@ -120,7 +120,7 @@ def test_mutual_tls_at_both_needs_nothing_but_the_caller_s_own_session_or_client
         assert (len(server.token_requests), len(server.api_requests)) == (1, 1)
 
 
-def test_an_api_that_wants_a_certificate_and_gets_none_is_the_library_s_error(
+def test_a_missing_client_certificate_at_the_api_raises_the_librarys_error(
     library: Library, start: Start, client_id: str, ca: trustme.CA, ca_file: str
 ) -> None:
     endpoint = start(ca)

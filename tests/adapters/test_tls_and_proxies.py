@@ -75,7 +75,7 @@ def get_token(library: Library) -> Iterator[GetToken]:
 
 
 @pytest.mark.parametrize("untrusted", ["unknown CA", "another host's", "expired"])
-def test_a_certificate_that_is_not_trusted_is_told_after_one_attempt(
+def test_a_certificate_that_is_not_trusted_is_reported_after_one_attempt(
     untrusted: str,
     library: Library,
     get_token: GetToken,
@@ -188,7 +188,7 @@ def test_a_proxy_for_http_gets_the_token_request(
         assert request.path == server.token_url.replace(server.url, NOBODY_THERE)
 
 
-def test_no_proxy_of_the_environment_is_heeded(
+def test_no_proxy_in_the_environment_is_respected(
     get_token: GetToken, server: MediaHoundServer, ca_file: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("https_proxy", NOBODY_THERE)
@@ -196,7 +196,7 @@ def test_no_proxy_of_the_environment_is_heeded(
     assert get_token(server, ca_file=ca_file).access_token
 
 
-def test_a_proxy_that_is_down_is_not_gone_around_and_its_password_not_shown(
+def test_a_proxy_that_is_down_is_not_bypassed_and_its_password_not_shown(
     get_token: GetToken, server: MediaHoundServer, tls: TLS, ca_file: str
 ) -> None:
     proxy = NOBODY_THERE.replace("//", "//user:pa55word@")

@@ -24,7 +24,7 @@ def shell(server: MediaHoundServer, tmp_path: Path) -> Shell:
     return Shell(tmp_path, server.environment)
 
 
-def test_token_prints_a_live_access_token_and_nothing_else(
+def test_token_prints_a_valid_access_token_and_nothing_else(
     shell: Shell, server: MediaHoundServer
 ) -> None:
     code, out, err = shell.run(PROGRAM, "token")
@@ -36,7 +36,7 @@ def test_token_prints_a_live_access_token_and_nothing_else(
     assert shell.run(PROGRAM, "token", "--header").out == f"Authorization: Bearer {out}"
 
 
-def test_token_prints_nothing_else_either_when_it_has_to_ask_again_beside_structlog(
+def test_token_prints_only_the_token_after_a_retry_beside_structlog(
     shell: Shell, server: MediaHoundServer
 ) -> None:
     server.respond_to_token_requests(1, status=503)
@@ -109,9 +109,7 @@ def test_parameters_are_sent_and_tell_tokens_apart(shell: Shell, server: MediaHo
         assert (fields["resource"], fields["x"]) == (["a=b", "c"], ["y"])
 
 
-def test_an_assertion_comes_from_where_the_secret_comes_from(
-    shell: Shell, client_id: str, tmp_path: Path
-) -> None:
+def test_an_assertion_is_read_like_the_secret(shell: Shell, client_id: str, tmp_path: Path) -> None:
     projected = tmp_path / "federated"
     projected.write_text("a.b.c\n")
     options = ["--client-auth", "client_assertion", "--client-secret-file", str(projected)]
@@ -127,13 +125,13 @@ def test_an_assertion_comes_from_where_the_secret_comes_from(
 
 def test_forget_drops_the_token(shell: Shell, server: MediaHoundServer) -> None:
     shell.run(PROGRAM, "token")
-    deleted = f"No token of client {server.client_id!r} is stored any more.\n"
+    deleted = f"Deleted: no token of client {server.client_id!r} is stored now.\n"
     assert shell.run(PROGRAM, "forget") == (0, deleted, "")
     shell.run(PROGRAM, "token")
     assert len(server.token_requests) == 2
 
 
-def test_a_store_that_fails_is_told_and_costs_no_token(shell: Shell, tmp_path: Path) -> None:
+def test_a_store_that_fails_is_reported_and_costs_no_token(shell: Shell, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "mediahound-auth").symlink_to(tmp_path / "elsewhere")
     code, out, err = shell.run(PROGRAM, "token")
@@ -162,7 +160,7 @@ def test_a_store_that_fails_is_told_and_costs_no_token(shell: Shell, tmp_path: P
         (["serve", "--client-auth", "digest"], "client_secret_basic"),
     ],
 )
-def test_a_wrong_command_is_told_in_a_line_that_shows_no_secret(
+def test_a_wrong_command_is_one_error_line_without_the_secret(
     shell: Shell, arguments: list[str], said: str
 ) -> None:
     code, out, err = shell.run(PROGRAM, *arguments)
@@ -177,7 +175,7 @@ def test_a_wrong_command_is_told_in_a_line_that_shows_no_secret(
     ("missing", "options"),
     [("CLIENT_ID", ["--client-id"]), ("CLIENT_SECRET", ["--client-secret-file"])],
 )
-def test_what_is_missing_is_told_by_the_name_it_has_here(
+def test_a_missing_option_is_named_as_on_the_command_line(
     shell: Shell, missing: str, options: list[str]
 ) -> None:
     code, out, err = shell.run(PROGRAM, "token", **{f"MEDIAHOUND_{missing}": ""})
@@ -186,7 +184,7 @@ def test_what_is_missing_is_told_by_the_name_it_has_here(
         assert f" {word}" in err
 
 
-def test_a_refusal_and_an_outage_have_exit_codes_of_their_own(
+def test_a_rejected_client_and_an_outage_have_different_exit_codes(
     shell: Shell, server: MediaHoundServer
 ) -> None:
     code, out, err = shell.run(PROGRAM, "token", MEDIAHOUND_CLIENT_SECRET="wr0ng")
@@ -210,7 +208,7 @@ def test_ctrl_c_ends_it_at_once(shell: Shell, server: MediaHoundServer) -> None:
     assert shown.strip() == "^C"
 
 
-def test_who_stops_reading_is_no_error(shell: Shell) -> None:
+def test_a_reader_that_closes_the_pipe_is_not_an_error(shell: Shell) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     done = subprocess.run(
@@ -220,7 +218,7 @@ def test_who_stops_reading_is_no_error(shell: Shell) -> None:
     assert (done.returncode, done.stderr) == (1, b"")
 
 
-def test_a_token_that_cannot_be_written_is_told_in_a_line(shell: Shell) -> None:
+def test_a_token_that_cannot_be_written_is_one_error_line(shell: Shell) -> None:
     code, _, err = shell.run("bash", "-c", "mediahound-auth token > /dev/full")
     assert (code, err) == (1, "mediahound-auth: No space left on device\n")
     code, _, err = shell.run("bash", "-c", "mediahound-auth token >&-")
@@ -237,7 +235,7 @@ def test_without_a_command_there_is_help_that_names_the_exit_codes(shell: Shell)
     assert shell.run(PROGRAM, "--version", "token") == (0, f"{__version__}\n", "")
 
 
-def test_it_begins_light(shell: Shell) -> None:
+def test_help_imports_no_http_library(shell: Shell) -> None:
     done = shell.run(sys.executable, "-X", "importtime", str(BIN / PROGRAM), "token", "--help")
     imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.err.splitlines()}
     assert "typer" in imported
@@ -262,7 +260,7 @@ def test_without_another_library_it_says_what_to_install(shell: Shell, library: 
     assert f"needs {library}: pip install 'mediahound-auth[" in done.err
 
 
-def test_what_nobody_has_foreseen_is_shown_as_it_is(shell: Shell) -> None:
+def test_an_unexpected_error_has_a_traceback(shell: Shell) -> None:
     code = (
         "from mediahound_auth._cli.app import app, main; app.command('odd')(lambda: 1 / 0); main()"
     )

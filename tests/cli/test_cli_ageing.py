@@ -46,7 +46,7 @@ def kept(shell: Shell, endpoint: MediaHoundServer, tmp_path: Path) -> str:
     return printed
 
 
-def test_one_command_asks_for_a_better_one(
+def test_one_command_renews_a_token_that_is_due(
     shell: Shell, endpoint: MediaHoundServer, kept: str, request: pytest.FixtureRequest
 ) -> None:
     first, second = (shell.run("mediahound-auth", "token") for _ in range(2))
@@ -56,7 +56,7 @@ def test_one_command_asks_for_a_better_one(
     assert len(endpoint.token_requests) == 1
 
 
-def test_it_goes_on_serving_if_there_is_none(
+def test_the_stored_token_is_printed_if_its_renewal_fails(
     shell: Shell, endpoint: MediaHoundServer, kept: str
 ) -> None:
     endpoint.respond_to_token_requests(1, status=400, body={"error": "invalid_scope"})
@@ -66,7 +66,7 @@ def test_it_goes_on_serving_if_there_is_none(
 
 # The oldest typer, with the newest click.
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_a_better_one_that_has_come_before_anybody_looked_is_the_one_to_print(
+def test_the_better_token_is_printed_if_it_comes_early(
     client_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from mediahound_auth._cli import app as cli

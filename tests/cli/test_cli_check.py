@@ -1,4 +1,4 @@
-"""`mediahound-auth check`: each step says what is right, or how to mend it."""
+"""`mediahound-auth check`: each step says `ok`, or how to fix what fails."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def check(server: MediaHoundServer, home: Path, *options: str) -> tuple[int, dic
     return done.code, {step: f"{mark} {what}" for mark, step, what in lines}, done.err
 
 
-def test_what_is_right_is_said(server: MediaHoundServer, tmp_path: Path) -> None:
+def test_check_prints_ok_for_each_step(server: MediaHoundServer, tmp_path: Path) -> None:
     code, steps, err = check(server, tmp_path)
     assert (code, err) == (0, "")
     assert list(steps) == ["configuration", "reachability", "grant", "lifetime", "scope"]
@@ -30,19 +30,28 @@ def test_what_is_right_is_said(server: MediaHoundServer, tmp_path: Path) -> None
     assert "Authorization" not in server.token_requests[0].headers
 
 
+def test_check_does_not_show_the_query_of_token_url(
+    server: MediaHoundServer, tmp_path: Path
+) -> None:
+    _, steps, _ = check(server, tmp_path, "--token-url", f"{server.token_url}?key=pri-vate")
+    assert steps["configuration"].endswith(server.token_url)
+
+
 @pytest.mark.parametrize(
     ("seconds", "said"), [(7200, "2 hours"), (240, "4 minutes"), (90, "90 seconds")]
 )
-def test_a_short_life_is_explained(client_id: str, tmp_path: Path, seconds: int, said: str) -> None:
+def test_a_short_lifetime_is_explained(
+    client_id: str, tmp_path: Path, seconds: int, said: str
+) -> None:
     with MediaHoundServer(client_id=client_id, lifetime=seconds) as server:
         code, steps, _ = check(server, tmp_path)
     assert code == 0
     assert said in steps["lifetime"]
-    assert ("probably what is left" in steps["lifetime"]) is (seconds <= 300)
+    assert ("probably the remaining lifetime" in steps["lifetime"]) is (seconds <= 300)
 
 
 @pytest.mark.parametrize("granted", [True, False])
-def test_what_a_server_sends_does_not_act_on_the_terminal(
+def test_text_of_a_server_does_not_act_on_the_terminal(
     server: MediaHoundServer, tmp_path: Path, granted: bool
 ) -> None:
     scope = "one \x1b[1A\x1b]0;title\x07\u202e\u2066two\x9b2J\r"
@@ -56,7 +65,9 @@ def test_what_a_server_sends_does_not_act_on_the_terminal(
     assert (done.out + done.err).replace("\n", "").isprintable()
 
 
-def test_nor_does_its_error(server: MediaHoundServer, tmp_path: Path) -> None:
+def test_an_error_of_a_server_does_not_act_on_the_terminal(
+    server: MediaHoundServer, tmp_path: Path
+) -> None:
     error = {"error": "invalid_scope", "error_description": "\x1b[1A\u202eno\x07"}
     for command in ("check", "token"):
         server.respond_to_token_requests(2, status=400, body=error)
@@ -66,7 +77,7 @@ def test_nor_does_its_error(server: MediaHoundServer, tmp_path: Path) -> None:
         assert (done.out + done.err).replace("\n", "").isprintable()
 
 
-def test_a_configuration_that_is_wrong_is_the_first_step(
+def test_a_configuration_error_ends_check_at_its_first_step(
     server: MediaHoundServer, tmp_path: Path
 ) -> None:
     code, steps, err = check(server, tmp_path, "--token-url", "http://api.example.com/token")
@@ -74,7 +85,7 @@ def test_a_configuration_that_is_wrong_is_the_first_step(
     assert "--token-url must be an https URL" in err
 
 
-def test_an_endpoint_that_cannot_be_reached_is_told(
+def test_an_endpoint_that_cannot_be_reached_is_reported(
     server: MediaHoundServer, tmp_path: Path
 ) -> None:
     server.stop()
@@ -86,14 +97,16 @@ def test_an_endpoint_that_cannot_be_reached_is_told(
     assert "proxies" in steps["reachability"]
 
 
-def test_a_refused_client_is_told(server: MediaHoundServer, tmp_path: Path) -> None:
+def test_a_rejected_client_is_reported(server: MediaHoundServer, tmp_path: Path) -> None:
     code, steps, err = check(server, tmp_path, "--client-auth", "client_secret_basic")
     assert (code, err) == (1, "")
     assert steps["grant"].startswith("FAIL ")
     assert "--client-auth 'client_secret_basic'" in steps["grant"]
 
 
-def test_an_endpoint_that_has_no_time_is_there(server: MediaHoundServer, tmp_path: Path) -> None:
+def test_an_endpoint_that_responds_with_503_is_reachable(
+    server: MediaHoundServer, tmp_path: Path
+) -> None:
     server.respond_to_token_requests(2, status=503, headers={"Retry-After": "3600"})
     code, steps, err = check(server, tmp_path)
     assert (code, err) == (3, "")
@@ -104,7 +117,7 @@ def test_an_endpoint_that_has_no_time_is_there(server: MediaHoundServer, tmp_pat
     assert "is unavailable" in steps["grant"]
 
 
-def test_a_scope_that_was_not_granted_is_told(server: MediaHoundServer, tmp_path: Path) -> None:
+def test_a_scope_that_was_not_granted_is_reported(server: MediaHoundServer, tmp_path: Path) -> None:
     token = {"access_token": "a", "token_type": "bearer", "expires_in": 600, "scope": "one"}
     server.respond_to_token_requests(1, status=405)
     server.respond_to_token_requests(1, status=200, body=token)
@@ -113,16 +126,14 @@ def test_a_scope_that_was_not_granted_is_told(server: MediaHoundServer, tmp_path
     assert steps["scope"].startswith("FAIL granted: one; not granted: two.")
 
 
-def test_an_endpoint_is_seen_by_it_without_what_netrc_has(
-    server: MediaHoundServer, tmp_path: Path
-) -> None:
+def test_check_does_not_send_credentials_of_netrc(server: MediaHoundServer, tmp_path: Path) -> None:
     (tmp_path / ".netrc").write_text("machine 127.0.0.1 login me password mine\n")
     (tmp_path / ".netrc").chmod(0o600)
     assert check(server, tmp_path)[0] == 0
     assert "Authorization" not in server.token_requests[0].headers
 
 
-def test_nothing_that_is_kept_is_touched(server: MediaHoundServer, tmp_path: Path) -> None:
+def test_check_leaves_the_stored_token_alone(server: MediaHoundServer, tmp_path: Path) -> None:
     shell = Shell(tmp_path, server.environment)
     before = shell.run("mediahound-auth", "token").out
     kept = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}

@@ -43,7 +43,7 @@ def test_the_secret_comes_from_a_process_substitution(
     assert out
 
 
-def test_a_file_comes_before_the_environment(
+def test_a_secret_file_takes_precedence_over_the_environment(
     shell: Shell, server: MediaHoundServer, tmp_path: Path
 ) -> None:
     (tmp_path / "secret").write_text(server.client_secret)
@@ -61,7 +61,7 @@ def test_a_file_comes_before_the_environment(
     ],
     ids=["missing", "empty", "not UTF-8", "too long"],
 )
-def test_a_secret_file_that_holds_none_is_told_in_a_line(
+def test_an_invalid_secret_file_is_one_error_line(
     shell: Shell, tmp_path: Path, content: bytes | None, said: str
 ) -> None:
     if content is not None:
@@ -75,13 +75,13 @@ def test_a_secret_file_that_holds_none_is_told_in_a_line(
     assert err.count("\n") == 1
 
 
-def test_standard_input_that_is_closed_is_told_in_a_line(shell: Shell) -> None:
+def test_closed_standard_input_is_one_error_line(shell: Shell) -> None:
     done = shell.run("bash", "-c", f"{PROGRAM} token --client-secret-file - <&-")
     assert (done.code, done.err.count("\n")) == (2, 1)
     assert "Bad file descriptor" in done.err
 
 
-def test_nothing_is_asked_where_nobody_could_answer(shell: Shell) -> None:
+def test_there_is_no_prompt_without_a_terminal(shell: Shell) -> None:
     for redirection in ("</dev/null", "<&-"):
         done = shell.run("bash", "-c", f"{PROGRAM} token {redirection}")
         assert (done.code, done.err.count("\n")) == (2, 1)
@@ -89,7 +89,7 @@ def test_nothing_is_asked_where_nobody_could_answer(shell: Shell) -> None:
 
 
 @pytest.mark.parametrize("options", [[], ["--client-secret-file", "-"]], ids=["", "asked for"])
-def test_at_a_terminal_the_secret_is_asked_for_and_not_shown(
+def test_on_a_terminal_there_is_a_prompt_that_does_not_show_the_secret(
     shell: Shell, server: MediaHoundServer, options: list[str]
 ) -> None:
     terminal = Terminal(shell, PROGRAM, "token", *options)
@@ -102,7 +102,7 @@ def test_at_a_terminal_the_secret_is_asked_for_and_not_shown(
 
 
 @pytest.mark.parametrize("key", ["\x04", "\x03"], ids=["Ctrl-D", "Ctrl-C"])
-def test_who_does_not_answer_gets_no_token_and_no_traceback(shell: Shell, key: str) -> None:
+def test_ctrl_c_at_the_prompt_prints_no_traceback(shell: Shell, key: str) -> None:
     terminal = Terminal(shell, PROGRAM, "token")
     terminal.see("Client secret: ")
     terminal.type(key)

@@ -28,9 +28,7 @@ def read_by_bash(shell: Shell, exports: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
-def test_serve_prints_what_another_shell_needs_and_ends_when_told(
-    shell: Shell, end: signal.Signals
-) -> None:
+def test_serve_prints_export_lines_and_ends_at_a_signal(shell: Shell, end: signal.Signals) -> None:
     started = shell.start(
         PROGRAM,
         "serve",
@@ -43,7 +41,9 @@ def test_serve_prints_what_another_shell_needs_and_ends_when_told(
     )
     assert started.stdout is not None
     lines = [started.stdout.readline() for _ in range(5)]
-    assert lines[-1].startswith("# A fake MediaHound server, at http://127.0.0.1:")
+    assert lines[-1].startswith(
+        "# Press Ctrl-C to stop the fake MediaHound server at http://127.0.0.1:"
+    )
     done = shell.run(PROGRAM, "token", "--json", **read_by_bash(shell, "".join(lines)))
     assert (done.code, done.err) == (0, "")
     fields = json.loads(done.out)
@@ -61,7 +61,7 @@ def test_serve_can_be_as_strict_as_other_servers_and_reject_all_calls(shell: She
     started = shell.start(PROGRAM, "serve", *options)
     assert started.stdout is not None
     lines = [started.stdout.readline() for _ in range(5)]
-    variables, url = read_by_bash(shell, "".join(lines)), lines[-1].split()[-3]
+    variables, url = read_by_bash(shell, "".join(lines)), lines[-1].split()[-1]
     refused = shell.run(PROGRAM, "token", **variables)
     assert refused.code == 1
     strict = ["--client-auth", "client_secret_post"]
@@ -102,6 +102,14 @@ def test_serve_passes_signals_on_and_reports_the_one_that_ended_the_command(shel
     started.send_signal(signal.SIGTERM)
     started.communicate(timeout=30)
     assert started.returncode == 128 + signal.SIGTERM
+
+
+def test_serve_says_why_a_command_that_calls_another_host_gets_no_token(shell: Shell) -> None:
+    call = CALL.replace('os.environ["MEDIAHOUND_API_URL"]', '"http://127.0.0.2:1"')
+    done = shell.run(PROGRAM, "serve", "--", sys.executable, "-c", call)
+    assert done.code == 1
+    assert "warning: the command sent no API request to the fake server" in done.err
+    assert "(MEDIAHOUND_API_URL)" in done.err
 
 
 def test_serve_says_that_a_command_cannot_be_run(shell: Shell) -> None:

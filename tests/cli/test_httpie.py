@@ -60,7 +60,7 @@ def test_credentials_may_be_in_the_environment(informed: Shell, server: MediaHou
     assert found(http(informed, "-A", "mediahound", server.url + API)) == "Gladiator"
 
 
-def test_a_secret_that_is_not_given_is_asked_for_and_not_shown(
+def test_httpie_prompts_for_a_missing_secret_and_does_not_show_it(
     shell: Shell, server: MediaHoundServer
 ) -> None:
     command = ["http", "--body", "-A", "mediahound", "-a", server.client_id, server.url + API]
@@ -74,7 +74,7 @@ def test_a_secret_that_is_not_given_is_asked_for_and_not_shown(
     assert server.client_secret not in shown
 
 
-def test_an_empty_half_comes_from_the_environment(
+def test_an_empty_id_or_secret_is_read_from_the_environment(
     informed: Shell, server: MediaHoundServer
 ) -> None:
     for pair in (f"{server.client_id}:", f":{server.client_secret}"):
@@ -122,7 +122,7 @@ def test_an_api_that_rejects_everything_is_seen_by_check_status(
     assert len(server.token_requests) <= 2
 
 
-def test_netrc_does_not_come_between(
+def test_the_httpie_plugin_ignores_netrc(
     shell: Shell, server: MediaHoundServer, tmp_path: Path
 ) -> None:
     (tmp_path / ".netrc").write_text("machine 127.0.0.1 login me password mine\n")
@@ -136,7 +136,9 @@ def test_netrc_does_not_come_between(
 
 
 @pytest.mark.parametrize("given", [True, False], ids=["with -a", "by the environment"])
-def test_a_session_remembers_it(shell: Shell, server: MediaHoundServer, given: bool) -> None:
+def test_an_httpie_session_keeps_the_authentication(
+    shell: Shell, server: MediaHoundServer, given: bool
+) -> None:
     pair = ["-a", f"{server.client_id}:{server.client_secret}"] if given else []
     variables = {} if given else server.environment
     first = ["--session", "films", "-A", "mediahound", *pair, server.url + API]
@@ -182,7 +184,7 @@ def test_another_origin_gets_no_token_and_a_line_says_so(
     assert not server.token_requests
 
 
-def test_missing_credentials_are_told_in_a_line(shell: Shell, server: MediaHoundServer) -> None:
+def test_missing_credentials_are_one_error_line(shell: Shell, server: MediaHoundServer) -> None:
     for option in ("--verbose", "--traceback"):
         code, out, err = http(shell, option, "-A", "mediahound", server.url + API)
         said = "http: error: no client_id: pass -a ID:SECRET or set MEDIAHOUND_CLIENT_ID"
@@ -190,7 +192,7 @@ def test_missing_credentials_are_told_in_a_line(shell: Shell, server: MediaHound
 
 
 @pytest.mark.parametrize("option", ["--verbose", "--traceback", "--debug"])
-def test_a_refused_client_is_told_and_its_secret_is_not(
+def test_a_rejected_client_is_reported_without_its_secret(
     informed: Shell, server: MediaHoundServer, option: str
 ) -> None:
     url = server.url + API
@@ -202,7 +204,7 @@ def test_a_refused_client_is_told_and_its_secret_is_not(
     assert ("Traceback" in done.err) is (option != "--verbose")
 
 
-def test_without_what_the_extra_brings_other_commands_work_and_ours_says_so(
+def test_httpie_without_the_extra_works_and_the_plugin_names_it(
     informed: Shell, server: MediaHoundServer
 ) -> None:
     without = "import sys; sys.modules['filelock'] = None; from httpie.__main__ import main; "

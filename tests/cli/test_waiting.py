@@ -17,7 +17,7 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_a_terminal_is_told_what_a_command_waits_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_command_that_waits_says_so_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stderr, "PATIENCE", 0.0)
     monkeypatch.setattr(sys, "stderr", terminal := Terminal())
     with stderr.waiting("prog", "a token", 30.0):

@@ -31,7 +31,7 @@ def auth(server: MediaHoundServer) -> RequestsAuth:
 
 
 @pytest.mark.parametrize("rotating", [False, True], ids=["secret", "callable"])
-def test_an_ageing_token_is_renewed_once_while_all_go_on_with_it(
+def test_a_token_due_for_renewal_is_renewed_once_while_calls_use_it(
     rotating: bool, library: Library, server: MediaHoundServer, clock: Clock
 ) -> None:
     secret = (lambda: server.client_secret) if rotating else server.client_secret
@@ -59,7 +59,7 @@ def test_an_ageing_token_is_renewed_once_while_all_go_on_with_it(
     assert len(server.token_requests) == 2
 
 
-def test_64_threads_with_an_ageing_token_start_one_renewal(
+def test_64_threads_with_a_token_due_for_renewal_start_one_renewal(
     auth: RequestsAuth, server: MediaHoundServer, clock: Clock
 ) -> None:
     token = auth.token()
@@ -88,7 +88,7 @@ def test_64_threads_with_an_expired_token_make_one_request(
     assert len(server.token_requests) == 2
 
 
-def test_tokens_that_live_a_second_are_asked_for_once_a_second(
+def test_tokens_with_a_lifetime_of_a_second_are_requested_once_a_second(
     client_id: str, clock: Clock
 ) -> None:
     asked_at = []
@@ -136,7 +136,7 @@ def without_threads(monkeypatch: pytest.MonkeyPatch, start: Callable[[], None]) 
         (LIFETIME, 0, LIFETIME - 0.1, 0),
     ],
 )
-def test_the_margin_says_at_what_age_renewal_begins(
+def test_renew_margin_sets_the_start_of_the_renewal(
     lifetime: int,
     margin: float,
     age: float,

@@ -58,7 +58,7 @@ JSON = st.recursive(
 @example(200, {}, b"\xef\xbb\xbf{}")
 @example(200, {}, b"[" * 100_000)
 @example(200, {}, b'{"access_token": "a", "expires_in": 1' + b"0" * 5000 + b"}")
-def test_any_octets(status: int, headers: dict[str, str], body: bytes) -> None:
+def test_any_bytes(status: int, headers: dict[str, str], body: bytes) -> None:
     keep(status, headers, body)
 
 
@@ -69,7 +69,7 @@ def test_any_json(status: int, headers: dict[str, str], answer: object) -> None:
 
 
 @given(st.from_regex(r"[!-~]{1,60}", fullmatch=True), st.integers(-10, 3_000_000))
-def test_what_is_a_token_answer_is_a_token(access_token: str, expires_in: int) -> None:
+def test_a_token_response_is_a_token(access_token: str, expires_in: int) -> None:
     answer = {"access_token": access_token, "token_type": "bearer", "expires_in": expires_in}
     token = keep(200, {}, json.dumps(answer).encode())
     assert isinstance(token, Token)
@@ -77,7 +77,7 @@ def test_what_is_a_token_answer_is_a_token(access_token: str, expires_in: int) -
 
 
 @given(st.sampled_from([400, 401, 403]), st.text(max_size=30), st.text(max_size=2000))
-def test_what_is_an_oauth_error_is_told(status: int, error: str, description: str) -> None:
+def test_an_oauth_error_is_reported(status: int, error: str, description: str) -> None:
     answer = {"error": error, "error_description": f"{description}{SECRET}{KNOWN}"}
     told = keep(status, {}, json.dumps(answer).encode())
     assert isinstance(told, TokenRequestError)

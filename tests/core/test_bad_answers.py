@@ -189,7 +189,7 @@ OAUTH = b'{"error": "%s", "error_description": "Who are you?"}'
         (503, b"", TokenEndpointUnavailable, None, None),
     ],
 )
-def test_an_error_answer_is_a_typed_error_that_repeats_what_was_said(
+def test_an_error_response_is_a_typed_error_with_its_description(
     status: int,
     body: bytes,
     kind: type[TokenRequestError],
@@ -208,14 +208,14 @@ def test_an_error_answer_is_a_typed_error_that_repeats_what_was_said(
         assert (description or "") in str(failure)
 
 
-def test_a_refused_client_is_told_what_to_check() -> None:
+def test_the_error_for_a_rejected_client_says_what_to_check() -> None:
     with pytest.raises(InvalidClientError, match="MyClientId") as caught:
         read(raw(b"", 401))
     for hint in ("MEDIAHOUND_CLIENT_ID", "MEDIAHOUND_CLIENT_SECRET", "client_auth"):
         assert hint in str(caught.value)
 
 
-def test_a_redirect_is_called_by_its_name() -> None:
+def test_a_redirect_of_the_token_endpoint_is_named_in_the_error() -> None:
     with pytest.raises(InvalidTokenResponse, match="redirect"):
         read(raw(b"", 302))
 

@@ -54,9 +54,7 @@ def test_an_assertion_takes_the_place_of_the_secret(
 
 
 @BOTH
-def test_each_attempt_has_an_assertion_of_its_own(
-    server: MediaHoundServer, library: Library
-) -> None:
+def test_each_attempt_has_a_new_assertion(server: MediaHoundServer, library: Library) -> None:
     server.respond_to_token_requests(2, status=503)
     server.respond_to_token_requests(1, status=200, body=TOKEN)
     auth = library.auth(server, client_secret=Signer().sign, client_auth="client_assertion")
@@ -65,7 +63,7 @@ def test_each_attempt_has_an_assertion_of_its_own(
     assert sent == ["signed-1", "signed-2", "signed-3"]
 
 
-def test_a_signer_that_fails_later_is_told(server: MediaHoundServer) -> None:
+def test_a_signer_that_fails_later_is_reported(server: MediaHoundServer) -> None:
     assertions = iter(["signed-1"])
     server.respond_to_token_requests(1, status=503)
     with pytest.raises(ConfigurationError, match="StopIteration"):
@@ -84,7 +82,7 @@ def test_objects_with_the_same_callable_share_a_token_and_no_others(
     assert len(server.token_requests) == 2
 
 
-def test_in_a_store_of_the_user_whoever_signs_finds_the_token(server: MediaHoundServer) -> None:
+def test_in_a_store_of_the_user_every_signer_finds_the_token(server: MediaHoundServer) -> None:
     server.respond_to_token_requests(9, status=200, body=TOKEN)
     store = MemoryStore()
     for name in ("one", "another"):

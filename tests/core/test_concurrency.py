@@ -168,7 +168,7 @@ def test_a_failure_is_shared_by_all_who_waited_and_each_gets_an_exception_of_its
     assert len(server.token_requests) == 1
 
 
-def test_interrupting_the_thread_that_asked_first_costs_nobody_else_anything(
+def test_interrupting_the_first_thread_does_not_affect_the_others(
     server: MediaHoundServer,
 ) -> None:
     auth = RequestsAuth(**server.credentials)
@@ -192,7 +192,7 @@ def test_interrupting_the_thread_that_asked_first_costs_nobody_else_anything(
 
 
 @EACH
-def test_while_a_call_is_in_flight_others_get_tokens_and_answers(
+def test_while_a_call_is_in_progress_other_calls_get_tokens_and_responses(
     library: Library, server: MediaHoundServer
 ) -> None:
     with MediaHoundServer() as other, library(server, origins=[other.url]) as (auth, call):
@@ -213,7 +213,7 @@ def test_while_a_call_is_in_flight_others_get_tokens_and_answers(
 
 
 @EACH
-def test_nobody_waits_longer_than_its_own_budget_for_a_request_that_somebody_else_started(
+def test_no_caller_waits_beyond_its_own_time_limit_for_another_callers_renewal(
     library: Library, server: MediaHoundServer
 ) -> None:
     with library(server, timeout=20) as (patient, _), library(server, timeout=0.3) as (hasty, _):

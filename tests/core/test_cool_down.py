@@ -51,7 +51,7 @@ def talk_nonsense(server: MediaHoundServer) -> None:
 
 
 @pytest.mark.parametrize("go_wrong", [refuse, talk_nonsense])
-def test_after_each_failure_in_a_row_nobody_asks_for_twice_as_long(
+def test_each_failure_in_a_row_doubles_the_wait(
     go_wrong: Callable[[MediaHoundServer], None],
     auth: MediaHoundAuth,
     server: MediaHoundServer,
@@ -73,7 +73,7 @@ def test_after_each_failure_in_a_row_nobody_asks_for_twice_as_long(
     assert len(server.token_requests) == 5
 
 
-def test_a_success_ends_the_series(
+def test_a_success_resets_the_back_off(
     auth: MediaHoundAuth, server: MediaHoundServer, clock: Clock
 ) -> None:
     for _ in range(3):
@@ -87,7 +87,7 @@ def test_a_success_ends_the_series(
     assert len(server.token_requests) == 6
 
 
-def test_nobody_asks_before_the_endpoint_said_to(
+def test_no_request_is_sent_before_retry_after(
     auth: MediaHoundAuth, server: MediaHoundServer, clock: Clock
 ) -> None:
     server.respond_to_token_requests(1, status=429, headers={"Retry-After": "100"})
@@ -104,7 +104,7 @@ def test_nobody_asks_before_the_endpoint_said_to(
 # There is one, and renewing it fails
 
 
-def test_when_a_renewal_fails_the_token_stays_in_use_and_the_next_try_backs_off(
+def test_after_a_failed_renewal_the_token_stays_in_use_and_the_next_renewal_waits(
     auth: MediaHoundAuth, server: MediaHoundServer, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     token = auth.token()
@@ -123,7 +123,7 @@ def test_when_a_renewal_fails_the_token_stays_in_use_and_the_next_try_backs_off(
     assert len(server.token_requests) == 5
 
 
-def test_after_a_failed_renewal_a_caller_may_ask_at_expiry(
+def test_after_a_failed_renewal_a_token_is_requested_at_expiry(
     auth: MediaHoundAuth, server: MediaHoundServer, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     auth.token()
@@ -136,7 +136,7 @@ def test_after_a_failed_renewal_a_caller_may_ask_at_expiry(
     assert len(server.token_requests) == 3
 
 
-def test_after_a_failed_renewal_nobody_asks_before_the_endpoint_said_to(
+def test_after_a_failed_renewal_retry_after_is_respected(
     server: MediaHoundServer, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     auth = MediaHoundAuth(**server.credentials)
@@ -157,7 +157,7 @@ def test_after_a_failed_renewal_nobody_asks_before_the_endpoint_said_to(
 # The endpoint hands the same token out again
 
 
-def test_a_token_that_comes_back_is_not_asked_for_again_until_it_has_expired(
+def test_a_token_that_is_returned_again_is_not_requested_before_it_has_expired(
     reissuing: MediaHoundServer, clock: Clock
 ) -> None:
     auth = MediaHoundAuth(**reissuing.credentials)
@@ -218,7 +218,7 @@ def test_an_api_that_rejects_everything_costs_token_requests_at_ever_longer_inte
         clock.advance(0.01 * wait)
 
 
-def test_when_a_replay_is_accepted_after_all_the_next_rejection_is_repaired_at_once(
+def test_after_an_accepted_retry_the_next_401_is_retried_at_once(
     server: MediaHoundServer, clock: Clock
 ) -> None:
     auth = MediaHoundAuth(**server.credentials)
@@ -236,7 +236,7 @@ def test_when_a_replay_is_accepted_after_all_the_next_rejection_is_repaired_at_o
 
 @pytest.mark.parametrize("rotating", [False, True], ids=["secret", "callable"])
 @pytest.mark.parametrize("rejections", [1, 2, 3])
-def test_when_calls_are_accepted_again_a_revocation_is_repaired_after_a_second(
+def test_when_calls_are_accepted_again_a_revoked_token_is_replaced_after_a_second(
     rejections: int, rotating: bool, server: MediaHoundServer, clock: Clock
 ) -> None:
     secret = (lambda: server.client_secret) if rotating else server.client_secret

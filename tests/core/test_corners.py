@@ -55,7 +55,7 @@ def test_where_files_have_no_owners_the_store_works_as_well(
     assert store.load("ab") == token
 
 
-def test_rights_that_cannot_be_taken_away_are_a_refusal(
+def test_permissions_that_cannot_be_removed_are_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tmp_path.chmod(0o755)
@@ -72,7 +72,7 @@ def test_a_memory_store_in_a_forked_child_inherits_no_held_lock() -> None:
             assert store.load("ab") is None
 
 
-def test_no_other_store_comes_with_the_package() -> None:
+def test_an_unknown_store_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="DiskStore"):
         mediahound_auth.stores.DiskStore  # noqa: B018
 
@@ -96,7 +96,7 @@ def test_a_key_without_cryptography_says_what_to_install(monkeypatch: pytest.Mon
         ("stores.file", "filelock", "file"),
     ],
 )
-def test_what_needs_a_missing_library_says_which_extra_brings_it(
+def test_an_error_for_a_missing_library_names_the_extra(
     monkeypatch: pytest.MonkeyPatch, module: str, library: str, extra: str
 ) -> None:
     name = f"mediahound_auth.{module}"
@@ -118,7 +118,7 @@ def test_a_task_forgets_a_token_too(server: MediaHoundServer) -> None:
     assert len(server.token_requests) == 2
 
 
-def test_a_closed_client_is_told(server: MediaHoundServer) -> None:
+def test_a_closed_client_is_reported(server: MediaHoundServer) -> None:
     client = httpx.Client()
     client.close()
     with pytest.raises(TokenRequestError, match="RuntimeError") as caught:
@@ -126,7 +126,7 @@ def test_a_closed_client_is_told(server: MediaHoundServer) -> None:
     assert "closed" in str(caught.value.__cause__)
 
 
-def test_a_ca_bundle_that_is_not_there_is_told_and_not_tried_again(client_id: str) -> None:
+def test_a_ca_bundle_that_is_not_there_is_reported_and_not_tried_again(client_id: str) -> None:
     with requests.Session() as session:
         session.verify = "/nowhere/ca.pem"
         auth = MediaHoundAuth(client_id, "secret", session=session)
@@ -192,7 +192,7 @@ def test_a_request_prepared_without_cookies_is_sent_again(server: MediaHoundServ
         assert session.send(request, timeout=10).status_code == 200
 
 
-def test_an_answer_that_is_not_whole_in_time_is_none() -> None:
+def test_a_response_that_is_incomplete_at_the_time_limit_is_a_timeout() -> None:
     chunks = iter([b"half ", b"the answer"])
     with pytest.raises(TimeoutError):
         read_bounded(chunks, time.monotonic() - 1)
@@ -217,7 +217,7 @@ def test_a_callable_that_fails_is_remembered_for_a_moment(server: MediaHoundServ
     assert len(asked) == 1
 
 
-def test_whatever_else_breaks_nobody_is_left_waiting(
+def test_no_caller_is_left_waiting_after_an_unexpected_error(
     server: MediaHoundServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def ask(*_: object) -> Token:
@@ -247,7 +247,7 @@ def test_a_callable_that_is_too_slow_for_its_caller_serves_the_next_one(
     assert auth.token().access_token
 
 
-def test_what_was_under_way_when_a_token_was_forgotten_serves_only_who_waited(
+def test_a_renewal_in_progress_during_forget_serves_waiting_callers_only(
     server: MediaHoundServer,
 ) -> None:
     asked, slow = threading.Event(), threading.Event()
@@ -273,7 +273,7 @@ def test_what_was_under_way_when_a_token_was_forgotten_serves_only_who_waited(
 # The stand-in
 
 
-def test_the_stand_in_says_what_broke_in_it(
+def test_the_fake_server_prints_its_own_errors(
     server: MediaHoundServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     divisors = chain([0], repeat(1))
@@ -282,7 +282,7 @@ def test_the_stand_in_says_what_broke_in_it(
     eventually(lambda: "ZeroDivisionError" in capsys.readouterr().err)
 
 
-def test_a_planned_answer_keeps_its_own_date_and_content_type(server: MediaHoundServer) -> None:
+def test_a_planned_response_keeps_its_own_date_and_content_type(server: MediaHoundServer) -> None:
     headers = {"Date": "today", "Content-Type": "text/odd"}
     server.respond_to_api_requests(1, status=200, body={"a": 1}, headers=headers)
     reply = requests.get(server.url, timeout=10)

@@ -96,7 +96,7 @@ def test_an_error_does_not_repeat_what_it_echoes(status: int, field: str, echo: 
         assert_shows_no_trace(outcome)
 
 
-def test_a_short_secret_is_found_where_an_answer_is_not_utf_8_throughout() -> None:
+def test_a_short_secret_is_found_in_a_response_that_is_not_valid_utf_8() -> None:
     grant = Grant("MyClientId", "pässwört", "https://api.example/token")
     for echo in ("pässwört".encode(), "pässwört".encode("latin-1")):
         body = b'{"error": "bad", "other": "\xff", "error_description": "no %b!"}' % echo
@@ -129,7 +129,7 @@ def test_an_error_does_not_repeat_a_token_that_came_with_it(status: int) -> None
 
 
 @pytest.mark.parametrize("field", ["error", "error_description"])
-def test_what_is_repeated_is_one_short_printable_line(field: str) -> None:
+def test_a_quote_is_one_short_printable_line(field: str) -> None:
     said = {"error": "bad", field: "a\r\nb\x1b[31mc\x00d\u2028e\u202ef\ud800g" + "h" * 1000}
     outcome = read(TokenResponse(400, {}, json.dumps(said).encode()))
     assert isinstance(outcome, TokenRequestError)
@@ -143,7 +143,7 @@ def test_what_is_repeated_is_one_short_printable_line(field: str) -> None:
 
 
 @pytest.mark.parametrize("length", [36, 2_000, 1 << 20], ids=["UUID", "JWT", "1 MB"])
-def test_hiding_takes_no_time_that_grows_with_the_token(length: int) -> None:
+def test_hiding_a_token_takes_constant_time(length: int) -> None:
     """No pattern is made of a token, and no more than a few thousand characters are looked at."""
     fields = {"access_token": "t0k3n-" * (length // 6), "scope": "x" * length, "error": "odd"}
     calls = 0
@@ -159,7 +159,7 @@ def test_hiding_takes_no_time_that_grows_with_the_token(length: int) -> None:
     assert calls < 20_000
 
 
-def test_a_secret_at_the_cut_is_hidden_whole() -> None:
+def test_a_secret_at_the_end_of_a_quote_is_hidden_completely() -> None:
     said = {"error": "bad", "error_description": "x" * (300 - len(SECRET) // 2) + SECRET}
     assert_shows_no_trace(read(TokenResponse(400, {}, json.dumps(said).encode())))
 
@@ -216,7 +216,7 @@ HEADERS = st.dictionaries(
 @example(200, {}, b'{"access_token": "a", "expires_in": 1' + b"0" * 5000 + b"}", "mediahound")
 @example(503, {"Retry-After": "0\x1f"}, b"", "client_secret_post")
 @example(429, {"Retry-After": "Mon, 01 Jan 0001 00:00:00 +2359"}, b"", "client_secret_basic")
-def test_any_answer_is_a_token_or_a_token_request_error_and_shows_no_secret(
+def test_any_response_is_a_token_or_a_token_request_error_and_shows_no_secret(
     status: int, headers: dict[str, str], body: bytes, form: ClientAuth
 ) -> None:
     outcome = read(TokenResponse(status, headers, body), form)
@@ -233,6 +233,6 @@ def test_any_answer_is_a_token_or_a_token_request_error_and_shows_no_secret(
         assert outcome.retry_after is None or outcome.retry_after >= 0
 
 
-def test_what_is_too_long_to_be_looked_through_counts_as_private() -> None:
+def test_a_text_that_is_too_long_to_search_counts_as_private() -> None:
     assert response.shows_private("x" * (response.MAX_TEXT + 1), ["s3cr3t"])
     assert not response.shows_private("x" * 100, ["s3cr3t"])

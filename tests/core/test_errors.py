@@ -53,7 +53,7 @@ def test_the_package_names_each_of_them(error: type[Exception]) -> None:
 
 @pytest.mark.parametrize("error", RAISED_BY_ADAPTERS)
 @pytest.mark.parametrize(("adapter", "base"), ADAPTERS)
-def test_an_adapters_error_is_ours_and_its_librarys(
+def test_an_adapters_error_is_also_an_error_of_its_library(
     adapter: ModuleType, base: type[Exception], error: type[Exception]
 ) -> None:
     own = getattr(adapter, error.__name__)
@@ -69,7 +69,7 @@ def test_an_adapters_errors_form_the_same_tree(adapter: ModuleType, error: type[
 
 
 @pytest.mark.parametrize("error", OF_REQUESTS)
-def test_what_is_not_known_of_a_failure_is_none(error: type[TokenRequestError]) -> None:
+def test_unknown_fields_of_a_failure_are_none(error: type[TokenRequestError]) -> None:
     failure = error("no answer")
     assert str(failure) == "no answer"
     assert failure.status is None
@@ -146,7 +146,7 @@ def test_a_shared_failure_is_what_each_adapters_users_catch() -> None:
     assert facts(translated) == facts(failure)
 
 
-def test_one_who_changes_a_shared_failure_changes_nobody_elses() -> None:
+def test_changing_a_shared_failure_does_not_change_that_of_other_callers() -> None:
     failure = a_failure(TokenEndpointUnavailable)
     mine, theirs = copy_error(failure), copy_error(failure)
     assert isinstance(mine, TokenRequestError)
@@ -154,7 +154,7 @@ def test_one_who_changes_a_shared_failure_changes_nobody_elses() -> None:
     assert facts(theirs) == facts(failure) == facts(a_failure(TokenEndpointUnavailable))
 
 
-def test_whether_trying_again_can_help_is_passed_on() -> None:
+def test_retryable_is_passed_on() -> None:
     failure = TokenEndpointUnavailable("an untrusted certificate")
     assert failure.retryable
     failure.retryable = False

@@ -34,7 +34,7 @@ def wrong(server: MediaHoundServer) -> RequestsAuth:
 
 @EACH
 @pytest.mark.parametrize("status", [429, 500, 503])
-def test_callers_notice_nothing_of_an_endpoint_that_has_no_time_once(
+def test_callers_notice_nothing_of_one_503(
     library: Library, status: int, server: MediaHoundServer
 ) -> None:
     server.respond_to_token_requests(1, status=status)
@@ -53,7 +53,7 @@ def test_callers_notice_nothing_of_a_connection_that_breaks_once(
 
 @EACH
 @pytest.mark.usefixtures("clock")  # stands still, so that the failure is recent for all
-def test_an_endpoint_that_is_down_is_asked_by_one_for_all_within_one_budget(
+def test_an_endpoint_that_is_down_gets_the_attempts_of_one_renewal(
     library: Library, server: MediaHoundServer
 ) -> None:
     server.respond_to_token_requests(math.inf, status=503)
@@ -76,14 +76,16 @@ def test_an_endpoint_that_is_down_is_asked_by_one_for_all_within_one_budget(
     assert len(server.token_requests) <= 5
 
 
-def test_a_retry_after_within_the_budget_is_waited_for(server: MediaHoundServer) -> None:
+def test_a_retry_after_within_the_time_limit_delays_the_next_attempt(
+    server: MediaHoundServer,
+) -> None:
     server.respond_to_token_requests(1, status=503, headers={"Retry-After": "1"})
     asked_at = time.monotonic()
     RequestsAuth(**server.credentials, timeout=20).token()
     assert time.monotonic() - asked_at >= 1
 
 
-def test_a_retry_after_beyond_the_budget_fails_the_call_at_once_and_says_when_to_come_back(
+def test_a_retry_after_beyond_the_time_limit_fails_the_call_at_once(
     server: MediaHoundServer,
 ) -> None:
     server.respond_to_token_requests(1, status=503, headers={"Retry-After": "120"})
@@ -122,7 +124,7 @@ def dripping(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 @EACH
-def test_an_endpoint_that_drips_does_not_exceed_the_budget(
+def test_an_endpoint_that_sends_byte_by_byte_does_not_exceed_the_time_limit(
     library: Library, dripping: str, client_id: str
 ) -> None:
     asked_at = time.monotonic()
@@ -180,7 +182,7 @@ def test_100_calls_to_an_api_that_rejects_everything_cost_four_token_requests_at
         assert anew or len(asked) <= 4, "the secret is asked for at each token request"
 
 
-def test_after_forget_nothing_that_went_wrong_is_remembered(server: MediaHoundServer) -> None:
+def test_forget_clears_failures(server: MediaHoundServer) -> None:
     auth = RequestsAuth(**server.credentials)
     server.respond_to_token_requests(1, status=400, body={"error": "bad_day"})
     with pytest.raises(mh.TokenRequestError, match="bad_day"):
@@ -192,7 +194,7 @@ def test_after_forget_nothing_that_went_wrong_is_remembered(server: MediaHoundSe
 # What the user brings along
 
 
-def test_a_client_secret_callable_is_asked_at_each_token_request(server: MediaHoundServer) -> None:
+def test_a_client_secret_callable_is_called_at_each_token_request(server: MediaHoundServer) -> None:
     secrets = iter(["old", "MyClientSecret", "MyClientSecret", "MyClientSecret"])
     auth = HttpxAuth(server.client_id, secrets.__next__, token_url=server.token_url)
     with pytest.raises(mh.InvalidClientError):
@@ -228,7 +230,7 @@ def fail_to_send(_: object, request: Any, *__: Any, **___: Any) -> Any:
 
 
 @EACH
-def test_whatever_the_given_session_or_client_raises_is_a_typed_error_without_the_secret(
+def test_an_error_of_the_given_session_or_client_is_typed_and_shows_no_secret(
     library: Library, server: MediaHoundServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(*library.sending, fail_to_send)

@@ -26,7 +26,7 @@ def a_grant(client_id: str = "MyClientId", **options: Any) -> Grant:
     return Grant(**{"client_id": client_id, "client_secret": "s3cr3t", "token_url": URL, **options})
 
 
-def test_the_request_is_the_documented_one_byte_for_byte() -> None:
+def test_the_token_request_equals_the_documented_bytes() -> None:
     request = a_grant(client_secret="MyClientSecret").request()
     assert request.url == URL
     assert dict(request.headers) == {
@@ -39,7 +39,7 @@ def test_the_request_is_the_documented_one_byte_for_byte() -> None:
     )
 
 
-def test_a_scope_is_asked_for_if_one_is_given() -> None:
+def test_a_scope_is_requested_if_one_is_given() -> None:
     request = a_grant(scope="public_profile", client_secret="MyClientSecret").request()
     assert sorted(request.body.split(b"&")) == [
         b"client_id=MyClientId",
@@ -111,7 +111,7 @@ ODD = [
 
 @pytest.mark.parametrize("odd", ODD)
 @pytest.mark.parametrize("form_of_auth", FORMS)
-def test_whatever_id_and_secret_hold_the_server_reads_them_as_they_are(
+def test_any_id_and_secret_arrive_at_the_server_unchanged(
     form_of_auth: ClientAuth, odd: str
 ) -> None:
     request = a_grant(odd, client_auth=form_of_auth, client_secret=f"{odd}!").request()
@@ -188,7 +188,7 @@ def test_a_wrong_secret_never_finds_a_token() -> None:
     assert a_grant().key() != a_grant(client_secret="S3cr3t").key()
 
 
-def test_an_assertion_is_another_one_each_time_and_the_key_stays() -> None:
+def test_a_new_assertion_each_time_does_not_change_the_key() -> None:
     first = a_grant(client_auth="client_assertion", client_secret="a.b.c")
     assert first.key() == first._replace(client_secret="d.e.f").key()
     assert first.key() != first._replace(client_id="another").key()
@@ -198,7 +198,7 @@ def test_the_key_is_the_same_whichever_way_the_secret_came() -> None:
     assert a_grant(client_secret=lambda: "s3cr3t").resolved().key() == a_grant().key()
 
 
-def test_what_moves_from_one_part_to_the_next_changes_the_key() -> None:
+def test_moving_characters_between_parts_changes_the_key() -> None:
     assert a_grant("ba", token_url=URL).key() != a_grant("a", token_url=f"{URL}b").key()
     assert a_grant("ab", scope="").key() != a_grant("a", scope="b").key()
     assert a_grant("a b", scope="").key() != a_grant("a", scope="b").key()
@@ -234,7 +234,7 @@ def test_a_callable_that_fails_is_a_configuration_error_with_its_cause() -> None
     assert "s3cr3t" not in str(caught.value)
 
 
-def test_a_callable_is_asked_each_time() -> None:
+def test_a_callable_is_called_each_time() -> None:
     secrets = iter(["first", "second"])
     grant = a_grant(client_secret=lambda: next(secrets))
     secrets_of_grants = [grant.resolved().client_secret, grant.resolved().client_secret]
@@ -256,7 +256,7 @@ def test_a_callable_is_asked_each_time() -> None:
     ids=["grant", "request", "basic request", "answer"],
 )
 @pytest.mark.parametrize("show", [repr, str, "{}".format], ids=["repr", "str", "format"])
-def test_neither_grant_nor_request_nor_answer_shows_the_secret(
+def test_grant_request_and_response_do_not_show_the_secret(
     show: Callable[[object], str], make: Callable[[], object]
 ) -> None:
     text = show(make())
@@ -272,7 +272,7 @@ def test_a_secret_is_itself_but_tools_that_print_frames_see_a_mask() -> None:
     assert repr({"secret": secret}) == "{'secret': '********'}"
 
 
-def test_messages_call_the_endpoint_by_its_host() -> None:
+def test_the_log_names_the_host_of_the_endpoint() -> None:
     assert a_grant().host == "api.mediahound.com"
     assert a_grant(token_url="http://127.0.0.1:8080/token").host == "127.0.0.1:8080"
 

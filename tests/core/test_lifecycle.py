@@ -53,7 +53,7 @@ def failed(
 # Fresh and ageing
 
 
-def test_who_has_no_token_waits_for_one() -> None:
+def test_a_call_without_a_token_waits_for_one() -> None:
     assert State().next_action(0.0) is RENEW
 
 
@@ -70,7 +70,7 @@ def test_who_has_no_token_waits_for_one() -> None:
         pytest.param(1, 300, 0.0, 1, id="not within a second of the request"),
     ],
 )
-def test_a_token_is_fresh_then_ageing_then_expired(
+def test_a_token_is_fresh_then_due_for_renewal_then_expired(
     life: float, margin: float, jitter: float, ageing_from: float
 ) -> None:
     state = obtained(a_token(life=life), margin=margin, jitter=jitter)
@@ -82,13 +82,13 @@ def test_a_token_is_fresh_then_ageing_then_expired(
     assert state.next_action(life) is RENEW
 
 
-def test_a_life_is_counted_from_when_its_request_was_sent() -> None:
+def test_a_lifetime_counts_from_the_sending_of_the_request() -> None:
     state = obtained(a_token(at=100, life=10), now=105)
     assert state.next_action(110 - A_WHILE) is USE_AND_RENEW
     assert state.next_action(110) is RENEW
 
 
-def test_a_token_that_was_found_while_ageing_is_renewed_soon() -> None:
+def test_a_stored_token_that_is_due_is_renewed_soon() -> None:
     assert obtained(a_token(at=0, life=1000), now=950).next_action(950) is USE_AND_RENEW
 
 
@@ -101,7 +101,7 @@ def test_a_token_is_used_in_the_header_that_carries_it() -> None:
     assert state.token.authorization == "Bearer two"
 
 
-def test_while_one_renews_the_others_are_on_the_fast_path_again() -> None:
+def test_while_one_caller_renews_the_others_use_the_token() -> None:
     state = obtained(a_token()).on_renewal_started(850.0, 30.0)
     assert state.next_action(850) is USE
     assert state.next_action(880 - A_WHILE) is USE
@@ -117,14 +117,14 @@ def test_a_renewal_does_not_keep_a_token_in_use_beyond_its_expiry() -> None:
     assert state.next_action(1000) is RENEW
 
 
-def test_with_the_smallest_budget_nobody_asks_within_a_second_either() -> None:
+def test_with_the_shortest_timeout_no_second_renewal_starts_within_a_second() -> None:
     state = obtained(a_token()).on_renewal_started(850.0, 0.1)
     assert state.next_action(851 - A_WHILE) is USE
     assert state.next_action(851) is USE_AND_RENEW
 
 
 @pytest.mark.parametrize("state", [State(), obtained(a_token())], ids=["absent", "expired"])
-def test_who_renews_without_a_usable_token_changes_nothing(state: State) -> None:
+def test_a_renewal_without_a_usable_token_changes_no_state_at_its_start(state: State) -> None:
     assert state.on_renewal_started(2000.0, 30.0) == state
 
 
@@ -139,13 +139,13 @@ def test_background_renewals_that_fail_back_off_and_the_token_stays_in_use() -> 
         assert state.token.authorization == "Bearer one"
 
 
-def test_a_background_failure_keeps_nobody_from_asking_at_the_expiry() -> None:
+def test_after_a_failed_background_renewal_a_token_is_requested_at_the_expiry() -> None:
     state = failed(obtained(a_token()), 999.5, waited_for=False)
     assert state.next_action(1000 - A_WHILE) is USE
     assert state.next_action(1000) is RENEW
 
 
-def test_unless_the_endpoint_said_not_to() -> None:
+def test_retry_after_is_respected_after_a_failed_background_renewal() -> None:
     error = TokenEndpointUnavailable("busy", retry_after=100)
     state = failed(obtained(a_token()), 950, error, waited_for=False)
     assert state.next_action(1000) is GIVE_UP
@@ -153,7 +153,7 @@ def test_unless_the_endpoint_said_not_to() -> None:
 
 
 @pytest.mark.parametrize("returned_again", [False, True])
-def test_a_failure_makes_no_fresh_token_age(returned_again: bool) -> None:
+def test_a_failure_does_not_make_a_fresh_token_due(returned_again: bool) -> None:
     # Somebody called renew() in vain.
     state = failed(obtained(a_token(life=1000, returned_again=returned_again)), 10)
     ageing_from = 1000 if returned_again else 800
@@ -165,7 +165,7 @@ def test_a_failure_makes_no_fresh_token_age(returned_again: bool) -> None:
 
 
 @pytest.mark.parametrize("life", [150, 50, 1])
-def test_a_token_that_comes_again_is_not_asked_for_until_it_has_expired(life: float) -> None:
+def test_a_token_that_is_returned_again_is_not_requested_until_it_has_expired(life: float) -> None:
     state = obtained(a_token(at=0, life=1000))
     state = obtained(a_token(at=850, life=life), state)
     assert state.token == a_token(at=850, life=life, returned_again=True)
@@ -173,7 +173,7 @@ def test_a_token_that_comes_again_is_not_asked_for_until_it_has_expired(life: fl
     assert state.next_action(850 + life) is RENEW
 
 
-def test_a_token_that_comes_again_has_the_expiry_that_was_said_last() -> None:
+def test_a_token_that_is_returned_again_has_the_latest_expiry() -> None:
     state = obtained(a_token(at=850, life=1), obtained(a_token()), now=855)
     assert state.next_action(855) is RENEW
 
@@ -185,7 +185,7 @@ def test_another_token_is_renewed_early_again() -> None:
     assert state.next_action(1800) is USE_AND_RENEW
 
 
-def test_what_others_have_learned_of_a_token_counts_here_too() -> None:
+def test_a_stored_token_marked_as_returned_again_is_not_renewed_early() -> None:
     state = obtained(a_token(returned_again=True))
     assert state.next_action(1000 - A_WHILE) is USE
 
@@ -217,14 +217,14 @@ def test_what_others_have_learned_of_a_token_counts_here_too() -> None:
         ),
     ],
 )
-def test_a_stores_token_is_taken_if_it_is_live_and_better(
+def test_a_stores_token_is_used_if_it_is_valid_and_better(
     known: Token | None, other: Token, rejected: str | None, preferred: bool
 ) -> None:
     state = obtained(known) if known else State()
     assert state.is_improved_by(other, rejected, 500.0) is preferred
 
 
-def test_a_token_that_is_dead_on_arrival_does_not_displace_a_live_one() -> None:
+def test_a_token_that_is_expired_on_arrival_does_not_displace_a_valid_one() -> None:
     # A new token with expires_in 0, after a slow answer: it lived from 850 to 851.
     state = obtained(a_token("two", at=850, life=1), obtained(a_token()), now=855)
     assert state.next_action(855) is not RENEW
@@ -232,7 +232,7 @@ def test_a_token_that_is_dead_on_arrival_does_not_displace_a_live_one() -> None:
     assert state.token.authorization == "Bearer one"
 
 
-def test_a_token_that_is_dead_on_arrival_is_better_than_a_rejected_one() -> None:
+def test_a_token_that_is_expired_on_arrival_is_better_than_a_rejected_one() -> None:
     one = obtained(a_token())
     state = obtained(a_token("two", at=850, life=1), one, now=855, after_401=True)
     assert state.action_after_401("one", 855) is RENEW
@@ -252,7 +252,7 @@ def test_failures_in_a_row_are_shared_for_a_doubling_time() -> None:
         assert state.next_action(now) is RENEW
 
 
-def test_jitter_makes_a_wait_longer_by_half_at_most() -> None:
+def test_jitter_extends_a_wait_by_half_at_most() -> None:
     state = failed(State(), 0.0, jitter=1.0)
     assert state.next_action(1.5 - A_WHILE) is GIVE_UP
     assert state.next_action(1.5) is RENEW
@@ -262,13 +262,13 @@ def test_jitter_makes_a_wait_longer_by_half_at_most() -> None:
     ("retry_after", "wait"),
     [(None, 1), (0, 1), (0.5, 1), (30, 30), (3600, 3600), (1e9, 3600)],
 )
-def test_nobody_asks_before_the_endpoint_wants_it(retry_after: float | None, wait: float) -> None:
+def test_no_token_is_requested_before_retry_after(retry_after: float | None, wait: float) -> None:
     state = failed(State(), 0.0, TokenEndpointUnavailable("busy", retry_after=retry_after))
     assert state.next_action(wait - A_WHILE) is GIVE_UP
     assert state.next_action(wait) is RENEW
 
 
-def test_a_token_ends_a_row_of_failures() -> None:
+def test_a_token_resets_the_back_off_after_failures() -> None:
     state = failed(failed(failed(State(), 0), 10), 20)
     state = obtained(a_token(at=30, life=10), state)
     assert (state.failure, state.failures) == (None, 0)
@@ -281,7 +281,7 @@ def test_a_configuration_error_is_remembered_like_any_other() -> None:
 
 
 @pytest.mark.parametrize("status", [200, 204, 302, 304, 400, 401, 403, 404, 429, 500, 503, 599])
-def test_an_answer_shows_that_the_token_was_accepted_unless_it_is_401_or_5xx(status: int) -> None:
+def test_a_response_shows_that_the_token_was_accepted_unless_it_is_401_or_5xx(status: int) -> None:
     assert token_was_accepted(status) is (status not in (401, 500, 503, 599))
 
 
@@ -299,7 +299,7 @@ def test_a_clock_that_is_set_forward_and_back_costs_one_renewal() -> None:
     assert state.next_action(10) is USE
 
 
-def test_nothing_that_is_shown_of_a_state_is_a_token() -> None:
+def test_the_fields_of_a_state_show_no_token() -> None:
     state = failed(obtained(a_token("t0ken", scope="public_profile")), 990)
     assert "t0ken" not in f"{state!r} {state}"
     assert repr(state).startswith("State(token=Token(")

@@ -33,7 +33,7 @@ def unavailable(
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_what_trying_again_cannot_help_is_final(error: TokenRequestError) -> None:
+def test_a_permanent_error_is_not_retried(error: TokenRequestError) -> None:
     assert retry_delay(error, attempts=1, remaining=30.0, jitter=0.0) is None
 
 
@@ -64,7 +64,7 @@ def test_a_transient_failure_is_retried_within_the_time_limit(
 
 
 @pytest.mark.parametrize("remaining", [0.0, 1.0, 30.0])
-def test_at_a_stores_lock_enough_time_is_left_to_ask_oneself(remaining: float) -> None:
+def test_waiting_for_a_stores_lock_leaves_time_for_a_token_request(remaining: float) -> None:
     shortest, longest = store_lock_timeout(remaining, 0.0), store_lock_timeout(remaining, 1.0)
     assert 0.25 * remaining <= shortest <= longest <= 0.75 * remaining
     if remaining:

@@ -49,16 +49,16 @@ def test_the_current_token_is_renewed_when_it_is_rejected() -> None:
         pytest.param(TWO_WEEKS - 299, id="ageing"),
     ],
 )
-def test_if_there_is_another_one_by_now_that_is_the_remedy(now: float) -> None:
+def test_a_401_is_retried_with_a_newer_token_if_there_is_one(now: float) -> None:
     assert obtained("two", obtained("one")).action_after_401("one", now) is USE
 
 
-def test_if_there_is_none_any_more_one_is_needed() -> None:
+def test_a_401_without_a_current_token_needs_a_renewal() -> None:
     assert State().action_after_401("one", 0.0) is RENEW
     assert obtained("two").action_after_401("one", TWO_WEEKS) is RENEW
 
 
-def test_while_the_endpoint_is_failing_the_401_is_the_callers() -> None:
+def test_while_the_endpoint_is_failing_a_401_is_returned() -> None:
     for state in (State(), obtained("one")):
         state = failed(state, 10.0)
         assert state.action_after_401("one", 10.0) is GIVE_UP
@@ -66,19 +66,19 @@ def test_while_the_endpoint_is_failing_the_401_is_the_callers() -> None:
         assert state.action_after_401("one", 11.0) is RENEW
 
 
-def test_another_token_is_the_remedy_even_while_the_endpoint_is_failing() -> None:
+def test_another_token_is_used_after_a_401_even_while_the_endpoint_is_failing() -> None:
     assert failed(obtained("two"), 10.0).action_after_401("one", 10.0) is USE
 
 
 @pytest.mark.parametrize("brought", ["one", "another"])
-def test_after_a_renewal_in_doubt_the_next_rejection_is_the_callers(brought: str) -> None:
+def test_after_an_unconfirmed_renewal_the_next_401_is_returned(brought: str) -> None:
     state = obtained(brought, obtained("one"), now=100.0, after_401=True)
     assert state.action_after_401(brought, 100.0) is GIVE_UP
     assert state.action_after_401(brought, 101.0 - A_WHILE) is GIVE_UP
     assert state.action_after_401(brought, 101.0) is RENEW
 
 
-def test_each_renewal_in_doubt_doubles_the_time_to_the_next() -> None:
+def test_each_unconfirmed_renewal_doubles_the_time_to_the_next() -> None:
     state, now = obtained("0"), 100.0
     for number, patience in enumerate((1, 2, 4, 8, 16, 32, 60, 60), start=1):
         state = obtained(f"{number}", state, now=now, after_401=True)
@@ -87,7 +87,7 @@ def test_each_renewal_in_doubt_doubles_the_time_to_the_next() -> None:
         assert state.action_after_401(f"{number}", now) is RENEW
 
 
-def test_once_as_many_calls_are_accepted_a_second_is_enough() -> None:
+def test_enough_accepted_calls_shorten_the_wait_to_a_second() -> None:
     state, now = obtained("0"), 100.0
     for number, patience in enumerate((1, 2, 4, 8, 16, 32, 60, 60), start=1):
         state = obtained(f"{number}", state, now=now, after_401=True)
@@ -102,7 +102,7 @@ def test_once_as_many_calls_are_accepted_a_second_is_enough() -> None:
         assert state.action_after_401(f"{number}", now) is RENEW
 
 
-def test_a_retry_that_is_accepted_ends_the_doubt() -> None:
+def test_a_retry_that_is_accepted_confirms_the_renewal() -> None:
     state = obtained("one")
     for number, name in enumerate(("two", "three", "four")):
         state = obtained(name, state, now=100.0 + number, after_401=True)
@@ -132,7 +132,7 @@ def test_token_requests_on_demand_delay_the_next_after_a_401_by_a_second_at_most
     assert state.action_after_401("9", 99.9) is RENEW  # the clock was set back
 
 
-def test_what_was_found_in_a_store_is_no_token_request() -> None:
+def test_a_token_from_a_store_is_not_counted_as_a_token_request() -> None:
     state = obtained("0", now=100.0)
     for number in range(10):
         state = obtained(f"{number}", state, now=100.0)
@@ -149,24 +149,24 @@ def test_an_expired_token_is_replaced_however_many_requests_there_were() -> None
 
 
 @pytest.mark.parametrize("retried", [False, True])
-def test_what_is_accepted_with_an_earlier_token_says_nothing_of_this_one(retried: bool) -> None:
+def test_accepted_calls_with_an_earlier_token_do_not_confirm_the_renewal(retried: bool) -> None:
     state = obtained("two", obtained("one"), now=100.0, after_401=True)
     assert state.on_accepted("one", retried=retried) == state
 
 
-def test_without_a_doubt_acceptance_is_nothing_new() -> None:
+def test_an_accepted_call_changes_nothing_without_unconfirmed_renewals() -> None:
     assert State().on_accepted("one", retried=False) == State()
     assert obtained("one").on_accepted("one", retried=True) == obtained("one")
 
 
-def test_a_renewal_for_another_reason_neither_adds_to_the_doubt_nor_ends_it() -> None:
+def test_a_renewal_without_a_401_does_not_change_the_count_of_unconfirmed_ones() -> None:
     doubted = obtained("two", obtained("one"), now=100.0, after_401=True)
     renewed = obtained("three", doubted, now=100.5)
     assert renewed.action_after_401("three", 101.0 - A_WHILE) is GIVE_UP
     assert renewed.action_after_401("three", 101.0) is RENEW
 
 
-def test_a_clock_that_is_set_back_ends_the_patience() -> None:
+def test_a_clock_that_is_set_back_ends_the_back_off_after_a_401() -> None:
     state = obtained("two", obtained("one"), now=100.0, after_401=True)
     assert state.action_after_401("two", 99.0) is RENEW
 
@@ -230,7 +230,7 @@ def test_an_api_that_rejects_everything_for_an_hour_costs_a_request_a_minute_the
     assert endpoint.requests == 1 + 7 + (3600 - 63 - 1) // 60
 
 
-def test_one_forbidden_resource_among_many_good_ones_does_not_cost_a_request_per_visit() -> None:
+def test_one_forbidden_resource_among_many_does_not_cost_a_token_request_per_call() -> None:
     endpoint = Endpoint()
     for number in range(1000):
         endpoint.call(0.0, accepted=number % 2 == 0)
@@ -245,7 +245,7 @@ def test_a_wrong_secret_costs_one_request_for_a_hundred_calls_at_once() -> None:
     assert endpoint.requests == 1
 
 
-def test_an_endpoint_that_is_down_for_an_hour_is_asked_once_a_minute_then() -> None:
+def test_an_endpoint_that_is_down_for_an_hour_gets_one_request_a_minute() -> None:
     endpoint = Endpoint()
     endpoint.refuses = TokenEndpointUnavailable("down")
     for tenth in range(36_000):
@@ -254,7 +254,7 @@ def test_an_endpoint_that_is_down_for_an_hour_is_asked_once_a_minute_then() -> N
     assert endpoint.requests == 7 + (3600 - 63 - 1) // 60
 
 
-def test_an_endpoint_that_is_down_while_a_token_ages_costs_no_call() -> None:
+def test_an_endpoint_that_is_down_while_a_token_is_due_costs_no_call() -> None:
     endpoint = Endpoint()
     endpoint.call(0.0)
     endpoint.refuses = TokenEndpointUnavailable("down")
@@ -264,7 +264,9 @@ def test_an_endpoint_that_is_down_while_a_token_ages_costs_no_call() -> None:
 
 
 @pytest.mark.parametrize("before", [400.0, 300.0, 100.0, 10.0, 1.0])
-def test_a_reissued_token_costs_two_requests_in_its_last_seconds(before: float) -> None:
+def test_a_token_that_is_returned_again_costs_two_requests_in_its_last_seconds(
+    before: float,
+) -> None:
     endpoint = Endpoint(reissues=True)
     endpoint.call(0.0)
     start = TWO_WEEKS - before
@@ -274,7 +276,7 @@ def test_a_reissued_token_costs_two_requests_in_its_last_seconds(before: float) 
     assert endpoint.requests <= 1 + 3
 
 
-def test_tokens_that_live_a_second_cost_a_request_a_second() -> None:
+def test_tokens_with_a_lifetime_of_a_second_cost_a_request_a_second() -> None:
     endpoint = Endpoint(life=0.5)
     assert all(endpoint.call(hundredth / 100) for hundredth in range(1000))
     assert endpoint.requests == 10

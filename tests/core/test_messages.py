@@ -37,7 +37,7 @@ def test_a_failed_renewal_in_the_background_says_that_the_token_stays_in_use(
     assert re.match(f"{start} [0-9]+ s: ", message)
 
 
-def test_a_failure_that_callers_wait_for_is_told_as_one(
+def test_a_failure_that_callers_wait_for_is_not_logged_as_background(
     server: MediaHoundServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     server.respond_to_token_requests(1, status=400)
@@ -57,7 +57,7 @@ def test_an_endpoint_that_cannot_be_reached_is_named_with_the_attempts(client_id
     assert re.search(r"\([0-9]+ attempts in [01]\.[0-9] s\)$", str(caught.value))
 
 
-def test_an_api_that_rejects_every_token_is_told_once(
+def test_an_api_that_rejects_every_token_is_logged_once(
     server: MediaHoundServer, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     auth = MediaHoundAuth(**server.credentials)

@@ -103,7 +103,7 @@ def states() -> int:
     return sum(type(thing) is SharedTokenState for thing in gc.get_objects())
 
 
-def test_of_2_000_clients_that_are_gone_little_is_left() -> None:
+def test_the_state_of_2_000_clients_without_auth_objects_is_dropped() -> None:
     def make(first: int, number: int) -> None:
         for n in range(first, first + number):
             MediaHoundAuth(f"client {n}", f"secret {n}" + "x" * 5000)

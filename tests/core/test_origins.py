@@ -31,7 +31,7 @@ API = "https://api.example.com"
         "https://api.example.com#@evil.example",
     ],
 )
-def test_it_is_the_same_origin_however_it_is_written(url: str) -> None:
+def test_different_spellings_have_the_same_origin(url: str) -> None:
     assert origin_of(url) == origin_of(API) == Origin("https", "api.example.com", 443)
 
 
@@ -56,7 +56,7 @@ def test_it_is_the_same_origin_however_it_is_written(url: str) -> None:
         pytest.param("https://evil.example#@api.example.com", id="behind a hash"),
     ],
 )
-def test_it_is_another_origin_however_close_it_looks(url: str) -> None:
+def test_similar_urls_have_different_origins(url: str) -> None:
     assert origin_of(url) != origin_of(API)
 
 
@@ -89,7 +89,7 @@ def test_it_is_another_origin_however_close_it_looks(url: str) -> None:
         f"https://{'a' * 64}ü.example",
     ],
 )
-def test_what_is_no_absolute_http_url_has_no_origin(text: str) -> None:
+def test_only_absolute_http_urls_have_an_origin(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         origin_of(text)
 
@@ -114,7 +114,7 @@ def test_what_is_no_absolute_http_url_has_no_origin(text: str) -> None:
         ("http://notlocalhost", False),
     ],
 )
-def test_only_https_and_this_very_machine_are_secure(url: str, secure: bool) -> None:
+def test_only_https_and_loopback_are_secure(url: str, secure: bool) -> None:
     assert origin_of(url).secure is secure
 
 
@@ -142,7 +142,7 @@ def test_an_international_name_is_the_host_that_the_http_libraries_call(host: st
 
 
 @pytest.mark.parametrize("host", ["faß.example", "βόλος.example", "ａpi.example"])
-def test_an_international_name_that_old_and_new_rules_spell_differently_is_nobodys(
+def test_an_international_name_that_old_and_new_rules_encode_differently_is_rejected(
     host: str,
 ) -> None:
     # IDNA 2003 has fass.example for the first, today's rules have another host.
@@ -166,7 +166,7 @@ def test_allowed_means_same_scheme_host_and_port(one: str, other: str) -> None:
 
 
 @given(URLS)
-def test_an_origin_written_out_is_that_origin(url: str) -> None:
+def test_an_origin_with_its_default_port_is_the_same_origin(url: str) -> None:
     assert origin_of(str(origin_of(url))) == origin_of(url)
 
 
@@ -177,7 +177,7 @@ def test_an_origin_written_out_is_that_origin(url: str) -> None:
 @example("https://evil.example\\@api.example")
 @example("https://evil.example\t@api.example")
 @example("https://api.example\n.evil.example/")
-def test_no_text_makes_us_allow_one_host_and_requests_call_another(text: str) -> None:
+def test_no_url_is_allowed_for_one_host_while_requests_calls_another(text: str) -> None:
     try:
         url = prepared(text)
         allowed = origin_of(url)
@@ -189,7 +189,7 @@ def test_no_text_makes_us_allow_one_host_and_requests_call_another(text: str) ->
 @given(TRICKY)
 @example("https://evil.example\\@api.example")
 @example("https://evil.example\t@api.example")
-def test_no_option_allows_one_host_and_has_httpx_call_another(text: str) -> None:
+def test_no_option_allows_one_host_while_httpx_calls_another(text: str) -> None:
     try:
         allowed = origin_of(text)
         called = httpx.URL(text)

@@ -82,7 +82,7 @@ WITHOUT_LIMITS = settings(suppress_health_check=list(HealthCheck))
 @example(allowed="https://one.example:80", url="http://one.example")
 @example(allowed="https://one.example:8443", url="https://one.example:8443")
 @example(allowed="https://[::1]", url="https://[::1]:443/x")
-def test_a_token_goes_along_to_the_same_scheme_host_and_port_and_nowhere_else(
+def test_a_token_is_sent_to_the_same_scheme_host_and_port_only(
     decision: Decision, allowed: str, url: str
 ) -> None:
     origin = origin_in(allowed)

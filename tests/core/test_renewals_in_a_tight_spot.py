@@ -46,7 +46,7 @@ class Apart(MemoryStore):
 
 
 @BOTH
-def test_a_call_in_the_midst_of_another_one_as_a_signal_handler_makes_it_gets_its_token(
+def test_a_call_of_a_signal_handler_during_another_call_gets_its_token(
     kind: type[Any], server: MediaHoundServer
 ) -> None:
     with state_lock:
@@ -58,7 +58,7 @@ def test_a_call_in_the_midst_of_another_one_as_a_signal_handler_makes_it_gets_it
     assert len(server.token_requests) == 2
 
 
-def test_a_token_request_does_not_wait_for_the_connection_of_the_401_it_is_to_mend(
+def test_a_token_request_does_not_wait_for_the_connection_of_the_401(
     server: MediaHoundServer,
 ) -> None:
     with httpx.Client(limits=httpx.Limits(max_connections=1), timeout=20) as client:
@@ -73,7 +73,7 @@ def test_a_token_request_does_not_wait_for_the_connection_of_the_401_it_is_to_me
         assert session.get(f"{server.url}/status/200", stream=True).status_code == 200
 
 
-def test_what_a_process_knows_goes_with_the_store_that_it_was_kept_for(
+def test_the_state_is_dropped_with_its_store(
     server: MediaHoundServer,
 ) -> None:
     store = MemoryStore()
@@ -102,7 +102,7 @@ def test_an_event_loop_is_not_kept_beyond_its_end(server: MediaHoundServer) -> N
 # Budgets
 
 
-def test_who_joins_a_renewal_lends_it_the_time_that_he_has(server: MediaHoundServer) -> None:
+def test_a_caller_that_joins_a_renewal_extends_its_time_limit(server: MediaHoundServer) -> None:
     hasty = source_of(RequestsAuth(**server.credentials, timeout=1)).get_token()
     patient = source_of(RequestsAuth(**server.credentials, timeout=30)).get_token()
     with server.hold_token_requests() as hold:
@@ -128,7 +128,7 @@ class Hanging(Apart):
         return super().load(key)
 
 
-def test_a_store_that_hangs_takes_no_more_than_its_share_of_a_short_budget(
+def test_a_store_that_hangs_takes_only_its_share_of_a_short_time_limit(
     server: MediaHoundServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lifecycle, "STORE_TIMEOUT", 30.0)  # any budget is short then
@@ -137,7 +137,9 @@ def test_a_store_that_hangs_takes_no_more_than_its_share_of_a_short_budget(
     store.over.set()
 
 
-def test_renew_asks_even_if_it_joins_a_renewal_that_does_not(server: MediaHoundServer) -> None:
+def test_renew_requests_a_token_even_if_it_joins_a_renewal_that_does_not(
+    server: MediaHoundServer,
+) -> None:
     store = Hanging()
     auth = RequestsAuth(**server.credentials, store=store)
     now = time.time()
@@ -158,7 +160,7 @@ def test_renew_asks_even_if_it_joins_a_renewal_that_does_not(server: MediaHoundS
 # Stores
 
 
-def test_a_dead_token_does_not_stay_because_a_fast_clock_has_dated_it(
+def test_a_rejected_token_is_replaced_although_a_fast_clock_dated_it_later(
     server: MediaHoundServer,
 ) -> None:
     store = Apart()
@@ -173,7 +175,7 @@ def test_a_dead_token_does_not_stay_because_a_fast_clock_has_dated_it(
 
 
 @pytest.mark.parametrize("rotating", [False, True])
-def test_what_is_forgotten_while_it_is_saved_is_not_kept(
+def test_a_token_that_is_forgotten_while_it_is_saved_is_discarded(
     rotating: bool, server: MediaHoundServer
 ) -> None:
     class Forgetful(Apart):
@@ -226,7 +228,7 @@ def test_no_frame_that_raises_holds_the_token_that_has_expired(
     assert [frame for frame in ours if token.access_token in repr(frame.f_locals)] == []
 
 
-def test_a_secret_behind_an_error_of_a_transport_is_not_shown(server: MediaHoundServer) -> None:
+def test_a_secret_in_the_cause_of_a_transport_error_is_not_shown(server: MediaHoundServer) -> None:
     class Talkative(HTTPAdapter):
         def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> Any:
             raise RuntimeError("it does not work") from ValueError(request.body)

@@ -39,7 +39,7 @@ def secrets_sent(server: MediaHoundServer) -> list[bool]:
 
 
 @pytest.mark.parametrize("refusals", [1, 4, 8])
-def test_a_new_secret_does_not_wait_as_long_as_the_old_one_has_to(
+def test_a_new_secret_is_used_before_the_old_one_would_be_retried(
     refusals: int, rotated: MediaHoundServer, mounted: Path, clock: Clock
 ) -> None:
     auth = MediaHoundAuth(
@@ -57,7 +57,7 @@ def test_a_new_secret_does_not_wait_as_long_as_the_old_one_has_to(
     assert secrets_sent(rotated) == [False] * (refusals + 1) + [True]
 
 
-def test_a_secret_that_stays_refused_is_looked_up_again_but_not_sent(
+def test_a_rejected_secret_is_looked_up_again_and_not_sent(
     rotated: MediaHoundServer, clock: Clock
 ) -> None:
     asked: list[None] = []
@@ -77,7 +77,7 @@ def test_a_secret_that_stays_refused_is_looked_up_again_but_not_sent(
     assert len(asked) == 40, "not at each call, but before each wait of the old secret is over"
 
 
-def test_only_a_refusal_is_one_that_another_secret_may_mend() -> None:
+def test_only_a_rejected_client_is_retried_with_another_secret() -> None:
     refused, down = InvalidClientError("no"), TokenEndpointUnavailable("down")
     waits = {}
     for error in (refused, down):

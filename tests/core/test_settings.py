@@ -153,7 +153,7 @@ def test_bad_input_is_a_configuration_error_that_names_the_option(
 
 @pytest.mark.parametrize("adapter", [mediahound_auth.requests, mediahound_auth.httpx])
 @pytest.mark.parametrize("option", ["session", "client"])
-def test_what_sends_token_requests_is_of_the_adapters_library(
+def test_the_session_or_client_for_token_requests_is_of_the_adapters_library(
     adapter: ModuleType, option: str
 ) -> None:
     if (adapter is mediahound_auth.requests) is (option == "session"):
@@ -185,7 +185,7 @@ def test_bad_input_from_the_environment_names_the_variable(
 
 
 @pytest.mark.parametrize("name", ["CLIENT_ID", "CLIENT_SECRET"])
-def test_an_empty_variable_is_none(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(f"MEDIAHOUND_{name}", "")
     with pytest.raises(ConfigurationError, match=f"no {name.lower()}.*MEDIAHOUND_{name}"):
         checked(**{name.lower(): None})
@@ -195,7 +195,7 @@ def test_an_empty_variable_is_none(monkeypatch: pytest.MonkeyPatch, name: str) -
     ("name", "default"),
     [("client_id", None), ("client_secret", None), ("token_url", DEFAULT_TOKEN_URL)],
 )
-def test_an_option_goes_before_the_environment_and_that_before_the_default(
+def test_options_take_precedence_over_the_environment_and_that_over_the_default(
     monkeypatch: pytest.MonkeyPatch, name: str, default: str | None
 ) -> None:
     if default:
@@ -226,7 +226,7 @@ def test_a_token_url_may_have_a_query() -> None:
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]"])
-def test_on_this_machine_http_will_do(host: str) -> None:
+def test_http_is_allowed_on_loopback(host: str) -> None:
     origin = Origin("http", host.strip("[]"), 8080)
     assert checked(token_url=f"http://{host}:8080/token").origins == {origin}
     assert checked(origins=[f"http://{host}:8080"]).origins == {API, origin}
@@ -246,7 +246,7 @@ def test_on_this_machine_http_will_do(host: str) -> None:
         ((part for part in "ab"), "a b"),
     ],
 )
-def test_a_scope_is_a_text_or_several(scope: object, asked: str) -> None:
+def test_a_scope_is_a_str_or_an_iterable_of_str(scope: object, asked: str) -> None:
     assert checked(scope=scope).grant.scope == asked
 
 
@@ -278,7 +278,7 @@ def test_callables_share_one_store_unless_given_their_own() -> None:
     assert signed.effective_store is None
 
 
-def test_a_secret_may_be_asked_for_later() -> None:
+def test_a_secret_may_be_a_callable() -> None:
     def rotating() -> str:
         raise AssertionError("construction does not ask for it")
 
@@ -286,7 +286,7 @@ def test_a_secret_may_be_asked_for_later() -> None:
 
 
 @pytest.mark.parametrize(("option", "least"), [("renew_margin", 0), ("timeout", 0.001)])
-def test_seconds_may_be_whole_or_not_and_few(option: str, least: float) -> None:
+def test_seconds_may_be_int_or_float(option: str, least: float) -> None:
     for seconds in (least, 7, 0.25, 86400):
         assert getattr(checked(**{option: seconds}), option) == seconds
 

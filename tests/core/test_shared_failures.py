@@ -32,7 +32,7 @@ BUSY = TokenEndpointUnavailable("503", status=503)
         (DOWN, None, Conditions(A, 10.0), True),
     ],
 )
-def test_for_whom_a_failure_would_be_the_same(
+def test_a_failure_is_shared_under_the_same_conditions(
     failure: MediaHoundAuthError, under: Conditions | None, conditions: Conditions, alike: bool
 ) -> None:
     assert fails_alike(failure, under, conditions) is alike
@@ -41,7 +41,9 @@ def test_for_whom_a_failure_would_be_the_same(
     assert (state.action_after_401("token", 0.5, conditions) is Action.GIVE_UP) is alike
 
 
-def test_an_object_with_a_dead_proxy_does_not_fail_one_without(server: MediaHoundServer) -> None:
+def test_an_object_with_a_broken_proxy_does_not_fail_one_without_a_proxy(
+    server: MediaHoundServer,
+) -> None:
     with requests.Session() as session:
         session.proxies = {"http": "http://127.0.0.1:1"}
         dead = MediaHoundAuth(**server.credentials, session=session, timeout=1)

@@ -54,12 +54,12 @@ def test_no_promise_is_broken_in_any_order_of_events() -> None:
     assert not failures(range(SCHEDULES))
 
 
-def test_nor_in_those_that_broke_one_once() -> None:
+def test_no_promise_is_broken_in_the_orders_that_once_broke_one() -> None:
     assert not failures(FOUND)
 
 
 @pytest.mark.parametrize("policy", ["walk", "pct"])
-def test_a_schedule_is_the_same_again(policy: str) -> None:
+def test_a_seed_always_gives_the_same_schedule(policy: str) -> None:
     for seed in range(20):
         first = Choices(seed)
         run(first, policy)
@@ -76,7 +76,7 @@ def test_a_fault_is_found(name: str) -> None:
         assert next(seeds, None) is not None
 
 
-def test_a_fault_is_shrunk_to_a_short_story() -> None:
+def test_a_fault_is_reduced_to_a_short_schedule() -> None:
     with fault("the store's lock is not taken"):
         found = next(filter(None, map(run_seed, count())))
         shortest = shrunk(found)

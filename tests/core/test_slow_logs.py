@@ -65,7 +65,7 @@ def unanswered(server: MediaHoundServer, asked: threading.Event) -> Iterator[dic
 
 
 @BOTH
-def test_a_log_that_takes_its_time_holds_up_nobody_beyond_the_budget(
+def test_a_slow_log_handler_delays_no_caller_beyond_its_time_limit(
     kind: type[Any], unanswered: dict[str, Any], asked: threading.Event, client_id: str
 ) -> None:
     slow = threading.Event()
@@ -82,7 +82,7 @@ def test_a_log_that_takes_its_time_holds_up_nobody_beyond_the_budget(
         }
 
 
-def test_a_log_that_is_interrupted_leaves_nobody_waiting(
+def test_an_interrupted_log_handler_leaves_no_caller_waiting(
     unanswered: dict[str, Any], client_id: str
 ) -> None:
     def interrupt() -> None:
@@ -97,7 +97,7 @@ def test_a_log_that_is_interrupted_leaves_nobody_waiting(
 
 
 @BOTH
-def test_who_comes_while_the_failure_of_a_renewal_in_the_background_is_logged_may_ask(
+def test_a_caller_that_comes_while_a_background_failure_is_logged_may_request_a_token(
     kind: type[Any], server: MediaHoundServer
 ) -> None:
     told, slow = threading.Event(), threading.Event()

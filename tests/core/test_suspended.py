@@ -69,7 +69,7 @@ def in_thread(call: Callable[[], Any]) -> tuple[threading.Thread, list[Any]]:
 
 
 @pytest.mark.parametrize("method", ["token", "renew"])
-def test_the_first_call_afterwards_starts_a_renewal_of_its_own(
+def test_the_first_call_after_a_suspended_renewal_starts_another_one(
     method: str, server: MediaHoundServer, machine: Machine
 ) -> None:
     auth = RequestsAuth(**server.credentials, timeout=20)
@@ -99,7 +99,7 @@ def test_a_call_that_waited_meanwhile_starts_another_renewal(
 
 
 @pytest.mark.parametrize("method", ["renew", "call"])
-def test_so_does_one_that_was_to_replace_a_token(
+def test_a_call_that_replaces_a_token_while_the_process_was_stopped_gets_its_token(
     method: str, server: MediaHoundServer, stopped: Machine
 ) -> None:
     auth = RequestsAuth(**server.credentials, timeout=0.5)
@@ -137,7 +137,7 @@ def test_an_endpoint_that_does_not_respond_afterwards_is_given_up_all_the_same(
     assert isinstance(outcomes[0], TokenEndpointUnavailable)
 
 
-def test_the_first_call_after_a_renewal_in_the_background_starts_one_of_its_own(
+def test_the_first_call_after_a_suspended_background_renewal_starts_another_one(
     client_id: str, machine: Machine
 ) -> None:
     options: Any = {"lifetime": LIFETIME, "clock": lambda: runtime.now()}
@@ -157,7 +157,7 @@ def test_the_first_call_after_a_renewal_in_the_background_starts_one_of_its_own(
         assert [token.access_token for token in outcomes] == [auth.token().access_token]
 
 
-def test_the_failure_of_a_renewal_that_was_suspended_is_not_remembered(
+def test_the_failure_of_a_suspended_renewal_is_not_shared(
     server: MediaHoundServer, asleep: Machine
 ) -> None:
     auth = RequestsAuth(**server.credentials, timeout=0.5)

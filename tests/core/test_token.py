@@ -22,15 +22,19 @@ def a_token(**fields: object) -> Token:
     return Token(**{**known, **fields})  # type: ignore[arg-type]
 
 
-def test_it_says_how_it_is_sent() -> None:
+def test_a_token_has_its_authorization_header() -> None:
     assert a_token().authorization == "Bearer f00-ba7"
 
 
-def test_scope_and_reissue_are_unknown_unless_said() -> None:
+def test_scope_defaults_to_none_and_returned_again_to_false() -> None:
     assert a_token().scope is None
     assert a_token().returned_again is False
     token = a_token(scope="public_profile", returned_again=True)
     assert (token.scope, token.returned_again) == ("public_profile", True)
+
+
+def test_a_time_that_is_no_date_is_shown_as_it_is() -> None:
+    assert "expires_at=inf" in repr(a_token(expires_at=float("inf")))
 
 
 @pytest.mark.parametrize(
@@ -39,7 +43,7 @@ def test_scope_and_reissue_are_unknown_unless_said() -> None:
 def test_no_way_of_showing_it_shows_the_access_token(show: Callable[[Token], str]) -> None:
     text = show(a_token(scope="public_profile"))
     assert "f00-ba7" not in text
-    for known in ("2000.0", "1000.0", "public_profile", "returned_again=False"):
+    for known in ("1970-01-01T00:33:20Z", "00:16:40Z", "public_profile", "returned_again=False"):
         assert known in text
 
 
@@ -63,18 +67,20 @@ def test_no_way_of_showing_it_shows_the_access_token(show: Callable[[Token], str
         pytest.param(None, id="None"),
     ],
 )
-def test_what_cannot_be_sent_in_a_header_is_no_access_token(access_token: object) -> None:
+def test_characters_that_a_header_cannot_have_are_rejected(access_token: object) -> None:
     with pytest.raises(ValueError, match="access_token is empty, or contains"):
         a_token(access_token=access_token)
 
 
 @given(st.text(SENDABLE, min_size=1))
-def test_all_printable_ascii_without_blanks_is_taken_as_it_is(access_token: str) -> None:
+def test_all_printable_ascii_without_spaces_is_taken_as_it_is(access_token: str) -> None:
     assert a_token(access_token=access_token).authorization == f"Bearer {access_token}"
 
 
 @given(st.text(SENDABLE), st.text(min_size=1), st.text(SENDABLE))
-def test_one_character_beyond_that_and_it_is_refused_unquoted(a: str, b: str, c: str) -> None:
+def test_a_token_with_one_invalid_character_is_rejected_and_not_quoted(
+    a: str, b: str, c: str
+) -> None:
     text = f"kn0wn{a}{b}{c}"
     if set(b) <= set(SENDABLE):
         assert a_token(access_token=text).access_token == text
@@ -97,7 +103,7 @@ def test_copies_are_equal_tokens(duplicate: Callable[[Token], Token]) -> None:
     assert twin.authorization == token.authorization
 
 
-def test_it_cannot_be_changed() -> None:
+def test_a_token_is_immutable() -> None:
     token = a_token()
     with pytest.raises(AttributeError, match="replace"):
         token.access_token = "another"
@@ -108,7 +114,7 @@ def test_it_cannot_be_changed() -> None:
     assert token == a_token()
 
 
-def test_another_one_is_made_of_it() -> None:
+def test_replace_returns_a_changed_token() -> None:
     token = a_token().replace(expires_at=3000.0)
     assert token == a_token(expires_at=3000.0)
     assert token != a_token()

@@ -26,7 +26,7 @@ class Gone(MemoryStore):
         raise ConnectionError(key)
 
 
-def test_a_visit_that_ends_well_during_an_outage_does_not_end_the_outage(
+def test_a_store_session_that_succeeds_during_an_outage_does_not_end_it(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO, "mediahound_auth")
@@ -47,7 +47,7 @@ class Interrupted(Exception):
     """Raised by a signal handler."""
 
 
-def test_what_a_signal_handler_raises_is_no_failure_of_the_store(
+def test_an_exception_of_a_signal_handler_is_not_a_failure_of_the_store(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     main, over = threading.main_thread(), threading.Event()

@@ -72,7 +72,7 @@ def test_metrics_say_what_they_are_and_durations_are_told_apart(
     assert tuple(point.explicit_bounds) == events.BUCKETS
 
 
-def test_calls_with_a_live_token_log_and_count_nothing(
+def test_calls_with_a_valid_token_log_and_count_nothing(
     server: MediaHoundServer, records: Records, reader: InMemoryMetricReader
 ) -> None:
     auth, same = MediaHoundAuth(**server.credentials), HttpxAuth(**server.credentials)
@@ -93,7 +93,7 @@ def test_calls_with_a_live_token_log_and_count_nothing(
     assert counted(reader, server.client_id) == counts
 
 
-def test_each_attempt_of_a_renewal_is_told(
+def test_each_attempt_of_a_renewal_is_logged(
     server: MediaHoundServer, records: Records, reader: InMemoryMetricReader
 ) -> None:
     server.respond_to_token_requests(1, status=503)
@@ -116,7 +116,7 @@ def test_each_attempt_of_a_renewal_is_told(
     ],
     ids=["invalid_client", "error", "invalid_response", "unavailable"],
 )
-def test_a_failure_is_told_by_one_of_a_few_words(
+def test_a_failure_has_one_of_a_fixed_set_of_outcomes(
     server: MediaHoundServer,
     records: Records,
     reader: InMemoryMetricReader,
@@ -133,7 +133,7 @@ def test_a_failure_is_told_by_one_of_a_few_words(
     assert counted(reader, server.client_id)["token_requests", outcome] == 1
 
 
-def test_a_secret_that_cannot_be_had_is_a_failed_renewal_without_a_token_request(
+def test_a_client_secret_callable_that_fails_is_a_failed_renewal_without_a_token_request(
     server: MediaHoundServer, records: Records
 ) -> None:
     auth = MediaHoundAuth(server.client_id, lambda: "", token_url=server.token_url)
@@ -145,7 +145,7 @@ def test_a_secret_that_cannot_be_had_is_a_failed_renewal_without_a_token_request
     assert len(records.all) == 1
 
 
-def test_with_a_secret_from_a_callable_everything_is_told_once(
+def test_with_a_secret_from_a_callable_each_event_is_logged_once(
     server: MediaHoundServer, records: Records
 ) -> None:
     auth = MediaHoundAuth(server.client_id, lambda: "wrong", token_url=server.token_url)
@@ -161,7 +161,7 @@ def test_with_a_secret_from_a_callable_everything_is_told_once(
     ]
 
 
-def test_a_renewal_that_nobody_waits_for_is_counted_as_one(
+def test_a_renewal_without_waiting_callers_counts_as_background(
     server: MediaHoundServer, records: Records, reader: InMemoryMetricReader
 ) -> None:
     auth = MediaHoundAuth(**server.credentials)
@@ -174,7 +174,7 @@ def test_a_renewal_that_nobody_waits_for_is_counted_as_one(
     assert counted(reader, server.client_id)["renewals", "same_token"] == 1
 
 
-def test_a_background_renewal_that_fails_is_told_and_counted(
+def test_a_background_renewal_that_fails_is_logged_and_counted(
     server: MediaHoundServer, records: Records, reader: InMemoryMetricReader
 ) -> None:
     auth = MediaHoundAuth(**server.credentials)
@@ -201,7 +201,7 @@ def test_a_token_found_in_the_store_is_a_renewal_without_a_token_request(
     assert len(records.all) == 1
 
 
-def test_what_watches_cannot_break_what_it_watches(server: MediaHoundServer) -> None:
+def test_a_log_handler_that_raises_breaks_no_renewal(server: MediaHoundServer) -> None:
     class Wrong(logging.Filter):
         def filter(self, record: logging.LogRecord) -> bool:
             raise RuntimeError(record.msg)

@@ -30,7 +30,7 @@ def reader() -> InMemoryMetricReader:
 @pytest.mark.parametrize(
     ("status", "outcome"), [(None, "accepted"), (401, "rejected"), (500, "server_error")]
 )
-def test_a_replay_is_told_and_counted(
+def test_a_retry_is_logged_and_counted(
     server: MediaHoundServer,
     records: Records,
     reader: InMemoryMetricReader,
@@ -68,7 +68,7 @@ class Broken(MemoryStore):
         super().discard(key)
 
 
-def test_an_outage_of_the_store_is_told_when_it_begins_and_ends(
+def test_an_outage_of_the_store_is_reported_when_it_begins_and_ends(
     server: MediaHoundServer, records: Records, reader: InMemoryMetricReader
 ) -> None:
     store = Broken()
@@ -86,7 +86,7 @@ def test_an_outage_of_the_store_is_told_when_it_begins_and_ends(
     assert counted(reader, server.client_id)["store_failures", "discard"] == 1
 
 
-def test_an_exposed_folder_and_a_foreign_origin_are_told(
+def test_an_exposed_folder_and_a_withheld_token_are_logged(
     server: MediaHoundServer, records: Records, tmp_path: Path
 ) -> None:
     tmp_path.chmod(0o755)

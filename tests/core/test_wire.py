@@ -115,7 +115,7 @@ def test_awkward_characters_in_the_body_are_percent_encoded(call: Call, form: Cl
 
 
 @pytest.mark.parametrize("form", ["mediahound", "client_secret_basic", "client_secret_post"])
-def test_a_scope_is_asked_for_in_the_body(call: Call, form: ClientAuth) -> None:
+def test_a_scope_is_requested_in_the_body(call: Call, form: ClientAuth) -> None:
     _, body = token_request_as_sent(call, form, CLIENT_ID, CLIENT_SECRET, scope="public_profile")
     assert ("scope", "public_profile") in parse_qsl(body.decode(), strict_parsing=True)
 

@@ -62,7 +62,7 @@ def test_a_renewal_sees_the_context_variables_of_its_caller(
         assert auth.renew()
 
 
-def test_so_does_one_without_sniffio(
+def test_a_renewal_sees_the_context_variables_without_sniffio(
     server: MediaHoundServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delitem(sys.modules, "sniffio", raising=False)
@@ -71,7 +71,7 @@ def test_so_does_one_without_sniffio(
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
-def test_so_does_one_that_a_task_starts_and_it_can_run_an_event_loop_of_its_own(
+def test_a_renewal_of_a_task_sees_its_context_variables_and_can_run_an_event_loop(
     backend: str, server: MediaHoundServer
 ) -> None:
     async def read_secret() -> str:
@@ -83,7 +83,9 @@ def test_so_does_one_that_a_task_starts_and_it_can_run_an_event_loop_of_its_own(
         assert anyio.run(auth.atoken, backend=backend)
 
 
-def test_so_does_one_in_the_background(client_id: str, clock: Clock) -> None:
+def test_a_background_renewal_sees_the_context_variables_of_its_caller(
+    client_id: str, clock: Clock
+) -> None:
     with server_of_new_tokens(client_id, clock) as server:
         auth = with_callable(RequestsAuth, server, lambda: app.get().secret)
         with serving(server.client_secret):
@@ -93,7 +95,7 @@ def test_so_does_one_in_the_background(client_id: str, clock: Clock) -> None:
         eventually(lambda: len(server.token_requests) == 2)
 
 
-def test_so_does_a_store(server: MediaHoundServer) -> None:
+def test_a_store_sees_the_context_variables_of_the_caller(server: MediaHoundServer) -> None:
     seen: list[str] = []
 
     class Store(MemoryStore):
@@ -107,7 +109,7 @@ def test_so_does_a_store(server: MediaHoundServer) -> None:
     assert set(seen) == {"something"}
 
 
-def test_the_context_is_let_go_of_when_the_renewal_is_over(server: MediaHoundServer) -> None:
+def test_a_renewal_that_has_ended_keeps_no_context(server: MediaHoundServer) -> None:
     auth = RequestsAuth(**server.credentials)
     with serving("something"):
         served = weakref.ref(app.get())
@@ -147,7 +149,7 @@ def test_a_callable_that_needs_the_token_itself_fails_at_once(
     assert server.token_requests == []
 
 
-def test_so_does_one_that_awaits_it(server: MediaHoundServer) -> None:
+def test_a_callable_that_awaits_the_token_itself_fails_at_once(server: MediaHoundServer) -> None:
     auth: HttpxAuth
     auth = with_callable(HttpxAuth, server, lambda: str(asyncio.run(auth.atoken())))
     with pytest.raises(ConfigurationError) as caught:
@@ -155,7 +157,9 @@ def test_so_does_one_that_awaits_it(server: MediaHoundServer) -> None:
     assert "needed while it was being requested" in str(caught.value.__cause__)
 
 
-def test_so_does_one_that_needs_it_by_way_of_another_client(server: MediaHoundServer) -> None:
+def test_a_callable_that_needs_the_token_through_another_client_fails_at_once(
+    server: MediaHoundServer,
+) -> None:
     def secret_of_other() -> str:
         auth.token()
         return server.client_secret
@@ -167,7 +171,7 @@ def test_so_does_one_that_needs_it_by_way_of_another_client(server: MediaHoundSe
         auth.token()
 
 
-def test_it_may_use_the_token_at_hand(client_id: str, clock: Clock) -> None:
+def test_a_callable_may_use_the_current_token(client_id: str, clock: Clock) -> None:
     used: list[Token] = []
 
     def secret() -> str:
@@ -231,7 +235,7 @@ def test_a_store_that_makes_a_call_delays_no_renewal(server: MediaHoundServer) -
     assert time.monotonic() - started < 10
 
 
-def test_what_outlives_the_renewal_it_was_started_in_waits_for_the_next_one(
+def test_a_thread_that_outlives_its_renewal_waits_for_the_next_one(
     server: MediaHoundServer,
 ) -> None:
     go_on = threading.Event()
@@ -258,7 +262,7 @@ def test_what_outlives_the_renewal_it_was_started_in_waits_for_the_next_one(
     assert len(server.token_requests) == 2
 
 
-def test_renew_that_joins_a_cold_start_with_a_callable_is_content_with_its_request(
+def test_renew_during_the_first_renewal_sends_no_second_request(
     server: MediaHoundServer,
 ) -> None:
     auth = with_callable(RequestsAuth, server, lambda: server.client_secret)

@@ -41,9 +41,9 @@ CHECK_OPTIONS = "Check what the endpoint expects: client_auth='mediahound', scop
         (200, b"\xff", "the body is not JSON"),
         (200, b"[]", "the body is not a JSON object"),
         (200, b" " * ((1 << 20) + 1), "the body is longer than 1048576 bytes"),
-        (200, {}, "it has no access_token"),
-        (200, {**TOKEN, "access_token": 5}, "it has no access_token"),
-        (200, {**TOKEN, "access_token": ""}, "it has no access_token"),
+        (200, {}, "the body has no access_token"),
+        (200, {**TOKEN, "access_token": 5}, "the body has no access_token"),
+        (200, {**TOKEN, "access_token": ""}, "the body has no access_token"),
         (
             200,
             {**TOKEN, "access_token": "a b"},
@@ -57,16 +57,16 @@ CHECK_OPTIONS = "Check what the endpoint expects: client_auth='mediahound', scop
             {**TOKEN, "expires_in": math.nan},
             "expires_in is not a finite number of seconds",
         ),
-        (300, TOKEN, "it is a redirect, which is never followed"),
-        (399, TOKEN, "it is a redirect, which is never followed"),
-        (299, {"error": 5}, "it is neither a token response nor an OAuth error response"),
-        (400, TOKEN, "it is neither a token response nor an OAuth error response"),
-        (404, {}, "it is neither a token response nor an OAuth error response"),
+        (300, TOKEN, "the response is a redirect, and redirects are never followed"),
+        (399, TOKEN, "the response is a redirect, and redirects are never followed"),
+        (299, {"error": 5}, "the body is neither a token response nor an OAuth error response"),
+        (400, TOKEN, "the body is neither a token response nor an OAuth error response"),
+        (404, {}, "the body is neither a token response nor an OAuth error response"),
         (405, b"", "the body is empty"),
         (410, b"", "the body is empty"),
     ],
 )
-def test_what_is_no_token_answer_is_told_why(status: int, body: Any, why: str) -> None:
+def test_an_invalid_token_response_is_explained(status: int, body: Any, why: str) -> None:
     octets = body if isinstance(body, bytes) else json.dumps(body).encode()
     error = keep(status, {}, octets)
     assert isinstance(error, InvalidTokenResponse)
@@ -86,6 +86,16 @@ def test_what_is_no_token_answer_is_told_why(status: int, body: Any, why: str) -
             "invalid_client (Bad credentials). Check client_id= and client_secret= (or "
             "MEDIAHOUND_CLIENT_ID and MEDIAHOUND_CLIENT_SECRET), token_url, and whether the "
             "endpoint expects client_auth='mediahound'",
+        ),
+        (
+            401,
+            {},
+            {"error": "unauthorized"},
+            InvalidClientError,
+            "the token endpoint https://api.example.com/token rejected client 'MyClientId': "
+            "unauthorized. Check token_url, client_id= and client_secret= (or "
+            "MEDIAHOUND_CLIENT_ID and MEDIAHOUND_CLIENT_SECRET), and whether the endpoint expects "
+            "client_auth='mediahound'",
         ),
         (
             400,
@@ -150,7 +160,7 @@ def test_what_is_no_token_answer_is_told_why(status: int, body: Any, why: str) -
         ),
     ],
 )
-def test_a_refusal_is_told_in_words(
+def test_a_rejection_is_explained(
     status: int, headers: dict[str, str], body: Any, kind: type, message: str
 ) -> None:
     error = keep(status, headers, json.dumps(body).encode())
@@ -204,7 +214,7 @@ PAGE = b"<html><head><TITLE lang=en>Access Denied</TITLE><style>a {}</style></he
         (200, b"a private token", None),
     ],
 )
-def test_a_provider_s_own_words_are_quoted(status: int, body: Any, words: str | None) -> None:
+def test_a_providers_error_text_is_quoted(status: int, body: Any, words: str | None) -> None:
     octets = body if isinstance(body, bytes) else json.dumps(body).encode()
     error = keep(status, {}, octets)
     assert isinstance(error, InvalidTokenResponse)
@@ -223,7 +233,7 @@ def test_other_errors_quote_them_too(status: int) -> None:
     assert f"HTTP {status} (Invalid client id {{0}})" in str(error)
 
 
-def test_words_are_looked_for_in_the_beginning_only() -> None:
+def test_only_the_beginning_of_a_response_is_searched_for_text() -> None:
     error = keep(400, {}, json.dumps([*range(100_000), "a b"]).encode())
     assert isinstance(error, InvalidTokenResponse)
     assert error.error_description is None
@@ -238,7 +248,7 @@ def test_words_are_looked_for_in_the_beginning_only() -> None:
         ("i d", "sec ret", None),
     ],
 )
-def test_a_rejected_client_is_told_of_white_space_that_was_pasted(
+def test_the_error_for_a_rejected_client_mentions_white_space(
     client_id: str, secret: str, hint: str | None
 ) -> None:
     grant = Grant(client_id, secret, "https://api.example.com/token")
@@ -249,7 +259,7 @@ def test_a_rejected_client_is_told_of_white_space_that_was_pasted(
     assert str(caught.value).isprintable()
 
 
-def test_what_is_quoted_is_cut() -> None:
+def test_a_quote_is_truncated() -> None:
     body = {"error": "e", "error_description": "x" * 400}
     error = keep(400, {}, json.dumps(body).encode())
     assert isinstance(error, TokenRequestError)
@@ -264,7 +274,7 @@ def test_a_text_with_anything_private_in_it_is_dropped_whole(private: str) -> No
     assert (error.error, error.error_description) == ("e", None)
 
 
-def test_an_answer_s_own_token_is_quoted_by_no_error_either() -> None:
+def test_no_error_quotes_the_token_of_the_response() -> None:
     body = {"access_token": "f00-ba7", "error": "odd", "error_description": "not f00-ba7"}
     error = keep(200, {}, json.dumps(body).encode())
     assert isinstance(error, TokenRequestError)
@@ -295,7 +305,7 @@ def test_slashes_in_ids_and_secrets_are_encoded_in_the_header_of_rfc_6749() -> N
         ),
     ],
 )
-def test_a_url_without_an_origin_is_told_why(url: str, why: str) -> None:
+def test_a_url_without_an_origin_is_explained(url: str, why: str) -> None:
     with pytest.raises(ValueError, match="^" + why.replace("…", ".") + "$"):
         origin_of(url)
 
@@ -312,11 +322,11 @@ def test_a_token_that_was_requested_at_the_same_moment_is_not_preferred() -> Non
     assert HAS_A.is_improved_by(B, None, 20.0)
 
 
-def test_one_that_has_just_expired_does_not_replace_a_live_one() -> None:
+def test_a_token_that_has_just_expired_does_not_replace_a_valid_one() -> None:
     assert HAS_A.on_token(B, B.expires_at, margin=0.0, jitter=0.0) is HAS_A
 
 
-def test_a_token_raises_no_doubts_unless_told_and_keeps_the_count_of_calls() -> None:
+def test_a_token_is_confirmed_by_default_and_keeps_the_count_of_calls() -> None:
     assert HAS_A.unconfirmed == 0
     doubtful = HAS_A._replace(unconfirmed=2, unconfirmed_at=1.0, accepted_calls=3)
     assert doubtful.on_token(B, 20.0, margin=0.0, jitter=0.0).accepted_calls == 3
@@ -327,12 +337,12 @@ def test_a_failure_that_knows_no_retry_after_waits_as_any_other() -> None:
     assert failed.retry_at == 201.0
 
 
-def test_acceptance_is_counted_only_where_there_are_doubts_and_a_replay_ends_them() -> None:
+def test_accepted_calls_count_only_while_a_renewal_is_unconfirmed() -> None:
     assert HAS_A.on_accepted("a", retried=False) is HAS_A
     doubtful = HAS_A._replace(unconfirmed=2, unconfirmed_at=1.0, accepted_calls=3)
     assert doubtful.on_accepted("a", retried=True) == HAS_A
     assert HAS_A.unconfirmed_at == NEVER
 
 
-def test_a_state_shows_no_token() -> None:
+def test_the_repr_of_a_state_shows_no_token() -> None:
     assert repr(State()).startswith("State(token=None, renew_at=-inf, ")

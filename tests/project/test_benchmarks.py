@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.once, pytest.mark.documentation]
 REQUESTS, HTTPX, HTTPX_ASYNC = ours()
 
 
-def test_a_herd_costs_one_token_request_on_a_cold_start() -> None:
+def test_many_callers_cost_one_token_request_on_a_cold_start() -> None:
     table = herds.cold(ours(), SMALLEST)
 
     assert [row.kind for row in table.rows] == list(KINDS)
@@ -28,19 +28,19 @@ def test_a_herd_costs_one_token_request_on_a_cold_start() -> None:
     assert [row.values[2] for row in table.rows] == ["all 200"] * 3
 
 
-def test_a_herd_costs_one_token_request_at_the_expiry() -> None:
+def test_many_callers_cost_one_token_request_at_the_expiry() -> None:
     table = herds.at_expiry([HTTPX_ASYNC], SMALLEST)
 
     assert table.rows == [Row(OURS, "httpx async", (1, "all 200"))]
 
 
-def test_a_herd_costs_one_token_request_at_a_revocation() -> None:
+def test_many_callers_cost_one_token_request_at_a_revocation() -> None:
     table = herds.at_revocation(ours(), SMALLEST)
 
     assert table.rows == [Row(OURS, kind, (1, "all 200")) for kind in KINDS]
 
 
-def test_a_herd_costs_no_more_than_one_caller_while_the_endpoint_is_down() -> None:
+def test_many_callers_cost_no_more_than_one_caller_while_the_endpoint_is_down() -> None:
     (row,) = herds.endpoint_down([REQUESTS], SMALLEST).rows
     lone, together, _, outcome = row.values
 
@@ -50,7 +50,7 @@ def test_a_herd_costs_no_more_than_one_caller_while_the_endpoint_is_down() -> No
     assert outcome == "all raise TokenEndpointUnavailable"
 
 
-def test_a_streak_of_calls_in_a_reissued_tokens_last_seconds_does_not_ask_each_time() -> None:
+def test_calls_in_the_last_seconds_of_a_token_do_not_request_it_each_time() -> None:
     (row,) = streaks.last_seconds([REQUESTS], SMALLEST).rows
     token_requests, outcome = row.values
 
@@ -66,7 +66,7 @@ def test_a_streak_of_calls_in_a_reissued_tokens_last_seconds_does_not_ask_each_t
         pytest.param(streaks.wrong_secret, "all raise InvalidClientError", id="wrong secret"),
     ],
 )
-def test_a_streak_of_vain_calls_costs_few_token_requests(
+def test_rejected_calls_in_a_row_cost_few_token_requests(
     streak: Callable[..., Table], outcome: str
 ) -> None:
     table = streak(ours(), SMALLEST)
@@ -95,7 +95,7 @@ def test_the_event_loop_is_watched_where_there_is_one() -> None:
     assert_positive(table, 0)
 
 
-def test_attaching_a_token_is_told_beside_a_static_header() -> None:
+def test_attaching_a_token_is_compared_with_a_static_header() -> None:
     table = calls.attaching(ours(), SMALLEST)
 
     assert [(row.name, row.kind) for row in table.rows] == BESIDE_STATIC
@@ -103,7 +103,7 @@ def test_attaching_a_token_is_told_beside_a_static_header() -> None:
     assert_positive(table, 0)
 
 
-def test_whole_calls_are_told_beside_a_static_header() -> None:
+def test_whole_calls_are_compared_with_a_static_header() -> None:
     table = calls.throughput(ours(), SMALLEST)
 
     assert [(row.name, row.kind) for row in table.rows] == BESIDE_STATIC
@@ -118,7 +118,7 @@ def test_imports_are_timed_in_interpreters_that_have_the_package_from_a_copy() -
     assert_positive(table, 0, 1)
 
 
-def test_auth_objects_are_weighed() -> None:
+def test_the_memory_of_auth_objects_is_measured() -> None:
     table = memory.per_object(ours(), SMALLEST)
 
     assert [(row.name, row.kind) for row in table.rows] == [(OURS, kind) for kind in KINDS]
@@ -132,7 +132,7 @@ def test_token_responses_are_timed_by_their_size() -> None:
     assert_positive(table, 0, 1, 2)
 
 
-def test_renewals_are_made_and_what_they_leave_is_weighed() -> None:
+def test_the_memory_that_renewals_leave_is_measured() -> None:
     table = responses.renewals(ours(), SMALLEST)
 
     assert [(row.name, row.kind) for row in table.rows] == [(OURS, kind) for kind in KINDS]
@@ -203,7 +203,7 @@ def test_the_summary_says_whether_every_kind_is_within_the_limit(limit: int, ver
     ],
     ids=["all alike", "mixed", "raised"],
 )
-def test_outcomes_are_put_into_words(outcomes: list[str], words: str) -> None:
+def test_outcomes_are_named(outcomes: list[str], words: str) -> None:
     assert in_words(outcomes) == words
 
 
@@ -221,7 +221,7 @@ def test_the_command_prints_the_cases_that_are_named_and_leaves_old_results_alon
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_command_refuses_a_case_it_does_not_know(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_rejects_a_case_it_does_not_know(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         command.main(["nonsense"])
 

@@ -46,7 +46,7 @@ def test_it_has_the_arrows_that_the_rules_allow_and_no_others() -> None:
     assert {arrow: set(what) for arrow, what in diagram.arrows().items()} == ARROWS
 
 
-def test_looking_farther_ahead_brings_no_further_arrow(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_longer_horizon_adds_no_arrow(monkeypatch: pytest.MonkeyPatch) -> None:
     found = moves()
     monkeypatch.setattr(diagram, "DEEPEST", diagram.DEEPEST + 2)
     assert moves() == found
@@ -85,25 +85,43 @@ def test_a_changed_rule_changes_it(
     assert gone <= before - moves()
 
 
-def test_without_a_margin_no_token_ages(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_margin_no_token_is_renewed_early(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lifecycle, "MAX_MARGIN_FRACTION", 0.0)
     assert DUE not in {move.after for move in moves()}
 
 
 def test_each_arrow_is_in_the_picture_and_in_the_table() -> None:
-    drawn = set(re.findall(r'<path id="(\w+)-(\w+)"', diagram.picture()))
-    for_all = {(phase, UNCONFIRMED) for phase in diagram.LIVE}
-    each = {(before.name.lower(), after.name.lower()) for before, after in set(ARROWS) - for_all}
-    assert drawn == each | {("live", "unconfirmed")}
+    drawn = set(re.findall(r'<path id="([\w-]+?)"', diagram.picture()))
+    grouped = {pair for group in diagram.GROUPS for pair in group.between}
+    each = {f"{before.name.lower()}-{after.name.lower()}" for before, after in {*ARROWS} - grouped}
+    assert {name.replace("-again", "") for name in drawn} == each | {
+        "live-unconfirmed",
+        "unconfirmed-confirmed",
+        "late-failing",
+    }
     for (before, after), what in ARROWS.items():
         row = f"| {before.value} | {'; '.join(sorted(what))} | {after.value} |"
         assert row in diagram.table()
 
 
-def test_what_is_not_the_same_for_all_live_tokens_is_drawn_for_each(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    some = {move for move in moves() if move[::2] != (FRESH, UNCONFIRMED)}
-    monkeypatch.setattr(diagram, "moves", lambda: some)
-    assert 'id="live-unconfirmed"' not in diagram.picture()
-    assert 'id="due-unconfirmed"' in diagram.picture()
+def test_arrows_that_are_drawn_as_one_have_to_be_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    more = moves() | {Move(FRESH, "time", UNCONFIRMED)}
+    monkeypatch.setattr(diagram, "moves", lambda: more)
+    with pytest.raises(ValueError, match="too many values"):
+        diagram.picture()
+
+
+def test_the_drawings_fit_a_telephone_and_no_label_is_on_another() -> None:
+    for svg in diagram.picture().split("<figure>")[1:]:
+        width, *_ = re.findall(r'viewBox="0 0 (\d+) ', svg)
+        assert int(width) <= 344
+        labels = [
+            (float(x), float(y), 3.1 * len(text))
+            for x, y, text in re.findall(
+                r'<text x="([\d.]+)" y="([\d.]+)"[^>]*paint[^>]*>([^<]+)', svg
+            )
+        ]
+        for n, (x, y, half) in enumerate(labels):
+            assert 0 <= x - half <= x + half <= int(width)
+            for other_x, other_y, other_half in labels[:n]:
+                assert abs(x - other_x) >= half + other_half or abs(y - other_y) >= 12

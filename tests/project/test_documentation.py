@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import zlib
 from pathlib import Path
 
 import pytest
 
 from benchmarks import fleet
 from benchmarks.table import label
-from docs import fleets, links, results
+from docs import fleets, inventories, links, results
 
 pytestmark = [pytest.mark.once, pytest.mark.documentation]
 
@@ -28,7 +29,7 @@ def test_each_case_that_was_measured_is_shown_with_all_its_contenders(
         assert label(row) in shown
 
 
-def test_the_longest_bar_is_that_of_the_most_and_ours_stand_out() -> None:
+def test_the_highest_number_has_the_longest_bar_and_ours_are_marked() -> None:
     shown = results.pages()["cases"].split("### Wrong secret\n")[1].split("\n### ")[0]
     bars = re.findall(r'<tr class="(\w+)">.*?width:([\d.]+)%', shown)
     assert ("ours", "1.0") in bars
@@ -85,6 +86,18 @@ def test_a_link_leads_to_a_page_and_a_place_that_are_there(
     (tmp_path / "page.html").write_text(f'<p id="here"><a href="{href}">x</a></p>', "utf-8")
     (tmp_path / "other.html").write_text('<h1 id="there">x</h1>', "utf-8")
     assert list(links.broken(tmp_path)) == ([] if leads else [("page.html", href)])
+
+
+def test_types_of_other_projects_are_found_without_a_network(tmp_path: Path) -> None:
+    found = inventories.mapping(tmp_path)
+    url, file = found["requests"]
+    names = zlib.decompress(Path(file).read_bytes().split(b"using zlib.\n")[1]).decode()
+    assert url == "https://requests.readthedocs.io/en/latest/"
+    assert "requests.Session py:class 1 api/#requests.Session -\n" in names
+    for name in ("requests.auth.AuthBase", "requests.exceptions.RequestException"):
+        assert f"{name} py:class " in names
+    httpx = inventories.PROJECTS["httpx"].pages
+    assert {"httpx.Auth", "httpx.Client", "httpx.AsyncClient"} <= httpx.keys()
 
 
 def test_the_page_on_testing_names_files_that_are_there() -> None:

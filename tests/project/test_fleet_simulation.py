@@ -32,12 +32,12 @@ def simulated(way: Way, seed: int) -> Tally:
 
 @each_seed
 @each_way_of_ours
-def test_each_store_asks_early_once(way: Way, seed: int) -> None:
+def test_each_store_makes_one_early_request(way: Way, seed: int) -> None:
     assert simulated(way, seed).requested(until=BETWEEN) == STORES[way]
 
 
 @each_seed
-def test_at_the_expiry_a_fleet_with_one_store_asks_once_and_once_more_for_rounded_seconds(
+def test_at_the_expiry_a_fleet_with_one_store_makes_one_request_and_one_for_rounded_seconds(
     seed: int,
 ) -> None:
     at_expiry = simulated(FLEET, seed).requested(since=BETWEEN)
@@ -54,7 +54,7 @@ def test_rounded_seconds_cost_each_store_one_request_at_most(way: Way, seed: int
 
 
 @each_seed
-def test_the_peers_ask_at_every_call_of_the_last_half_minute(seed: int) -> None:
+def test_early_renewal_requests_a_token_at_every_call_of_the_last_half_minute(seed: int) -> None:
     tally = simulated(PEERS, seed)
     expected = WORKERS * simulation.EARLY / (simulation.PAUSE + simulation.ROUND_TRIP)
     assert tally.requested(until=-simulation.EARLY - 2) == 0
@@ -79,11 +79,11 @@ def test_no_call_fails(way: Way, seed: int) -> None:
     assert tally.failed == 0
 
 
-def test_calls_of_the_peers_fail_with_tokens_that_die_on_the_way() -> None:
+def test_calls_that_renew_early_fail_when_their_token_expires_on_the_way() -> None:
     assert sum(simulated(PEERS, seed).failed for seed in SEEDS) > 0
 
 
-def test_calls_that_meet_a_dead_token_are_repaired() -> None:
+def test_calls_with_an_expired_token_are_retried() -> None:
     # Without retries, these would be the failed ones.
     assert sum(simulated(FLEET, seed).repaired for seed in SEEDS) > 0
 
@@ -105,7 +105,7 @@ def test_the_rules_are_those_of_lifecycle(way: Way, monkeypatch: pytest.MonkeyPa
     assert simulate(way, WORKERS).requested(until=-2) > 2 * STORES[way]
 
 
-def test_an_endpoint_too_slow_for_all_fails_calls_within_their_budget_unless_a_store_is_shared(
+def test_an_overloaded_endpoint_fails_calls_in_time_unless_a_store_is_shared(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(simulation, "SERVICE", 0.5)

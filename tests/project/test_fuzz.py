@@ -15,7 +15,7 @@ TARGET = Path(__file__).parents[1] / "support" / "fuzz_answer.py"
 INPUTS = 20_000
 
 
-def test_no_octets_break_a_promise_of_the_parser(tmp_path: Path) -> None:
+def test_no_bytes_break_a_promise_of_the_parser(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, TARGET, f"-runs={INPUTS}", "-max_len=400", "-print_final_stats=1"],
         cwd=tmp_path,  # where libFuzzer leaves what it has found

@@ -58,9 +58,7 @@ def test_a_public_module_has_these_names_and_no_others(module: str) -> None:
     assert all(hasattr(there, name) for name in PUBLIC[module])
 
 
-def test_the_top_has_public_modules_and_shared_ones_and_the_rest_begins_with_an_underscore() -> (
-    None
-):
+def test_inner_modules_begin_with_an_underscore() -> None:
     modules = {name for _, name, _ in pkgutil.iter_modules(mediahound_auth.__path__)}
     public = {name.removeprefix("mediahound_auth.") for name in PUBLIC} - {"mediahound_auth"}
     assert {name for name in modules if not name.startswith("_")} == public | SHARED

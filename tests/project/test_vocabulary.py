@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from docs.messages import page
+
 pytestmark = [pytest.mark.once, pytest.mark.documentation]
 
 ROOT = Path(__file__).parents[2]
@@ -76,6 +78,10 @@ def test_readers_find_words_that_they_know(file: Path) -> None:
     texts = [without_code(file.read_text("utf-8"))] if is_page else messages(file)
     found = [word for text in texts for word in words(text)]
     assert found == []
+
+
+def test_the_table_of_messages_has_words_that_readers_know() -> None:
+    assert list(words(without_code(page()))) == []
 
 
 def messages(file: Path) -> Iterator[str]:

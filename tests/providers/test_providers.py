@@ -107,7 +107,7 @@ def test_the_page_has_all_providers_but_those_it_calls_impossible() -> None:
     measured = (pages.ROOT / "benchmarks" / "providers.md").read_text(encoding="utf-8")
     assert f"| **mediahound-auth** | **{len(ROWS)} of {len(PROVIDERS)}** |" in measured
     assert (len(ROWS), len(PROVIDERS)) == (42, 49)
-    impossible = PAGE.read_text(encoding="utf-8").split("What cannot work, and why:")[1]
+    impossible = PAGE.read_text(encoding="utf-8").split("These do not work:")[1]
     for name in IMPOSSIBLE:
         assert name.lower() in impossible.split("\n## ")[0].lower()
 
@@ -157,7 +157,9 @@ def test_objects_that_differ_in_a_header_share_no_token(
 
 @pytest.mark.parametrize("name", IMPOSSIBLE)
 @pytest.mark.parametrize("client_auth", ["client_secret_basic", "client_secret_post"])
-def test_what_is_called_impossible_is(name: str, client_auth: str, emulation: Emulation) -> None:
+def test_each_provider_that_is_listed_as_impossible_is_impossible(
+    name: str, client_auth: str, emulation: Emulation
+) -> None:
     call = f"token_url='https://x{PROVIDERS[name].path}', client_auth={client_auth!r}"
     auth = REQUESTS.MediaHoundAuth(**options_for(name, call, emulation))
     with pytest.raises(requests.RequestException) as caught:

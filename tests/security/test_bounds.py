@@ -59,7 +59,7 @@ class Sleeper:
         self.slept.append(seconds)
 
 
-def test_a_pause_between_attempts_to_connect_is_no_longer_than_the_time_limit() -> None:
+def test_a_pause_between_connection_attempts_ends_at_the_time_limit() -> None:
     sleeper = Sleeper()
     BoundedBackend(sleeper, ResponseBounds(20.0)).sleep(3600.0)
     assert 0 < sleeper.slept[0] <= 20.0

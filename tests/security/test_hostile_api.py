@@ -83,7 +83,7 @@ def auth_for(library: Library, server: MediaHoundServer, *origins: str) -> Any:
     "ignore:Exception ignored while finalizing generator <async_gen:pytest.PytestWarning"
 )
 @pytest.mark.parametrize("fault", ALL)
-def test_a_call_ends_as_it_would_without_us_and_the_next_one_succeeds(
+def test_a_call_ends_as_with_a_static_header_and_the_next_one_succeeds(
     server: MediaHoundServer, network: HostileNetwork, library: Library, fault: str
 ) -> None:
     auth = auth_for(library, server, network.url)
@@ -113,7 +113,7 @@ def test_a_call_ends_as_it_would_without_us_and_the_next_one_succeeds(
 @pytest.mark.parametrize(
     "fault", ["reset during the answer", "stops in the middle", "Content-Length too long"]
 )
-def test_a_fault_in_a_replay_is_the_caller_s_as_any_other(
+def test_an_error_of_a_retry_is_raised_to_the_caller(
     server: MediaHoundServer, network: HostileNetwork, library: Library, fault: str
 ) -> None:
     auth = auth_for(library, server, network.url)
@@ -139,7 +139,7 @@ def test_a_connection_that_is_closed_between_calls_costs_nothing(
     assert len(server.token_requests) == 1
 
 
-def test_a_name_that_cannot_be_resolved_ends_as_it_would_without_us(
+def test_a_name_that_cannot_be_resolved_ends_as_with_a_static_header(
     server: MediaHoundServer, library: Library
 ) -> None:
     url = "https://api.mediahound.invalid"
@@ -154,7 +154,7 @@ def test_a_name_that_cannot_be_resolved_ends_as_it_would_without_us(
 
 
 @pytest.mark.parametrize("fault", ["refused", "reset during the answer", "stops in the middle"])
-def test_a_401_is_the_caller_s_while_the_token_endpoint_cannot_be_reached(
+def test_a_401_is_returned_while_the_token_endpoint_is_unreachable(
     server: MediaHoundServer, network: HostileNetwork, library: Library, fault: str
 ) -> None:
     options: dict[str, Any] = {

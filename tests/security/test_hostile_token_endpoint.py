@@ -53,7 +53,7 @@ def auth_through(
 
 
 @pytest.mark.parametrize("fault", [*ALL, *ENDLESS])
-def test_it_ends_in_a_token_or_in_a_typed_error_and_when_it_is_over_in_a_token(
+def test_a_fault_ends_in_a_token_or_a_typed_error_and_afterwards_in_a_token(
     server: MediaHoundServer, network: HostileNetwork, library: Library, fault: str
 ) -> None:
     auth = auth_through(network, server, library, BUDGET / 2)
@@ -72,7 +72,7 @@ def test_it_ends_in_a_token_or_in_a_typed_error_and_when_it_is_over_in_a_token(
 
 
 @pytest.mark.parametrize(("fault", "arrived"), [(EARLY[2], 1), ("reset during the answer", 2)])
-def test_a_fault_that_passes_costs_another_attempt_and_no_call(
+def test_a_transient_fault_costs_another_attempt_and_no_call(
     server: MediaHoundServer, network: HostileNetwork, library: Library, fault: str, arrived: int
 ) -> None:
     auth = auth_through(network, server, library, PLENTY)
@@ -83,7 +83,7 @@ def test_a_fault_that_passes_costs_another_attempt_and_no_call(
 
 
 @pytest.mark.parametrize("library", [REQUESTS, HTTPX_ASYNC], indirect=True, ids=str)
-def test_an_answer_that_never_ends_holds_up_32_threads_for_one_budget(
+def test_a_response_that_never_ends_holds_up_32_threads_for_one_time_limit(
     server: MediaHoundServer, network: HostileNetwork, library: Library
 ) -> None:
     # Long enough that all are there before it is over.
@@ -105,7 +105,7 @@ def test_an_answer_that_never_ends_holds_up_32_threads_for_one_budget(
     assert len(server.token_requests) <= 1  # none where the machine is too slow for the budget
 
 
-def test_a_name_that_cannot_be_resolved_is_told(client_id: str, library: Library) -> None:
+def test_a_name_that_cannot_be_resolved_is_reported(client_id: str, library: Library) -> None:
     url = "https://api.mediahound.invalid/token"
     auth = library.MediaHoundAuth(client_id, "secret", token_url=url, timeout=BUDGET)
     with pytest.raises(TokenEndpointUnavailable, match=r"api\.mediahound\.invalid") as caught:
@@ -132,7 +132,7 @@ def test_a_renewal_in_the_background_that_fails_leaves_the_old_token_in_use(
     assert patient.renew().access_token == token.access_token
 
 
-def test_a_handshake_that_is_never_answered_ends_with_the_budget(
+def test_a_handshake_that_is_never_completed_ends_with_the_time_limit(
     client_id: str, library: Library
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:  # connects, but nobody accepts

@@ -177,7 +177,7 @@ def live_through_everything(program: Program, server: MediaHoundServer, refused:
     assert len(refused.errors) == 2
 
 
-def test_nothing_private_is_shown_in_the_whole_life_of_a_token(
+def test_nothing_private_is_shown_in_the_whole_lifetime_of_a_token(
     library: Library, server: MediaHoundServer, capfd: pytest.CaptureFixture[str]
 ) -> None:
     program = Program(library, server)
@@ -260,7 +260,7 @@ def fail(*_: Any, **__: Any) -> Any:
 
 
 @pytest.mark.parametrize("library", SYNC, indirect=True, ids=str)
-def test_an_unforeseen_error_is_the_cause_and_shows_nothing_private(
+def test_an_unexpected_error_is_the_cause_and_shows_nothing_private(
     library: Library, server: MediaHoundServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(*library.sending, fail)

@@ -45,7 +45,7 @@ def by_name(server: MediaHoundServer) -> str:
 
 
 @pytest.mark.parametrize("own", [None, "Bearer of-my-own"], ids=["no header", "a header"])
-def test_a_call_to_a_foreign_origin_passes_untouched_and_its_401_triggers_nothing(
+def test_a_call_to_another_origin_has_no_token_and_its_401_causes_no_renewal(
     own: str | None, client: Client, server: MediaHoundServer, elsewhere: MediaHoundServer
 ) -> None:
     headers = None if own is None else {"Authorization": own}
@@ -54,7 +54,7 @@ def test_a_call_to_a_foreign_origin_passes_untouched_and_its_401_triggers_nothin
     assert server.token_requests == elsewhere.token_requests == []
 
 
-def test_the_first_call_to_each_foreign_origin_logs_a_warning_that_names_the_option(
+def test_the_first_call_to_another_origin_logs_a_warning_that_names_the_option(
     client: Client,
     server: MediaHoundServer,
     elsewhere: MediaHoundServer,
@@ -69,7 +69,7 @@ def test_the_first_call_to_each_foreign_origin_logs_a_warning_that_names_the_opt
 
 
 @EACH
-def test_warnings_about_foreign_origins_are_bounded(
+def test_warnings_about_other_origins_are_limited(
     library: Library, caplog: pytest.LogCaptureFixture
 ) -> None:
     auth = library.MediaHoundAuth("id", "secret", store=MemoryStore())
@@ -108,7 +108,7 @@ LURES = {
 
 
 @pytest.mark.parametrize("lure", LURES.values(), ids=LURES)
-def test_no_spelling_of_a_url_lures_the_token_to_a_foreign_origin(
+def test_no_spelling_of_a_url_sends_the_token_to_another_origin(
     lure: str,
     library: Library,
     client: Client,
@@ -138,7 +138,7 @@ def test_no_spelling_of_a_url_lures_the_token_to_a_foreign_origin(
     ],
     ids=str,
 )
-def test_http_is_refused_beyond_loopback(library: Library, options: dict[str, Any]) -> None:
+def test_http_is_rejected_except_on_loopback(library: Library, options: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match="https"):
         library.MediaHoundAuth("id", "secret", **options)
 

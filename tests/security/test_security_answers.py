@@ -114,7 +114,7 @@ def endless_headers() -> Iterable[bytes]:
     ],
     ids=["token", "announced", "redirect", "refusal", "unavailable", "headers"],
 )
-def test_an_endless_answer_is_not_read_to_its_end(
+def test_an_endless_response_is_not_read_completely(
     answer: Callable[[], Iterable[bytes]], kind: type[Exception], ask: Ask
 ) -> None:
     with Flood(answer).running() as flood, pytest.raises(kind):
@@ -124,7 +124,9 @@ def test_an_endless_answer_is_not_read_to_its_end(
     assert max(flood.taken) < 24 * MIB
 
 
-def test_an_inflating_answer_is_not_inflated_to_its_end(ask: Ask, server: MediaHoundServer) -> None:
+def test_a_response_that_decompresses_endlessly_is_not_decompressed_completely(
+    ask: Ask, server: MediaHoundServer
+) -> None:
     bomb = gzip.compress(b" " * (64 * MIB))
     assert len(bomb) < MIB
     server.respond_to_token_requests(1, status=200, body=bomb, headers={"Content-Encoding": "gzip"})
@@ -141,7 +143,7 @@ def test_an_inflating_answer_is_not_inflated_to_its_end(ask: Ask, server: MediaH
 @pytest.mark.parametrize(
     "size", [MIB, MIB + 1], ids=["one MiB is taken", "one octet more is refused"]
 )
-def test_an_answer_may_have_one_mebibyte(size: int, ask: Ask, server: MediaHoundServer) -> None:
+def test_a_response_may_have_one_mebibyte(size: int, ask: Ask, server: MediaHoundServer) -> None:
     token = b'{"access_token": "t", "token_type": "bearer", "expires_in": 60}'
     server.respond_to_token_requests(1, status=200, body=token.ljust(size))
     if size == MIB:
@@ -162,7 +164,7 @@ def test_an_answer_may_have_one_mebibyte(size: int, ask: Ask, server: MediaHound
     ],
     ids=["arrays", "objects", "whole", "a number of 5,000 digits", "a number of 500,000 digits"],
 )
-def test_an_answer_that_overwhelms_parsers_is_no_token_answer(
+def test_a_response_that_overwhelms_parsers_is_an_invalid_token_response(
     body: str, ask: Ask, server: MediaHoundServer
 ) -> None:
     server.respond_to_token_requests(1, status=200, body=body)

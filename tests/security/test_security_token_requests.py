@@ -76,7 +76,7 @@ def test_a_redirect_of_the_token_endpoint_is_not_followed(
 @pytest.mark.parametrize(
     "location", ["http://[", "//", "https://a b:x/", "\u00e9"], ids=["[", "//", "blank", "latin-1"]
 )
-def test_a_redirect_of_the_token_endpoint_to_nowhere_is_told_as_a_redirect(
+def test_a_redirect_of_the_token_endpoint_to_an_invalid_url_is_reported_as_a_redirect(
     location: str, get_token: GetToken, server: MediaHoundServer
 ) -> None:
     server.respond_to_token_requests(1, status=302, headers={"Location": location})
@@ -119,7 +119,7 @@ def stranger_in_netrc(
 
 
 @pytest.mark.usefixtures("stranger_in_netrc")
-def test_a_netrc_does_not_replace_the_client_s_credentials(
+def test_a_netrc_does_not_replace_the_credentials(
     get_token: GetToken, server: MediaHoundServer
 ) -> None:
     get_token(server)
@@ -190,7 +190,7 @@ def test_a_client_that_raises_for_status_by_itself_changes_no_error(
     ["t\r\nX-Evil: 1", "t\nX-Evil: 1", "t\r", "t X-Evil", "t\x00", "t\u2028X-Evil: 1", "t\x85"],
     ids=repr,
 )
-def test_an_access_token_cannot_bring_headers_of_its_own(
+def test_an_access_token_cannot_add_headers(
     access_token: str, library: Library, server: MediaHoundServer
 ) -> None:
     body = {"access_token": access_token, "token_type": "bearer", "expires_in": 60}

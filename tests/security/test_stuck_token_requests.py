@@ -102,7 +102,7 @@ def test_headers_without_end_count_as_a_body_does(make_auth: MakeAuth) -> None:
 
 
 @pytest.mark.parametrize("attack", ["1xx", "tiny chunks"])
-def test_too_much_of_it_is_said_at_once_and_not_requested_again(
+def test_a_response_that_is_too_long_is_an_error_without_a_retry(
     attack: str, make_auth: MakeAuth
 ) -> None:
     with EndlessServer(lambda _: FAST[attack]()) as server:

@@ -132,7 +132,7 @@ def test_a_call_that_breaks_shows_nothing_private(
     assert where_shown(error, program.private()) == []
 
 
-def test_a_call_that_is_refused_shows_nothing_private_but_in_http_client_s_bytes(
+def test_a_call_that_is_rejected_shows_nothing_private_but_in_http_client_s_bytes(
     library: str, server: MediaHoundServer, network: HostileNetwork
 ) -> None:
     program = Program(library, server, origins=[network.url])
@@ -199,7 +199,7 @@ def test_a_call_whose_status_is_raised_shows_nothing_private(server: MediaHoundS
     ids=["refused", "OAuth error", "unavailable", "garbage", "redirect"],
 )
 @pytest.mark.parametrize("client_auth", ["mediahound", "client_secret_basic"])
-def test_a_token_request_that_is_refused_shows_nothing_private(
+def test_a_token_request_that_is_rejected_shows_nothing_private(
     client_auth: str, answer: dict[str, Any], library: str, server: MediaHoundServer
 ) -> None:
     program = Program(library, server, client_auth=client_auth)
@@ -281,7 +281,7 @@ def expired(token: Token) -> Token:
 
 
 @pytest.mark.parametrize("host", ["proxy..corp", "x" * 64 + ".corp"])
-def test_a_proxy_whose_name_is_none_shows_nothing_private(
+def test_an_invalid_proxy_name_shows_nothing_private(
     host: str, library: str, server: MediaHoundServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for variable in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"):
@@ -458,7 +458,7 @@ TOKENS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("kind", TOKENS)
-def test_a_token_that_is_none_is_not_shown(kind: str, server: MediaHoundServer) -> None:
+def test_an_invalid_token_is_not_shown(kind: str, server: MediaHoundServer) -> None:
     session = MediaHoundSession(**server.credentials)
 
     def set_token() -> None:
@@ -521,7 +521,7 @@ def test_a_wrong_redis_url_shows_no_password(number: int) -> None:
 
 
 @pytest.mark.parametrize("password", [PASSWORD, PASSWORD + "%2F"], ids=["plain", "encoded"])
-def test_a_redis_that_refuses_the_password_does_not_have_it_shown(
+def test_a_redis_that_rejects_the_password_does_not_show_it(
     password: str, redis_server: Any
 ) -> None:
     store = RedisStore(f"redis://user:{password}@127.0.0.1:{redis_server.port}/0")
@@ -541,5 +541,5 @@ def test_a_store_that_cannot_save_shows_no_token(tmp_path: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", [FileStore, RedisStore, MemoryStore])
-def test_a_store_that_is_half_made_has_a_repr(kind: Any) -> None:
+def test_a_store_has_a_repr_before_its_constructor_ends(kind: Any) -> None:
     assert kind.__name__ in repr(kind.__new__(kind))

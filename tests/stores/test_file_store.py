@@ -35,7 +35,7 @@ def files(folder: Path, pattern: str) -> list[str]:
     return sorted(path.name for path in folder.glob(pattern))
 
 
-def test_nothing_is_touched_before_there_is_something_to_keep(tmp_path: Path) -> None:
+def test_no_folder_is_created_before_a_token_is_saved(tmp_path: Path) -> None:
     store = FileStore(tmp_path / "tokens")
     assert store.load(KEY) is None
     store.discard(KEY)
@@ -81,7 +81,7 @@ def test_the_default_folder_is_in_the_users_cache(
 
 @pytest.mark.parametrize("variables", [{}, {"XDG_CACHE_HOME": "cache"}], ids=["none", "relative"])
 @pytest.mark.parametrize("version", ["raises", "returns a relative path"])
-def test_a_user_without_a_home_folder_is_told_to_pass_a_path(
+def test_the_error_for_a_user_without_a_home_folder_names_path(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], version: str
 ) -> None:
     import platformdirs
@@ -115,7 +115,7 @@ def test_a_relative_path_stays_where_it_was_when_the_process_moves(
 
 
 @pytest.mark.parametrize("path", ["", b"tokens", 7, "a\0b"], ids=["empty", "bytes", "int", "NUL"])
-def test_what_is_no_path_is_a_configuration_error(path: str) -> None:
+def test_an_invalid_path_is_a_configuration_error(path: str) -> None:
     with pytest.raises(ConfigurationError, match="path"):
         FileStore(path)
 

@@ -150,7 +150,7 @@ def test_a_writer_that_was_stopped_half_way_holds_up_others_only_briefly(
 
 
 @pytest.mark.parametrize("code", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
-def test_where_locking_fails_it_says_so_once_and_goes_on(
+def test_where_locking_fails_one_warning_is_logged(
     store: FileStore,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,

@@ -109,7 +109,7 @@ def test_nothing_is_said_when_all_is_well(
     assert not caplog.records
 
 
-def test_a_shared_folder_that_holds_other_things_is_refused_and_left_alone(
+def test_a_shared_folder_that_holds_other_things_is_rejected_and_left_alone(
     store: FileStore, folder: Path
 ) -> None:
     folder.mkdir(mode=0o755)
@@ -121,7 +121,7 @@ def test_a_shared_folder_that_holds_other_things_is_refused_and_left_alone(
     assert [path.name for path in folder.iterdir()] == ["letters"]
 
 
-def test_a_folder_that_belongs_to_somebody_else_is_refused(
+def test_a_folder_that_belongs_to_another_user_is_rejected(
     store: FileStore, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store.save(KEY, a_token())
@@ -133,7 +133,7 @@ def test_a_folder_that_belongs_to_somebody_else_is_refused(
         pass
 
 
-def test_a_file_that_belongs_to_somebody_else_is_refused(
+def test_a_file_that_belongs_to_another_user_is_rejected(
     store: FileStore, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store.save(KEY, a_token())
@@ -153,7 +153,7 @@ def test_a_file_that_belongs_to_somebody_else_is_refused(
         store.load(KEY)
 
 
-def test_a_folder_that_is_a_symbolic_link_is_refused(
+def test_a_folder_that_is_a_symbolic_link_is_rejected(
     store: FileStore, folder: Path, tmp_path: Path
 ) -> None:
     elsewhere = tmp_path / "elsewhere"
@@ -177,7 +177,7 @@ def test_a_symbolic_link_of_ours_on_the_way_is_followed(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can give links away")
 @pytest.mark.parametrize("behind", [False, True], ids=["on the way", "behind a link of ours"])
-def test_a_symbolic_link_of_another_user_on_the_way_is_refused(
+def test_a_symbolic_link_of_another_user_on_the_way_is_rejected(
     tmp_path: Path, behind: bool
 ) -> None:
     real, planted, ours = tmp_path / "real", tmp_path / "planted", tmp_path / "ours"
@@ -226,7 +226,7 @@ def test_a_file_in_place_of_the_folder_is_an_os_error(store: FileStore, folder: 
 
 
 @pytest.mark.parametrize("kind", ["folder", "pipe"])
-def test_what_is_no_file_in_place_of_one_is_an_error_and_holds_nobody_up(
+def test_a_folder_or_pipe_in_place_of_a_file_is_an_error_at_once(
     store: FileStore, folder: Path, kind: str
 ) -> None:
     store.save(KEY, a_token())

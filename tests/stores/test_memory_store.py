@@ -27,7 +27,7 @@ def test_it_is_a_store() -> None:
     assert isinstance(MemoryStore(), Store)
 
 
-def test_what_is_saved_is_found_under_its_key_only() -> None:
+def test_a_saved_token_is_found_under_its_key_only() -> None:
     store = MemoryStore()
     assert store.load("a") is None
     store.save("a", a_token("one"))
@@ -55,7 +55,7 @@ def test_a_token_is_kept_unless_another_was_requested_later(
     assert found.access_token == kept
 
 
-def test_what_is_discarded_is_gone() -> None:
+def test_a_discarded_token_is_gone() -> None:
     store = MemoryStore()
     store.save("a", a_token("one", at=2))
     store.save("b", a_token("two"))
@@ -93,7 +93,7 @@ def test_a_lock_is_free_again_whatever_happened_under_it() -> None:
         assert held is None
 
 
-def test_who_waits_gets_the_lock_when_it_is_free() -> None:
+def test_a_waiting_caller_gets_the_lock_when_it_is_free() -> None:
     store = MemoryStore()
     waiting, held = threading.Event(), threading.Event()
 
@@ -134,7 +134,7 @@ def test_one_at_a_time_holds_the_lock() -> None:
     [copy.copy, copy.deepcopy, lambda store: pickle.loads(pickle.dumps(store))],
     ids=["copy", "deepcopy", "pickle"],
 )
-def test_a_copy_comes_back_empty_and_working(
+def test_a_copied_memory_store_is_empty_and_works(
     duplicate: Callable[[MemoryStore], MemoryStore],
 ) -> None:
     store = MemoryStore()
@@ -193,7 +193,7 @@ def test_a_forked_child_has_the_tokens_and_all_locks_free() -> None:
     subprocess.run([sys.executable, "-c", FORK], check=True, timeout=60)
 
 
-def test_10_000_clients_that_are_gone_leave_next_to_nothing() -> None:
+def test_the_tokens_of_10_000_clients_are_dropped_after_their_expiry() -> None:
     store = MemoryStore()
     store.save("valid", a_token("valid"))
     for number in range(10_000):

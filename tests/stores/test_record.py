@@ -63,7 +63,7 @@ def test_a_plain_record_holds_the_token_its_key_and_its_format() -> None:
 
 @pytest.mark.parametrize("time", [float("nan"), float("inf"), float("-inf")])
 def test_a_time_that_is_no_number_is_not_written(time: float) -> None:
-    with pytest.raises(ValueError, match="not finite"):
+    with pytest.raises(ValueError, match="not a finite number"):
         Records().pack(NAME, TOKEN.replace(expires_at=time))
 
 
@@ -110,7 +110,7 @@ def test_a_time_that_is_no_number_is_not_written(time: float) -> None:
         pytest.param(Records(KEY).pack(NAME, TOKEN), id="encrypted"),
     ],
 )
-def test_what_is_not_a_record_of_this_format_is_an_error_that_quotes_nothing(
+def test_a_record_of_another_format_is_an_error_that_quotes_nothing(
     damaged: bytes,
 ) -> None:
     with pytest.raises(ValueError) as caught:  # noqa: PT011
@@ -133,7 +133,7 @@ def test_a_record_whose_key_is_not_a_text_is_a_miss() -> None:
 
 
 @given(junk=st.binary())
-def test_nothing_but_a_value_error_comes_of_junk(junk: bytes) -> None:
+def test_garbage_is_a_value_error(junk: bytes) -> None:
     with pytest.raises(ValueError):  # noqa: PT011
         Records().unpack(NAME, junk)
 

@@ -140,7 +140,7 @@ def test_any_other_response_is_an_error_or_a_miss(response: bytes) -> None:
         assert RedisStore(server.url).load(KEY) is None
 
 
-def test_a_long_value_in_an_honest_redis_is_not_read_to_its_end(
+def test_a_long_value_in_redis_is_not_read_completely(
     redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with redis_server.client() as client:

@@ -70,7 +70,7 @@ def test_redis_forgets_a_token_when_it_expires(store: RedisStore, client: Any, p
     assert 2_900_000 < client.pttl(prefix + KEY) <= 3_000_000
 
 
-def test_even_an_expired_token_is_kept_for_a_second(
+def test_redis_keeps_an_expired_token_for_a_second(
     store: RedisStore, client: Any, prefix: str
 ) -> None:
     for _ in range(5):  # a machine may stand still for that second
@@ -81,7 +81,7 @@ def test_even_an_expired_token_is_kept_for_a_second(
     assert 0 < left <= 1000
 
 
-def test_a_token_that_is_not_kept_prolongs_nothing(
+def test_a_token_that_is_not_kept_does_not_delay_a_renewal(
     store: RedisStore, client: Any, prefix: str
 ) -> None:
     store.save(KEY, a_token("later", life=600))
@@ -187,7 +187,7 @@ def test_a_token_that_was_saved_meanwhile_is_compared_too(
         assert name_of(store.load(KEY)) == "later"
 
 
-def test_a_writer_that_others_always_overtake_gives_up(
+def test_a_writer_gives_up_if_others_replace_the_value_each_time(
     store: RedisStore, client: Any, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("mediahound_auth.stores.redis.SAVE_TIMEOUT", 0.2)
@@ -201,7 +201,7 @@ def test_a_writer_that_others_always_overtake_gives_up(
 
 
 @pytest.mark.parametrize("lock_timeout", [None, 90.0])
-def test_the_lease_outlasts_the_budget_and_not_the_lock(
+def test_the_lock_in_redis_expires_after_lock_timeout(
     redis_server: RedisServer, client: Any, prefix: str, lock_timeout: float | None
 ) -> None:
     options: dict[str, Any] = {} if lock_timeout is None else {"lock_timeout": lock_timeout}
@@ -212,12 +212,12 @@ def test_the_lease_outlasts_the_budget_and_not_the_lock(
 
 
 @pytest.mark.parametrize("lock_timeout", [0, -1, "60", None, True, float("nan"), float("inf")])
-def test_a_lease_that_is_none_is_a_configuration_error(lock_timeout: Any) -> None:
+def test_an_invalid_lock_timeout_is_a_configuration_error(lock_timeout: Any) -> None:
     with pytest.raises(ConfigurationError, match="lock_timeout"):
         RedisStore("redis://127.0.0.1", lock_timeout=lock_timeout)
 
 
-def test_a_lost_lease_is_no_error_and_takes_the_lock_from_nobody(
+def test_a_lock_that_has_expired_is_released_without_an_error(
     store: RedisStore, client: Any, prefix: str
 ) -> None:
     with store.lock(KEY, 1):
@@ -231,9 +231,7 @@ def test_a_lost_lease_is_no_error_and_takes_the_lock_from_nobody(
         pass
 
 
-def test_a_crashed_holder_holds_the_lock_for_its_lease_only(
-    store: RedisStore, client: Any, prefix: str
-) -> None:
+def test_the_lock_of_a_crashed_process_expires(store: RedisStore, client: Any, prefix: str) -> None:
     crashed = store.lock(KEY, 1)
     crashed.__enter__()
     client.pexpire(f"{prefix}{KEY}:lock", 300)
@@ -255,7 +253,7 @@ def test_a_connection_that_was_closed_meanwhile_is_replaced(store: RedisStore, c
     assert name_of(store.load(KEY)) == "f00"
 
 
-def test_a_redis_that_does_not_answer_is_asked_once_and_not_for_long() -> None:
+def test_a_redis_that_does_not_respond_gets_one_command_within_the_time_limit() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         store = RedisStore(f"redis://127.0.0.1:{silent.getsockname()[1]}")
         with pytest.raises(redis.TimeoutError):
@@ -298,7 +296,7 @@ def test_a_url_that_is_not_a_str_is_a_configuration_error(url: Any) -> None:
 
 def test_both_url_and_client_or_neither_is_a_configuration_error(client: Any) -> None:
     for options in ({"url": "redis://localhost", "client": client}, {}, {"url": None}):
-        with pytest.raises(ConfigurationError, match="either url or client"):
+        with pytest.raises(ConfigurationError, match="exactly one of url and client"):
             RedisStore(**options)
 
 

@@ -160,7 +160,7 @@ def test_an_outage_costs_one_warning_and_no_call(
         assert len(warnings(caplog)) == n, warnings(caplog)
 
 
-def test_a_program_that_starts_during_an_outage_has_its_token_all_the_same(
+def test_a_program_that_starts_during_an_outage_of_the_store_gets_its_token(
     outage: Outage, server: MediaHoundServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     Caller(server, outage.store).call()
@@ -173,7 +173,7 @@ def test_a_program_that_starts_during_an_outage_has_its_token_all_the_same(
     outage.end()
 
 
-def test_a_store_that_breaks_while_the_endpoint_is_asked_costs_no_call(
+def test_a_store_that_fails_during_the_token_request_costs_no_call(
     outage: Outage, server: MediaHoundServer
 ) -> None:
     caller = Caller(server, outage.store)
@@ -211,7 +211,7 @@ def test_no_warning_holds_a_token(
 
 
 @pytest.mark.parametrize("library", SYNC, indirect=True, ids=str)
-def test_with_a_live_token_in_hand_no_store_is_touched(
+def test_with_a_valid_token_no_store_is_used(
     server: MediaHoundServer, tmp_path: Path, library: Library
 ) -> None:
     store = Watched(FileStore(tmp_path / "tokens"))

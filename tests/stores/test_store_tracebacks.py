@@ -137,7 +137,7 @@ def test_a_redis_that_is_gone_shows_neither_password_nor_token() -> None:
         assert not any(private in shown(use) for private in PRIVATE)
 
 
-def test_a_redis_that_breaks_off_in_the_middle_shows_no_token() -> None:
+def test_a_redis_that_disconnects_during_a_response_shows_no_token() -> None:
     with RedisServer() as server:
         store, token = RedisStore(server.url), a_token()
         store.save(KEY, token)

@@ -243,9 +243,7 @@ class OneToken:
         assert len(fleet.server.token_requests) == 2
         assert not fleet.told["warning"]
 
-    def test_whose_token_was_rejected_takes_a_better_one_that_another_has_stored(
-        self, fleet: Fleet
-    ) -> None:
+    def test_a_rejected_caller_uses_a_better_token_from_the_store(self, fleet: Fleet) -> None:
         fleet.call()
         fleet.server.revoke_tokens()
         first, *others = fleet.workers
@@ -260,7 +258,7 @@ class OneToken:
     @pytest.mark.parametrize(
         "return_same_token", [True, False], ids=["the same token", "a new token"]
     )
-    def test_one_renews_early_and_the_others_take_what_it_got(
+    def test_one_process_renews_early_and_the_others_use_its_token(
         self, fleet: Fleet, return_same_token: bool
     ) -> None:
         (old,) = fleet.call()
@@ -280,7 +278,7 @@ class OneToken:
         assert len(fleet.server.token_requests) == 2
         assert not fleet.told, f"a store was touched, or a warning given: {fleet.told}"
 
-    def test_with_a_live_token_in_hand_no_store_is_touched(self, fleet: Fleet) -> None:
+    def test_with_a_valid_token_no_store_is_used(self, fleet: Fleet) -> None:
         fleet.call()
         fleet.forget_what_was_told()
         for _ in range(3):

@@ -73,7 +73,7 @@ def test_the_fixture_brings_a_server_whose_credentials_are_in_the_environment(
     done.assert_outcomes(passed=4)
 
 
-def test_an_option_that_is_none_is_an_error(pytester: pytest.Pytester) -> None:
+def test_an_unknown_option_of_the_marker_is_an_error(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """
         import pytest
@@ -97,7 +97,7 @@ def test_the_fixture_and_the_marker_explain_themselves(pytester: pytest.Pytester
     markers.stdout.fnmatch_lines(["@pytest.mark.mediahound_server(*"])
 
 
-def test_who_does_not_use_it_pays_nothing() -> None:
+def test_the_plugin_imports_nothing_slow() -> None:
     code = "import mediahound_auth.testing.pytest_plugin, sys; print(*sys.modules)"
     loaded = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True

@@ -37,7 +37,7 @@ class TestApi:
             assert reply.json["error"] == "unauthorized"
             assert reply.headers["WWW-Authenticate"] == 'Bearer realm="mediahound"'
 
-    def test_an_unknown_token_is_refused_and_not_repeated(self, server: MediaHoundServer) -> None:
+    def test_an_unknown_token_is_rejected_and_not_quoted(self, server: MediaHoundServer) -> None:
         reply = call(server, "/1.3/search/all/Gladiator", token="who-knows")
         assert reply.json == {
             "error": "invalid_token",
@@ -45,7 +45,7 @@ class TestApi:
         }
         assert "who-knows" not in f"{reply.headers}"
 
-    def test_a_live_token_finds_something(self, server: MediaHoundServer) -> None:
+    def test_a_valid_token_gets_search_results(self, server: MediaHoundServer) -> None:
         reply = call(server, "/1.3/search/all/The%20Matrix?pageSize=1", token=get_token(server))
         assert reply.status == 200
         assert reply.json["path"] == "/1.3/search/all/The%20Matrix?pageSize=1"
@@ -53,7 +53,7 @@ class TestApi:
         assert reply.json["results"][0]["name"] == "The Matrix"
         assert [request.status for request in server.api_requests] == [200]
 
-    def test_reject_api_calls_refuses_live_tokens(self, server: MediaHoundServer) -> None:
+    def test_reject_api_requests_rejects_valid_tokens(self, server: MediaHoundServer) -> None:
         token = get_token(server)
         server.reject_api_requests = True
         assert call(server, "/", token=token).json["error"] == "invalid_token"
@@ -92,7 +92,9 @@ class TestApi:
         assert reply.body == b"chunk 0\nchunk 1\nchunk 2\n"
 
     @pytest.mark.parametrize("status", [200, 204, 304, 401, 404, 500, 599])
-    def test_answers_with_the_status_asked_for(self, server: MediaHoundServer, status: int) -> None:
+    def test_responds_with_the_requested_status(
+        self, server: MediaHoundServer, status: int
+    ) -> None:
         token = get_token(server)
         with contextlib.closing(connect(server)) as connection:
             for _ in range(2):
@@ -140,7 +142,7 @@ class TestConnections:
         assert server.api_requests[0].body == b"GET /" + b"x" * 70_000
         assert server.api_requests[1].raw.endswith(b"\r\n\r\n1\r\na\r\n2\r\nbc\r\n0\r\n\r\n")
 
-    def test_pipelined_requests_are_told_apart(self, server: MediaHoundServer) -> None:
+    def test_pipelined_requests_are_separated(self, server: MediaHoundServer) -> None:
         first = b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc"
         chunked = (
             b"POST /b HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -191,7 +193,7 @@ class TestConnections:
         assert len(server.token_requests) == 200
         assert len({answer.partition(b",")[0] for answer in answers}) == 1
 
-    def test_an_answer_leaves_in_one_piece(self, server: MediaHoundServer) -> None:
+    def test_a_response_is_sent_in_one_piece(self, server: MediaHoundServer) -> None:
         body = b"x" * 9_000
         server.respond_to_api_requests(1, status=200, body=body)
         with connect_socket(server) as connection:

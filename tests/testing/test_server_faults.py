@@ -38,7 +38,7 @@ def pool() -> Iterator[ThreadPoolExecutor]:
 
 
 class TestPlans:
-    def test_a_planned_answer_is_given_as_planned(self, server: MediaHoundServer) -> None:
+    def test_a_planned_response_is_given_as_planned(self, server: MediaHoundServer) -> None:
         server.respond_to_token_requests(
             2, status=429, body={"error": "slow_down"}, headers={"Retry-After": "7"}
         )
@@ -60,7 +60,7 @@ class TestPlans:
         reply = ask(server)
         assert (reply.body, reply.headers["Content-Type"]) == (b"\xff", None)
 
-    def test_an_answer_may_break_off(self, server: MediaHoundServer) -> None:
+    def test_a_response_may_break_off(self, server: MediaHoundServer) -> None:
         server.respond_to_api_requests(
             1, status=200, body=b"{", headers={"Content-Length": "9", "Connection": "close"}
         )
@@ -185,7 +185,7 @@ class TestHold:
 
 
 class TestLife:
-    def test_addresses(self, server: MediaHoundServer) -> None:
+    def test_the_addresses_of_the_server(self, server: MediaHoundServer) -> None:
         assert server.url.startswith("http://127.0.0.1:")
         assert server.token_url == server.url + TOKEN_PATH
         assert server.scope == "public_profile"
@@ -207,10 +207,10 @@ class TestLife:
     def test_starts_once(self) -> None:
         server = MediaHoundServer()
         assert server.start() is server
-        with pytest.raises(RuntimeError, match="started already"):
+        with pytest.raises(RuntimeError, match="started before"):
             server.start()
         server.stop()
-        with pytest.raises(RuntimeError, match="started already"):
+        with pytest.raises(RuntimeError, match="started before"):
             server.start()
 
     def test_stop_is_idempotent(self) -> None:

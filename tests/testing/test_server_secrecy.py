@@ -106,7 +106,7 @@ class TestTls:
         with pytest.raises(requests.ConnectionError):
             session.get(server.url + "/echo", headers=headers, timeout=10)
 
-    def test_a_client_without_a_handshake_blocks_nobody(
+    def test_a_client_without_a_handshake_blocks_no_other_client(
         self, server: MediaHoundServer, session: requests.Session
     ) -> None:
         with connect_socket(server) as silent:
@@ -114,7 +114,7 @@ class TestTls:
             server.stop()
             assert silent.recv(4096) == b""
 
-    def test_a_client_that_talks_no_tls_is_hung_up_on(
+    def test_a_client_without_tls_is_disconnected(
         self, server: MediaHoundServer, capfd: pytest.CaptureFixture[str]
     ) -> None:
         with connect_socket(server) as plain, contextlib.suppress(ConnectionResetError):

@@ -40,7 +40,7 @@ def clock() -> Clock:
 
 
 class TestTokenEndpoint:
-    def test_answers_the_documented_request(self, server: MediaHoundServer) -> None:
+    def test_responds_to_the_documented_request(self, server: MediaHoundServer) -> None:
         with connect_socket(server) as connection:
             connection.sendall(DOCUMENTED_REQUEST)
             response = http.client.HTTPResponse(connection)
@@ -108,7 +108,7 @@ class TestTokenEndpoint:
             ({"scope": "public_profile private_profile"}, "invalid_scope"),
         ],
     )
-    def test_refuses_what_it_does_not_know(
+    def test_rejects_unknown_grants_and_scopes(
         self, server: MediaHoundServer, changes: dict[str, str], error: str
     ) -> None:
         reply = ask(server, **changes)
@@ -129,7 +129,7 @@ class TestTokenEndpoint:
             (TOKEN_PATH + "?a={}", "application/x-www-form-urlencoded", DOCUMENTED_BODY),
         ],
     )
-    def test_refuses_a_malformed_request(
+    def test_rejects_a_malformed_request(
         self, server: MediaHoundServer, path: str, content_type: str, body: bytes
     ) -> None:
         headers = {
@@ -146,7 +146,7 @@ class TestTokenEndpoint:
         assert (reply.status, reply.headers["Allow"]) == (405, "POST")
         assert reply.json["error"] == "method_not_allowed"
 
-    def test_grants_the_scopes_asked_for(self) -> None:
+    def test_grants_the_requested_scopes(self) -> None:
         with MediaHoundServer(scope="public_profile private_profile") as server:
             assert ask(server).json["scope"] == "public_profile private_profile"
             assert ask(server, scope="private_profile").json["scope"] == "private_profile"
@@ -210,13 +210,13 @@ class TestForms:
             assert post_form(server, form | {"client_assertion": "other"}).status == 401
             assert post_form(server, form | {"client_assertion_type": "saml"}).status == 401
 
-    def test_an_unknown_form_is_an_error(self) -> None:
+    def test_an_unknown_client_authentication_method_is_an_error(self) -> None:
         with pytest.raises(ValueError, match="client_auth must be one of"):
             self.make("private_key_jwt")
 
 
 class TestTokenLife:
-    def test_reissues_the_same_token_with_what_is_left(self, clock: Clock) -> None:
+    def test_returns_the_same_token_with_its_remaining_lifetime(self, clock: Clock) -> None:
         with MediaHoundServer(lifetime=10, clock=clock) as server:
             first = ask(server).json
             assert first["expires_in"] == 10
@@ -228,7 +228,7 @@ class TestTokenLife:
         assert second["expires_in"] == 10
         assert second["access_token"] != first["access_token"]
 
-    def test_without_reissue_every_token_is_new_and_keeps_its_own_expiry(
+    def test_without_the_same_token_every_token_is_new_and_has_its_own_expiry(
         self, clock: Clock
     ) -> None:
         with MediaHoundServer(lifetime=10, return_same_token=False, clock=clock) as server:
@@ -249,7 +249,7 @@ class TestTokenLife:
             (MediaHoundServer.revoke_tokens, "Access token revoked"),
         ],
     )
-    def test_ended_tokens_are_refused_and_replaced(
+    def test_expired_and_revoked_tokens_are_rejected_and_replaced(
         self, server: MediaHoundServer, end: Any, description: str
     ) -> None:
         token = get_token(server)
@@ -264,7 +264,7 @@ class TestTokenLife:
         assert fresh != token
         assert call(server, "/", token=fresh).status == 200
 
-    def test_expire_in_shortens_the_tokens_of_now(self, clock: Clock) -> None:
+    def test_expire_in_shortens_the_lifetime_of_current_tokens(self, clock: Clock) -> None:
         with MediaHoundServer(clock=clock) as server:
             token = get_token(server)
             server.expire_in(20)
