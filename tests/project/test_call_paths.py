@@ -12,8 +12,8 @@ pytestmark = [pytest.mark.once, pytest.mark.documentation]
 
 # Calls of functions of the package, at most: in the caller's thread, and for the renewal.
 MOST_CALLS = {
-    "No token at hand": (18, 104),
-    "The API rejects the token (401)": (43, 111),
+    "No token at hand": (19, 104),
+    "The API rejects the token (401)": (44, 111),
     "The token is due for renewal": (23, 151),  # with a store that gets a thread
 }
 # What the core calls to send a token request, since an adapter alone knows its HTTP library.
