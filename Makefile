@@ -28,7 +28,7 @@ test-all: $(VENV)/.test  ## the same, and the tests of documentation, benchmarks
 test-uwsgi: $(VENV)/.test $(VENV)/.uwsgi  ## those with uWSGI; needs a C compiler
 	$(BIN)/python -m pytest -m uwsgi
 
-test-rest: $(VENV)/.test  ## what else `make test` leaves out; needs curl, zsh and fish
+test-rest: $(VENV)/.test  ## what else `make test` leaves out; needs curl, zsh, fish and faketime (`.ci/services`)
 	$(BIN)/python -m pytest -n 4 -m "documentation or programs or fuzz"
 
 test-pyodide: $(BIN)/python  ## the package in Pyodide, Python in WebAssembly; needs node and npm

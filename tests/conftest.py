@@ -13,10 +13,9 @@ from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import hypothesis
-
 # What the first grant of a process imports: here, so that it eats into no test's time limit.
 import certifi
+import hypothesis
 import oauthlib.oauth2  # noqa: F401
 import pytest
 import trustme
