@@ -11,7 +11,7 @@ LOCKED := --constraint constraints.txt
 # Without it, each process of a test run would compile all tests anew, for seconds.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo test test-all test-uwsgi test-rest test-newer coverage delays schedules check docs bench soak mutants lock release clean
+.PHONY: setup demo test test-all test-uwsgi test-rest test-newer test-pyodide coverage delays schedules check docs bench soak mutants lock release clean
 
 setup: $(VENV)/.test $(VENV)/.check $(VENV)/.docs  ## all that work on the project needs
 	$(BIN)/pre-commit install
@@ -28,8 +28,11 @@ test-all: $(VENV)/.test  ## the same, and the tests of documentation, benchmarks
 test-uwsgi: $(VENV)/.test $(VENV)/.uwsgi  ## those with uWSGI; needs a C compiler
 	$(BIN)/python -m pytest -m uwsgi
 
-test-rest: $(VENV)/.test  ## what else `make test` leaves out; needs curl, zsh and fish
+test-rest: $(VENV)/.test  ## what else `make test` leaves out; needs curl, zsh, fish and faketime (`.ci/services`)
 	$(BIN)/python -m pytest -n 4 -m "documentation or programs or fuzz"
+
+test-pyodide: $(BIN)/python  ## the package in Pyodide, Python in WebAssembly; needs node and npm
+	PIP_PYTHON=$(BIN)/python .ci/pyodide
 
 coverage: $(VENV)/.test  ## the same, and every branch of the package must have been taken
 	rm -f .coverage*

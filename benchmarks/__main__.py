@@ -32,6 +32,7 @@ CASES: dict[str, Case] = {
     "renewals": responses.renewals,
     "hostile": responses.hostile_401,
     "loop": waiting.event_loop,
+    "during": waiting.during_renewals,
     "load": waiting.under_load,
     "cold": herds.cold,
     "expiry": herds.at_expiry,

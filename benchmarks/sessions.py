@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
+import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
@@ -39,11 +41,29 @@ def serving(**options: Any) -> Iterator[MediaHoundServer]:
 
 
 @contextmanager
-def serving_elsewhere() -> Iterator[tuple[Credentials, str]]:
+def serving_elsewhere(
+    *, token_delay: float = 0.0, **options: Any
+) -> Iterator[tuple[Credentials, str]]:
     """The same in a process of its own: what to get a token with, and a URL to call."""
+    with _elsewhere(_serve, token_delay, options) as served:
+        yield served
+
+
+@contextmanager
+def slow_api(seconds: float) -> Iterator[str]:
+    """The origin of an API in a process of its own, which takes that long to respond to a call.
+
+    It takes any token.
+    """
+    with _elsewhere(_serve_slowly, seconds) as origin:
+        yield origin
+
+
+@contextmanager
+def _elsewhere(serve: Callable[..., None], *arguments: object) -> Iterator[Any]:
     spawn = multiprocessing.get_context("spawn")  # the threads of this one do not survive a fork
     here, there = spawn.Pipe()
-    process = spawn.Process(target=_serve, args=(there,))
+    process = spawn.Process(target=serve, args=(there, *arguments))
     process.start()
     there.close()
     try:
@@ -53,11 +73,33 @@ def serving_elsewhere() -> Iterator[tuple[Credentials, str]]:
         process.join()
 
 
-def _serve(connection: Connection) -> None:
-    with serving() as server:
+def _serve(connection: Connection, token_delay: float, options: dict[str, Any]) -> None:
+    with serving(**options) as server:
+        server.token_delay = token_delay
         connection.send((server.credentials, api(server)))
         with suppress(EOFError):
             connection.recv()
+
+
+def _serve_slowly(connection: Connection, seconds: float) -> None:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            time.sleep(seconds)
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        connection.send(f"http://127.0.0.1:{server.server_port}")
+        with suppress(EOFError):
+            connection.recv()
+        server.shutdown()
 
 
 def api(server: MediaHoundServer) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import statistics
 import threading
 import time
 from collections.abc import Iterable
@@ -12,13 +13,25 @@ from itertools import pairwise
 from time import perf_counter
 from typing import Any
 
-from benchmarks.contenders import STATIC, Contender, beside_static
+from benchmarks.contenders import OURS, STATIC, Contender, beside_static, static_headers
 from benchmarks.scale import Scale
-from benchmarks.sessions import api, in_words, opened, raised, serving
+from benchmarks.sessions import (
+    Opened,
+    api,
+    in_words,
+    opened,
+    raised,
+    serving,
+    serving_elsewhere,
+    slow_api,
+)
 from benchmarks.table import Column, Row, Table, Value, at_most
 from mediahound_auth.testing import MediaHoundServer
 
 WORKERS = 8
+
+# Seconds that a token request and a call to the API take, where calls during renewals are timed.
+TOKEN_DELAY, API_DELAY = 0.1, 0.01
 
 
 def event_loop(contenders: Iterable[Contender], scale: Scale) -> Table:
@@ -37,6 +50,40 @@ def event_loop(contenders: Iterable[Contender], scale: Scale) -> Table:
     limit = {"httpx async": 20.0}
     columns = (Column("event loop held", "{:.0f} ms", "20 ms", limit),)
     return Table("Event loop", note, columns, rows)
+
+
+def during_renewals(contenders: Iterable[Contender], scale: Scale) -> Table:
+    """What calls take while a renewal runs in the background, beside calls with a static header."""
+    rows, contenders = [], [arm for arm in contenders if arm.name == OURS]  # others do not renew so
+    with (
+        serving_elsewhere(token_delay=TOKEN_DELAY, return_same_token=False) as (credentials, _),
+        slow_api(API_DELAY) as origin,
+        asyncio.Runner() as runner,
+    ):
+        for arm in contenders:
+            (static,) = (one for one in static_headers() if one.kind == arm.kind)
+            with (
+                opened(static, credentials, runner) as beside,
+                opened(arm.with_origin(origin), credentials, runner) as opening,
+            ):
+                during = _During(arm, opening, beside, f"{origin}/")
+                for _ in range(scale.calls // 2):
+                    during.renew()
+            rows.append(Row(arm.name, arm.kind, during.values()))
+    note = (
+        f"Calls that follow one another, each to an API that takes {API_DELAY * 1000:g} ms, while a"
+        f" renewal runs whose token request takes {TOKEN_DELAY * 1000:g} ms; beside as many calls"
+        " with a static header after it. Endpoint, API and caller have a process each. The median"
+        f" of all calls, and the slowest call of a renewal: the median of {scale.calls // 2}"
+        " renewals."
+    )
+    columns = (
+        Column("median call", "{:.2f} ×", "1.5 ×", at_most(1.5)),
+        Column("slowest call", "{:.2f} ×", "1.5 ×", at_most(1.5)),
+        Column("slowest call: longer by", "{:.1f} ms"),
+        Column("calls", reach="all 200"),
+    )
+    return Table("Calls during a renewal", note, columns, rows)
 
 
 def under_load(contenders: Iterable[Contender], scale: Scale) -> Table:
@@ -98,6 +145,48 @@ def _longest_gap(arm: Contender, held: float) -> float:
 
         gc.collect()
         return runner.run(watch())
+
+
+class _During:
+    """Calls with our auth object during renewals, and as many with a static header after each."""
+
+    def __init__(self, arm: Contender, opening: Opened, beside: Opened, url: str) -> None:
+        self._auth = arm.auth(opening.session)
+        self._opening = opening
+        self._beside = beside
+        self._url = url
+        self._outcomes: list[str] = []
+        self._ours: list[list[float]] = []
+        self._static: list[list[float]] = []
+        for one in (opening, beside):
+            one.call(url)  # it connects, and gets the first token
+
+    def renew(self) -> None:
+        """Start a renewal, and call until it is over."""
+        renewing = threading.Thread(target=self._auth.renew)
+        renewing.start()
+        times = [self._call(self._opening)]
+        while renewing.is_alive():
+            times.append(self._call(self._opening))
+        renewing.join()
+        self._ours.append(times)
+        self._static.append([self._call(self._beside) for _ in times])
+
+    def values(self) -> tuple[Value, ...]:
+        medians, slowest = (
+            [statistics.median(map(measure, runs)) for runs in (self._ours, self._static)]
+            for measure in (statistics.median, max)
+        )
+        added = (slowest[0] - slowest[1]) * 1000
+        ratios = (medians[0] / medians[1], slowest[0] / slowest[1])
+        return (*ratios, added, in_words(self._outcomes))
+
+    def _call(self, opening: Opened) -> float:
+        started = perf_counter()
+        outcome = opening.call(self._url)
+        ended = perf_counter()
+        self._outcomes.append(outcome)
+        return ended - started
 
 
 class _Load:

@@ -31,6 +31,7 @@ from mediahound_auth._adapters.token_transport import (
     USER_AGENT,
     ResponseBounds,
     body_length,
+    callers_timeout,
     read_bounded,
     response_error,
 )
@@ -331,8 +332,10 @@ def _release(response: requests.Response) -> None:
 
     The part of the body that was read becomes its content, unless it is compressed.
     """
-    body = b"" if response._content_consumed else _short_body(response)
-    response.close()
+    try:
+        body = b"" if response._content_consumed else _short_body(response)
+    finally:
+        response.close()
     if not response._content_consumed:
         response._content = b"" if "Content-Encoding" in response.headers else body
         response._content_consumed = True
@@ -344,14 +347,18 @@ def _short_body(response: requests.Response) -> bytes:
     if not length or sock is None or not hasattr(raw, "read1"):  # urllib3 1 has no read1
         return b""
     until = runtime.monotonic() + PATIENCE_FOR_401
-    body = b""
-    with suppress(HTTPError, OSError):
+    body, interruption = b"", None
+    try:
         while len(body) < length and (remaining := until - runtime.monotonic()) > 0:
             sock.settimeout(remaining)
             piece = raw.read1(length, decode_content=False)
             if not piece:  # the connection was closed early
                 break
             body += piece
+    except (HTTPError, OSError) as error:
+        interruption = callers_timeout(error, until)
+    if interruption:
+        raise interruption
     return body
 
 

@@ -13,9 +13,9 @@ from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import hypothesis
-
 # What the first grant of a process imports: here, so that it eats into no test's time limit.
+import certifi
+import hypothesis
 import oauthlib.oauth2  # noqa: F401
 import pytest
 import trustme
@@ -158,9 +158,10 @@ def _no_threads_of_others() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def _few_certificates(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A file with one certificate, of a CA that has issued none."""
+    """A file with one certificate, of a public CA: not all Pythons have trustme (`.ci/newer`)."""
     path = tmp_path_factory.mktemp("few") / "ca.pem"
-    trustme.CA().cert_pem.write_to_path(str(path))
+    end = "-----END CERTIFICATE-----\n"
+    path.write_text(certifi.contents().partition(end)[0] + end)
     return str(path)
 
 

@@ -34,6 +34,7 @@ from mediahound_auth._adapters.token_transport import (
     BoundedBackend,
     ResponseBounds,
     body_length,
+    callers_timeout,
     decompressed,
     read_bounded,
     response_error,
@@ -324,15 +325,21 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
         """
         if response.is_closed:
             return  # an event hook has read it
-        stream, body = response.stream, bytearray()
+        stream, body, interruption = response.stream, bytearray(), None
         if _has_short_body(response):
-            until = runtime.monotonic() + PATIENCE_FOR_401
-            with _short_reads(response.request), suppress(self._library.TransportError):
-                for piece in stream:
-                    body += piece
-                    if runtime.monotonic() > until:
-                        break
+            read_until = until = runtime.monotonic() + PATIENCE_FOR_401
+            try:
+                with _short_reads(response.request):
+                    for piece in stream:
+                        body += piece
+                        if (now := runtime.monotonic()) > until:
+                            break
+                        read_until = now + PATIENCE_FOR_401
+            except self._library.TransportError as error:
+                interruption = callers_timeout(error, read_until)
         stream.close()
+        if interruption:
+            raise interruption
         response.stream = self._content(response, body)
 
     async def _release_async(self, response: Response) -> None:

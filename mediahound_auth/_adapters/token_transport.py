@@ -13,6 +13,7 @@ import ssl
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
+from http.client import HTTPException
 from typing import Any, TypeVar, cast
 
 from mediahound_auth._core.grant import MAX_RESPONSE_SIZE
@@ -27,6 +28,7 @@ __all__ = [
     "BoundedSocket",
     "ResponseBounds",
     "body_length",
+    "callers_timeout",
     "connection_error",
     "decompressed",
     "read_bounded",
@@ -43,7 +45,13 @@ MAX_OVERHEAD = 128 << 10
 # Bytes: a longer body of a 401 is not read before a retry.
 MAX_401_BODY = 64 << 10
 
+# Seconds by which a read may end before its time is up.
+CLOCK_STEP = 0.05
+
 USER_AGENT = f"mediahound-auth/{__version__}"
+
+# What http.client says of too many headers, or too many 1xx responses.
+_TOO_MUCH = re.compile(r"got (more than [0-9]+ (?:headers|interim responses))")
 
 # The beginning of the libraries' message for a rejected CONNECT; the proxy's text follows.
 _REFUSED = re.compile(r"(?:Tunnel connection failed: )?([1-5][0-9]{2})(?!\S)")
@@ -77,6 +85,19 @@ def decompressed(body: bytes, headers: Mapping[str, str]) -> bytes:
         any_header = zlib.decompressobj(zlib.MAX_WBITS | 32)  # gzip or zlib
         return any_header.decompress(body, MAX_RESPONSE_SIZE + 1)
     return body
+
+
+def callers_timeout(error: Exception, until: float) -> TimeoutError | None:
+    """The caller's own TimeoutError, of a signal handler or of gevent, if `error` came of one.
+
+    It did if it came before the moment `until`, of `runtime.monotonic`, at which the read that it
+    interrupted was to end.
+    """
+    if monotonic() < until - CLOCK_STEP:
+        for inner in _chain(error):
+            if isinstance(inner, TimeoutError) and inner.errno is None:  # not of the system
+                return inner
+    return None
 
 
 def body_length(headers: Mapping[str, str]) -> int:
@@ -207,10 +228,13 @@ def with_values(original: T, **values: object) -> T:
 
 def response_error(url: str, error: Exception, bounds: ResponseBounds) -> TokenRequestError:
     """Return the error to raise for the HTTP library's `error`, or for an exceeded limit."""
-    if bounds.left < 0:
+    fault = f"it is longer than {MAX_RESPONSE_SIZE} bytes" if bounds.left < 0 else ""
+    for inner in _chain(error):
+        if isinstance(inner, HTTPException) and (too_much := _TOO_MUCH.fullmatch(str(inner))):
+            fault = f"it has {too_much[1]}"
+    if fault:
         return InvalidTokenResponse(
-            f"invalid token response from {without_query(url)}: "
-            f"the response is longer than {MAX_RESPONSE_SIZE} bytes. "
+            f"invalid token response from {without_query(url)}: {fault}. "
             "Check that token_url is the full URL of the token endpoint"
         )
     return connection_error(url, error)

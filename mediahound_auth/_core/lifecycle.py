@@ -57,6 +57,7 @@ Rule 0: everything that decides *when* lives in this module. `now` (Unix time, i
 
 from __future__ import annotations
 
+import sys
 from enum import Enum, auto
 from typing import NamedTuple
 
@@ -104,8 +105,9 @@ STORE_SHARE = 0.25  # of a time limit, for one operation of a store; the rest is
 PATIENCE_FOR_401 = 1.0  # with the body of a 401, whose connection is wanted back for the retry
 # Until a caller does the work of a thread that has not begun. A task tries to start a thread for as
 # long. (In uWSGI 2.0.31 without `enable-threads`, threads do run, between requests too: tried by
-# hand on 2026-11-26 with Python 3.11.)
-THREAD_START_TIMEOUT = 1.0
+# hand on 2026-11-26 with Python 3.11.) Pyodide has no threads; its event loop sometimes
+# loses a time limit that is about to end.
+THREAD_START_TIMEOUT: float = 0.0 if sys.platform == "emscripten" else 1.0
 
 
 class Action(Enum):
@@ -182,7 +184,9 @@ class State(NamedTuple):
             return Action.USE
         if self.token is not None and now < self.token.expires_at:
             return Action.USE_AND_RENEW
-        return Action.GIVE_UP if self._failed_lately(now, conditions) else Action.RENEW
+        if self.failure is not None and self._failed_lately(now, conditions):
+            return Action.GIVE_UP
+        return Action.RENEW
 
     def action_after_401(
         self, rejected: str, now: float, conditions: Conditions | None = None

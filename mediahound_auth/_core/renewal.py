@@ -196,7 +196,9 @@ class Renewal:
         """Block this thread until the outcome is decided, for `timeout` seconds at most."""
         now = runtime.monotonic()
         until = min(now + timeout, self.deadline)
-        begins_by = self._thread.begins_by if self._thread.start() else now
+        # The thread could not log while this one is in a log handler.
+        starts = not events.in_log_handler() and self._thread.start()
+        begins_by = self._thread.begins_by if starts else now
         if not self._done.wait(min(until, begins_by)) and runtime.monotonic() < until:
             if self._thread.take_over():
                 self._in_caller = True
@@ -239,7 +241,7 @@ class Renewal:
 
     def _decide(self, outcome: Outcome, timeout: float, lost: bool = False) -> Decision:
         if isinstance(outcome, TokenEndpointUnavailable):
-            lost = self._outlasts(SUSPENDED_AFTER)
+            lost = lost or self._outlasts(SUSPENDED_AFTER)
         decision = Decision(outcome, runtime.now(), timeout, lost)
         try:
             # The first one stays; in one step, since the renewal's thread and callers come here.
@@ -258,21 +260,29 @@ class Renewal:
         others = [other for other in within.get() if (one := other()) and one.at_work]
         token = within.set((*others, weakref.ref(self)))
         self._at_work = True
+        interruption = None
         try:
             self._renew()
-        except MediaHoundAuthError as error:
-            self._fail(error, self._tried_for)
         except BaseException as error:
-            # Whatever else breaks, callers must not wait for nothing.
-            interrupted = not isinstance(error, Exception)  # Ctrl-C, perhaps
-            failure = unexpected_error(self.settings.grant, error)
-            self._fail(failure, self._tried_for, lost=interrupted and self._in_caller)
-            if interrupted:
-                raise error.with_traceback(None) from None  # frames can hold the secret
+            # Whatever breaks, callers must not wait for nothing.
+            interruption, failure = self._interruption(error), error
+            if not isinstance(failure, MediaHoundAuthError):
+                failure = unexpected_error(self.settings.grant, error)
+            lost = interruption is not None and self._in_caller
+            self._fail(failure, self._tried_for, lost=lost)
         finally:
             self._at_work = False
             within.reset(token)
             self._shared.end(self)
+        if interruption:
+            interruption.__context__ = None  # frames can hold the secret
+            raise interruption.with_traceback(None) from None
+
+    def _interruption(self, error: BaseException) -> BaseException | None:
+        """Ctrl-C or, where a caller does the work, what a signal handler of the caller's raised."""
+        if not isinstance(error, Exception):
+            return error
+        return runtime.raised_by_signal_handler(error) if self._in_caller else None
 
     def _renew(self) -> None:
         grant = self.settings.grant.resolved()
@@ -349,6 +359,8 @@ class Renewal:
                 token = request_token(grant, self._send, remaining, known)
                 result = state.with_returned_again(token)
             except TokenRequestError as error:
+                if self._interruption(error):
+                    raise
                 result = self.last_error = error
             duration = runtime.monotonic() - sent_at
             events.token_requested(grant, self.attempts, result, duration)

@@ -33,6 +33,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from contextvars import copy_context
 from functools import partial
+from traceback import walk_tb
+from types import CodeType
 from typing import Any, TypeVar
 
 __all__ = [
@@ -45,6 +47,7 @@ __all__ = [
     "new_lock",
     "now",
     "process_id",
+    "raised_by_signal_handler",
     "sleep",
     "state_lock",
 ]
@@ -64,6 +67,37 @@ if hasattr(os, "register_at_fork"):
         after_in_parent=state_lock.release,
         after_in_child=state_lock.release,
     )
+
+
+def raised_by_signal_handler(error: BaseException) -> BaseException | None:
+    """`error`, or what it came from, if a signal handler raised that; otherwise None.
+
+    HTTP libraries translate a handler's TimeoutError as if it were one of the network.
+    """
+    signal = sys.modules.get("signal")  # without it, there are no handlers
+    handlers = map(signal.getsignal, signal.valid_signals()) if signal else ()
+    codes = {_code(handler) for handler in handlers if callable(handler)} - {None}
+    errors: list[BaseException | None] = [error]
+    seen: set[int] = set()
+    while codes and errors:
+        inner = errors.pop()
+        if inner is None or id(inner) in seen:
+            continue
+        seen.add(id(inner))
+        if any(frame.f_code in codes for frame, _ in walk_tb(inner.__traceback__)):
+            return inner
+        errors += [inner.__context__, inner.__cause__]
+    return None
+
+
+def _code(handler: Any) -> CodeType | None:
+    """The code of a function, a method, a partial or any other object that is called."""
+    while isinstance(handler, partial):
+        handler = handler.func
+    function = getattr(handler, "__func__", handler)
+    code: CodeType | None
+    code = getattr(function, "__code__", None) or getattr(type(handler).__call__, "__code__", None)
+    return code
 
 
 def sleep(seconds: float) -> None:

@@ -85,6 +85,15 @@ def test_a_token_is_renewed_while_calls_go_on_and_none_fails() -> None:
     assert outcome == "all 200"
 
 
+def test_calls_during_renewals_are_told_beside_a_static_header() -> None:
+    table = waiting.during_renewals(ours(), SMALLEST)
+
+    assert [(row.name, row.kind) for row in table.rows] == [(OURS, kind) for kind in KINDS]
+    assert [column.limit for column in table.columns[:2]] == [at_most(1.5), at_most(1.5)]
+    assert_positive(table, 0, 1)
+    assert [row.values[3] for row in table.rows] == ["all 200"] * 3
+
+
 def test_the_event_loop_is_watched_where_there_is_one() -> None:
     table = waiting.event_loop(ours(), SMALLEST)
 

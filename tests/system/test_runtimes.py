@@ -49,21 +49,23 @@ def test_tasks_on_uvloop_share_a_token_request(server: MediaHoundServer) -> None
 def test_calls_in_a_notebook_work_while_its_loop_runs(server: MediaHoundServer) -> None:
     """A cell may call what blocks; with nest_asyncio, also what runs the loop within itself."""
     script = """
-import nest_asyncio
-
 async def cells():
     print(httpx.get(url + "/status/200", auth=auth).status_code)
     auth.forget()
-    nest_asyncio.apply()
-    print(asyncio.run(get_all()))
-    auth.forget()
     print(await get_all())
-
-asyncio.run(cells())
 """
-    expected = ["200", "[200, 200, 200]", "[200, 200, 200]"]
+    expected = ["200", "[200, 200, 200]"]
+    if sys.version_info < (3, 14):  # from then on, httpx does not work with nest_asyncio
+        script += """
+    import nest_asyncio
+    nest_asyncio.apply()
+    auth.forget()
+    print(asyncio.run(get_all()))
+"""
+        expected.append("[200, 200, 200]")
+    script += "\nasyncio.run(cells())"
     assert printed(ASYNC + script, server).splitlines() == expected
-    assert len(server.token_requests) == 3
+    assert len(server.token_requests) == len(expected)
 
 
 @pytest.mark.parametrize("method", ["spawn", "forkserver"])
@@ -149,6 +151,49 @@ except TimeoutError as error:
     print(error)
 """
     assert printed(SYNC + script, server) == "mine"
+
+
+@pytest.mark.parametrize("library", ["requests", "httpx"])
+def test_so_does_one_that_is_raised_while_the_body_of_a_401_is_read(
+    library: str, client_id: str
+) -> None:
+    script = """
+import signal, socket, threading, time
+import {library} as library
+from mediahound_auth.{library} import MediaHoundAuth
+
+def on_alarm(*_):
+    raise TimeoutError("mine")
+
+def serve():
+    # An API whose 401 comes without its body, and what it accepts after that.
+    connection, _ = listening.accept()
+    connection.recv(10_000)
+    connection.sendall(b"HTTP/1.1 401 Unauthorized\\r\\nContent-Length: 9\\r\\n\\r\\n")
+    while auth.token() == first:
+        time.sleep(0.05)
+    time.sleep(0.2)  # by now it reads the body, for a second
+    if {alarm}:
+        os.kill(os.getpid(), signal.SIGALRM)
+    other, _ = listening.accept()
+    other.recv(10_000)
+    other.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Length: 0\\r\\n\\r\\n")
+
+listening = socket.create_server(("127.0.0.1", 0))
+threading.Thread(target=serve, daemon=True).start()
+api = f"http://127.0.0.1:{{listening.getsockname()[1]}}"
+auth = MediaHoundAuth(origins=[api], timeout=20)
+signal.signal(signal.SIGALRM, on_alarm)
+first = auth.token()
+try:
+    print(library.get(api + "/", auth=auth, timeout=20).status_code)
+except TimeoutError as error:
+    print(error)
+"""
+    with MediaHoundServer(client_id=client_id, return_same_token=False) as server:
+        assert printed(SYNC + script.format(library=library, alarm=True), server) == "mine"
+        # Our own patience with the body is a second, after which the call goes on.
+        assert printed(SYNC + script.format(library=library, alarm=False), server) == "200"
 
 
 def test_a_call_at_the_end_of_the_program_gets_its_token(server: MediaHoundServer) -> None:

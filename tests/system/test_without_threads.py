@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 import threading
 import traceback
 from collections.abc import Callable
@@ -12,6 +14,7 @@ import anyio
 import httpx
 import pytest
 from libraries import BOTH, Library
+from scripts import started
 
 import mediahound_auth as mh
 from mediahound_auth._adapters.bearer_auth import source_of
@@ -19,7 +22,7 @@ from mediahound_auth._core import lifecycle, runtime
 from mediahound_auth._core.grant import TokenRequest
 from mediahound_auth._core.renewal import run_steps
 from mediahound_auth.httpx import MediaHoundAuth as HttpxAuth
-from mediahound_auth.stores import FileStore
+from mediahound_auth.stores import FileStore, MemoryStore
 from mediahound_auth.testing import MediaHoundServer
 
 
@@ -235,3 +238,79 @@ def test_ctrl_c_while_the_caller_renews_by_itself_is_ctrl_c_and_shows_no_secret(
         auth.token()
     shown = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
     assert server.client_secret not in "".join(shown.format())
+
+
+# Signals are handled in the main thread, where pytest has a handler of its own: hence the programs.
+ALARM = """
+import os, signal, sys, threading
+from mediahound_auth.{library} import MediaHoundAuth
+
+def start(thread):
+    raise RuntimeError("can't start new thread")
+
+threading.Thread.start = start
+
+class Mine(Exception):
+    pass
+
+class Alarm:
+    def __init__(self, error):
+        self.error = error
+
+    def on_signal(self, *_):
+        raise self.error("mine")
+
+    def __call__(self, *_):
+        self.on_signal()
+
+alarm = Alarm({error})
+signal.signal(signal.SIGALRM, {handler})
+auth = MediaHoundAuth(timeout=20)
+try:
+    auth.token()
+except {error} as error:
+    print(type(error).__name__, error, error.__cause__, flush=True)
+input()
+print(auth.token() is not None)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGALRM")
+@pytest.mark.parametrize("library", ["requests", "httpx"])
+@pytest.mark.parametrize(
+    ("error", "handler"),
+    [
+        ("TimeoutError", "alarm.on_signal"),
+        ("Mine", "alarm"),
+        ("Mine", "functools.partial(alarm.on_signal)"),
+        ("KeyboardInterrupt", "lambda *_: alarm.on_signal()"),
+    ],
+)
+def test_what_a_signal_handler_raises_is_its_callers_and_not_held_against_the_endpoint(
+    library: str, error: str, handler: str, server: MediaHoundServer
+) -> None:
+    script = "import functools" + ALARM.format(library=library, error=error, handler=handler)
+    with started(sys.executable, "-c", script, server=server) as process:
+        with server.hold_token_requests() as hold:
+            hold.wait_for(1)
+            process.send_signal(signal.SIGALRM)
+            assert process.stdout is not None
+            assert process.stdout.readline() == f"{error} mine None\n"
+        said, errors = process.communicate("\n", timeout=60)
+        assert said == "True\n", errors
+    assert len(server.token_requests) == 2
+
+
+class Breaking(MemoryStore):
+    """A store that loads and does nothing else."""
+
+    def save(self, key: str, token: mh.Token) -> None:
+        raise OSError(28, "No space left on device", key, None, str(token.expires_at))
+
+
+@pytest.mark.usefixtures("no_threads")
+def test_a_store_that_breaks_does_not_count_as_an_interruption(
+    server: MediaHoundServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lifecycle, "THREAD_START_TIMEOUT", 0.01)
+    assert HttpxAuth(**server.credentials, store=Breaking()).token().access_token
