@@ -98,7 +98,7 @@ def test_headers_without_end_count_as_a_body_does(make_auth: MakeAuth) -> None:
         assert renewals() == []
     # What was read, and what fits into the buffers of the sockets, per attempt.
     attempts = sum("/token" in line for line in server.requests)
-    assert server.sent < attempts * 24 * MAX_RESPONSE_SIZE
+    assert server.sent <= attempts * 24 * MAX_RESPONSE_SIZE  # none, if the thread began too late
 
 
 @pytest.mark.parametrize("attack", ["1xx", "tiny chunks"])

@@ -92,7 +92,7 @@ def test_an_unknown_option_of_the_marker_is_an_error(pytester: pytest.Pytester) 
 
 def test_the_fixture_and_the_marker_explain_themselves(pytester: pytest.Pytester) -> None:
     fixtures = pytester.runpytest_subprocess("--fixtures")
-    fixtures.stdout.fnmatch_lines(["mediahound_server*", "*MediaHound on loopback*"])
+    fixtures.stdout.fnmatch_lines(["mediahound_server*", "*fake MediaHound server*"])
     markers = pytester.runpytest_subprocess("--markers")
     markers.stdout.fnmatch_lines(["@pytest.mark.mediahound_server(*"])
 
