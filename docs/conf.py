@@ -183,13 +183,25 @@ def with_known_types(_: Sphinx, __: str, ___: str, content: nodes.Element) -> No
             field.replace(body, nodes.field_body("", nodes.paragraph("", text)))
 
 
+# Where long code may be broken.
+BREAKS = "|".join(
+    [
+        r"(?<=\w_)(?=\w)",  # in a name
+        r"(?<=::)",
+        r"(?<=auth\.)|(?<=fernet\.)|(?<=requests\.)(?=M)",  # after a module
+        r"(?<=[\w./]/)(?=\w)",  # in a URL
+        r"(?<=\w=)(?=[\"'\[{(])",  # after the name of an option
+    ]
+)
+
+
 def with_places_to_break(_: Sphinx, page: nodes.document, __: str) -> None:
     """Let long names be broken between words, and be copied without what allows it."""
     long: list[nodes.Element] = [*page.findall(nodes.title)]
     for cell in page.findall(nodes.entry):
         long += cell.findall(nodes.literal)
     for name in long:
-        words = re.split(r"(?<=\w_)(?=\w)|(?<=::)|(?<=auth\.)", name.astext())
+        words = re.split(BREAKS, name.astext())
         if len(words) > 1 and len(name) == 1:
             name.clear()
             for word in words:
