@@ -222,6 +222,16 @@ def with_column_names(_: Sphinx, page: nodes.document, __: str) -> None:
                     cell.insert(0, nodes.raw("", label, format="html"))
 
 
+def with_folded_tests(_: Sphinx, page: nodes.document, name: str) -> None:
+    """Fold the names of tests on the security page, which are long."""
+    for row in page.findall(nodes.row) if name == "security" else ():
+        cell = row.children[-1]
+        if number := len([*cell.findall(nodes.literal)]):
+            summary = f"<details><summary>{number} test{'s' if number > 1 else ''}</summary>"
+            cell.insert(0, nodes.raw("", summary, format="html"))
+            cell.append(nodes.raw("", "</details>", format="html"))
+
+
 def without_bare_attributes(
     _: Sphinx, __: str, ___: str, member: object, ____: bool, _____: object
 ) -> bool | None:
@@ -266,6 +276,7 @@ def setup(app: Sphinx) -> None:
     app.connect("autodoc-skip-member", without_bare_attributes)
     app.connect("object-description-transform", with_known_types, priority=900)
     app.connect("doctree-resolved", with_places_to_break)
+    app.connect("doctree-resolved", with_folded_tests)
     app.connect("doctree-resolved", with_column_names)
     app.connect("env-before-read-docs", note_read)
     app.connect("build-finished", check)
