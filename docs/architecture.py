@@ -20,8 +20,8 @@ from docs.svg import Box, Point, Route, drawing
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = "mediahound_auth"
-WIDTH, HEIGHT = 120, 40  # of a box
-GAP, ROW = 18, 84  # between boxes and arrows of a row; from one row to the next
+WIDTH, HEIGHT = 132, 40  # of a box
+GAP, ROW = 8, 84  # between boxes and arrows of a row; from one row to the next
 SWEEPS = 24  # passes to order the boxes, and to straighten the lines
 
 # A box, or a point in a row between: an arrow to a box passes there, given with the row's number.

@@ -183,13 +183,25 @@ def with_known_types(_: Sphinx, __: str, ___: str, content: nodes.Element) -> No
             field.replace(body, nodes.field_body("", nodes.paragraph("", text)))
 
 
+# Where long code may be broken.
+BREAKS = "|".join(
+    [
+        r"(?<=\w_)(?=\w)",  # in a name
+        r"(?<=::)",
+        r"(?<=auth\.)|(?<=fernet\.)|(?<=requests\.)(?=M)",  # after a module
+        r"(?<=[\w./]/)(?=\w)",  # in a URL
+        r"(?<=\w=)(?=[\"'\[{(])",  # after the name of an option
+    ]
+)
+
+
 def with_places_to_break(_: Sphinx, page: nodes.document, __: str) -> None:
     """Let long names be broken between words, and be copied without what allows it."""
     long: list[nodes.Element] = [*page.findall(nodes.title)]
     for cell in page.findall(nodes.entry):
         long += cell.findall(nodes.literal)
     for name in long:
-        words = re.split(r"(?<=\w_)(?=\w)|(?<=::)|(?<=auth\.)", name.astext())
+        words = re.split(BREAKS, name.astext())
         if len(words) > 1 and len(name) == 1:
             name.clear()
             for word in words:
@@ -208,6 +220,16 @@ def with_column_names(_: Sphinx, page: nodes.document, __: str) -> None:
                 if name and cell.astext():
                     label = f'<span class="column-name" aria-hidden="true">{escape(name)}</span>'
                     cell.insert(0, nodes.raw("", label, format="html"))
+
+
+def with_folded_tests(_: Sphinx, page: nodes.document, name: str) -> None:
+    """Fold the names of tests on the security page, which are long."""
+    for row in page.findall(nodes.row) if name == "security" else ():
+        cell = row.children[-1]
+        if number := len([*cell.findall(nodes.literal)]):
+            summary = f"<details><summary>{number} test{'s' if number > 1 else ''}</summary>"
+            cell.insert(0, nodes.raw("", summary, format="html"))
+            cell.append(nodes.raw("", "</details>", format="html"))
 
 
 def without_bare_attributes(
@@ -254,6 +276,7 @@ def setup(app: Sphinx) -> None:
     app.connect("autodoc-skip-member", without_bare_attributes)
     app.connect("object-description-transform", with_known_types, priority=900)
     app.connect("doctree-resolved", with_places_to_break)
+    app.connect("doctree-resolved", with_folded_tests)
     app.connect("doctree-resolved", with_column_names)
     app.connect("env-before-read-docs", note_read)
     app.connect("build-finished", check)

@@ -39,7 +39,7 @@ def pages(kept: Path, workers: int = WORKERS) -> dict[str, str]:
         for way, tally in tallies.items()
     ]
     return {
-        "fleet": table.markdown().split("\n", 2)[2] + "\n",
+        "fleet": table.markdown().split("\n", 2)[2].replace("\n\n|", "\n\n{.stacked}\n|") + "\n",
         "fleet-pictures": "\n".join(pictures),
     }
 

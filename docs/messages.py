@@ -18,7 +18,7 @@ PACKAGE = Path(__file__).parents[1] / "mediahound_auth"
 TABLE: dict[str, Any] = tomllib.loads(
     (Path(__file__).parent / "messages.toml").read_text(encoding="utf-8")
 )
-COLUMNS = ("message", "raised or logged as", "when", "what to do", "retry helps")
+COLUMNS = ("message", "raised as", "when", "what to do", "retry")
 
 
 def page() -> str:

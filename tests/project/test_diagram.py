@@ -116,7 +116,7 @@ def test_the_drawings_fit_a_telephone_and_no_label_is_on_another() -> None:
         width, *_ = re.findall(r'viewBox="0 0 (\d+) ', svg)
         assert int(width) <= 344
         labels = [
-            (float(x), float(y), 3.1 * len(text))
+            (float(x), float(y), 2.8 * len(text))
             for x, y, text in re.findall(
                 r'<text x="([\d.]+)" y="([\d.]+)"[^>]*paint[^>]*>([^<]+)', svg
             )
