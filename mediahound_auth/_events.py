@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from mediahound_auth._core.renewal import Renewal
 
 __all__ = [
-    "in_log_handler",
+    "log",
     "new_tokens_rejected",
     "renewal_failed",
     "renewed",
@@ -72,20 +72,6 @@ METRICS: Mapping[str, tuple[str, str]] = {
 }
 # Seconds, as OpenTelemetry's conventions advise for HTTP requests. The default begins at 5.
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
-
-
-def in_log_handler() -> bool:
-    """Whether this thread is in a log handler that gets the records of this package.
-
-    The handler's lock is held then, so that no other thread can log. logging has no public way to
-    ask for that.
-    """
-    logger: logging.Logger | None = log
-    while logger:
-        if any(getattr(handler.lock, "_is_owned", bool)() for handler in logger.handlers):
-            return True
-        logger = logger.parent if logger.propagate else None
-    return False
 
 
 def token_requested(

@@ -197,7 +197,7 @@ class Renewal:
         now = runtime.monotonic()
         until = min(now + timeout, self.deadline)
         # The thread could not log while this one is in a log handler.
-        starts = not events.in_log_handler() and self._thread.start()
+        starts = not runtime.in_handler_of(events.log) and self._thread.start()
         begins_by = self._thread.begins_by if starts else now
         if not self._done.wait(min(until, begins_by)) and runtime.monotonic() < until:
             if self._thread.take_over():

@@ -33,6 +33,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from contextvars import copy_context
 from functools import partial
+from logging import Logger
 from traceback import walk_tb
 from types import CodeType
 from typing import Any, TypeVar
@@ -42,6 +43,7 @@ __all__ = [
     "Event",
     "WorkFailed",
     "Worker",
+    "in_handler_of",
     "jitter",
     "monotonic",
     "new_lock",
@@ -67,6 +69,19 @@ if hasattr(os, "register_at_fork"):
         after_in_parent=state_lock.release,
         after_in_child=state_lock.release,
     )
+
+
+def in_handler_of(logger: Logger | None) -> bool:
+    """Whether this thread is in a log handler that gets the records of `logger`.
+
+    The handler's lock is held then, so that no other thread can log. logging has no public way to
+    ask for that.
+    """
+    while logger:
+        if any(getattr(handler.lock, "_is_owned", bool)() for handler in logger.handlers):
+            return True
+        logger = logger.parent if logger.propagate else None
+    return False
 
 
 def raised_by_signal_handler(error: BaseException) -> BaseException | None:

@@ -234,6 +234,37 @@ def test_a_web_socket_of_an_allowed_origin_gets_the_token(
 
 
 @pytest.mark.parametrize("library", [httpx, httpx2])
+def test_an_asgi_app_in_the_same_process_gets_the_token(
+    library: Any, server: MediaHoundServer
+) -> None:
+    rejected: list[bytes] = []
+    seen: list[bytes] = []
+
+    async def app(scope: Any, _: Any, send: Any) -> None:
+        authorization = dict(scope["headers"])[b"authorization"]
+        seen.append(authorization)
+        status = 401 if authorization in rejected else 200
+        await send({"type": "http.response.start", "status": status, "headers": []})
+        await send({"type": "http.response.body", "body": b"%d" % status})
+
+    auth = getattr(mediahound_auth, library.__name__).MediaHoundAuth(
+        **server.credentials, origins=["https://app.example"]
+    )
+
+    async def main() -> list[int]:
+        transport = library.ASGITransport(app=app)
+        async with library.AsyncClient(transport=transport, auth=auth) as client:
+            first = await client.get("https://app.example/")
+            rejected.append(seen[0])
+            server.revoke_tokens()
+            return [first.status_code, (await client.get("https://app.example/")).status_code]
+
+    assert asyncio.run(main()) == [200, 200]
+    assert seen[2:] == [auth.token().authorization.encode()]
+    assert len(server.token_requests) == 2
+
+
+@pytest.mark.parametrize("library", [httpx, httpx2])
 def test_renewals_share_a_tls_context_as_long_as_its_files_are_the_same(
     library: Any,
     server: MediaHoundServer,

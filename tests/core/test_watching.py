@@ -228,7 +228,7 @@ def test_the_table_names_every_event_outcome_field_and_metric() -> None:
 
 
 def test_the_example_of_the_page_is_a_format_that_every_record_fills(records: Records) -> None:
-    [code] = re.findall(r"```python\n(.*?)```", TABLE, re.DOTALL)
+    code, *_ = re.findall(r"```python\n(.*?)```", TABLE, re.DOTALL)
     [pattern] = re.findall(r'Formatter\("(.*)"\)', code)
     events.store_permissions_fixed(Path("/some/folder"), 0o755)
     text = logging.Formatter(pattern).format(records.all[-1])
