@@ -228,10 +228,10 @@ def with_values(original: T, **values: object) -> T:
 
 def response_error(url: str, error: Exception, bounds: ResponseBounds) -> TokenRequestError:
     """Return the error to raise for the HTTP library's `error`, or for an exceeded limit."""
-    fault = f"it is longer than {MAX_RESPONSE_SIZE} bytes" if bounds.left < 0 else ""
+    fault = f"the response is longer than {MAX_RESPONSE_SIZE} bytes" if bounds.left < 0 else ""
     for inner in _chain(error):
         if isinstance(inner, HTTPException) and (too_much := _TOO_MUCH.fullmatch(str(inner))):
-            fault = f"it has {too_much[1]}"
+            fault = f"the response has {too_much[1]}"
     if fault:
         return InvalidTokenResponse(
             f"invalid token response from {without_query(url)}: {fault}. "
