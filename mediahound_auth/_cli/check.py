@@ -44,7 +44,7 @@ def check(auth: MediaHoundAuth) -> int:
         else ": probably the remaining lifetime of a token that was issued before"
     )
     if life == MAX_LIFETIME:
-        rest = ": the maximum; expires_in is missing, or is two weeks or longer"
+        rest = " is the maximum, also for a response without expires_in"
     _say(True, "lifetime", f"{_in_words(life)} ({life:.0f} s){rest}")
     refused = set(grant.scope.split()) - set((token.scope or "").split())
     granted = f"granted: {token.scope or '(not stated in the response)'}"
@@ -81,4 +81,4 @@ def _in_words(seconds: float) -> str:
 
 
 def _say(right: bool, step: str, what: str) -> None:
-    print(f"{'ok  ' if right else 'FAIL'}  {step:<14}{printable(what)}", flush=True)
+    print(f"{'ok  ' if right else 'FAIL'}  {step:<15}{printable(what)}", flush=True)

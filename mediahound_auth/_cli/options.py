@@ -42,6 +42,9 @@ OPTIONS = {
     "parameters=": "--parameter",
     "token_url": "--token-url",
     "timeout must": "--timeout must",
+    # Commands have no session.
+    "The proxies and the CA bundle of your own session or client are used only if you pass it as "
+    "session= or client=": "Proxies and CA bundle come from HTTPS_PROXY and REQUESTS_CA_BUNDLE",
 }
 
 # Bytes. A longer file does not hold a secret.
