@@ -1,7 +1,7 @@
-"""Authorization servers we did not write: `python tests/support/oauth_servers.py NAME`.
+"""Authorization servers we did not write: `python tests/support/oauth_servers.py`.
 
-`django-oauth-toolkit` or `authlib`, both on Django, with a token endpoint at /token and a protected
-resource at /api. What the process is told comes as lines of JSON on its standard input, each
+`django-oauth-toolkit` and `authlib`, both on Django in one process. Each has, below its name, a
+token endpoint at /token and a protected resource at /api. What the process is told comes as lines of JSON on its standard input, each
 answered by one on its standard output; the first line it writes is its port.
 """
 
