@@ -15,7 +15,7 @@ GROUPS = [
     r"tests/cli/",  # whose programs are forks of one process
     r"test_one_fleet\.py",
     r"test_one_machine\.py",
-    r"test_oauth_servers\.py.*\[(?:authlib|django-oauth-toolkit)",
+    r"test_oauth_servers\.py",
 ]
 
 
@@ -25,7 +25,7 @@ class Together(LoadScopeScheduling):  # type: ignore[misc]
     def _split_scope(self, nodeid: str) -> str:
         for group in GROUPS:
             if found := re.search(group, nodeid):
-                return re.sub(r"\.py.*\[", " ", found[0])
+                return found[0]
         return nodeid
 
     def mark_test_complete(self, node: Any, item_index: int, duration: float = 0) -> None:
