@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import fcntl
+import gc
 import importlib
 import io
 import json
@@ -35,7 +36,11 @@ PRELOADED += [
     "mediahound_auth._cli.stderr",
 ]
 PRELOADED += ["argparse", "curses", "mailbox", "multidict", "pygments.formatters.terminal256"]
-PRELOADED += [f"pygments.lexers.{name}" for name in ("data", "html", "special", "textfmts")]
+PRELOADED += ["getpass", "netrc", "pprint", "shlex", "pygments.formatters.terminal"]
+PRELOADED += [
+    f"pygments.lexers.{name}"
+    for name in ("data", "html", "lisp", "make", "markup", "special", "text", "textedit", "textfmts")
+]
 
 
 @cache
@@ -208,4 +213,5 @@ if __name__ == "__main__":
     for _name in PRELOADED:
         with contextlib.suppress(ModuleNotFoundError):  # the oldest versions lack some
             importlib.import_module(_name)
+    gc.freeze()  # what is not looked at is not copied by forks
     _serve(socket.socket(fileno=int(sys.argv[1])))
