@@ -161,9 +161,7 @@ def _quick_keys() -> Iterator[Callable[..., bytes]]:
 
 
 @pytest.fixture
-def real_keys(
-    _quick_keys: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
-) -> Iterator[None]:
+def real_keys(_quick_keys: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Keys as they are: for what they are, and for tests that share a store with a program."""
     monkeypatch.setattr(grant, "_pbkdf2", _quick_keys)
     grant._digest.cache_clear()

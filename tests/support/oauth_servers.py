@@ -1,8 +1,9 @@
 """Authorization servers we did not write: `python tests/support/oauth_servers.py`.
 
 `django-oauth-toolkit` and `authlib`, both on Django in one process. Each has, below its name, a
-token endpoint at /token and a protected resource at /api. What the process is told comes as lines of JSON on its standard input, each
-answered by one on its standard output; the first line it writes is its port.
+token endpoint at /token and a protected resource at /api. What the process is told comes as lines
+of JSON on its standard input, each answered by one on its standard output; the first line it writes
+is its port.
 """
 
 from __future__ import annotations

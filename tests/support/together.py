@@ -28,7 +28,7 @@ class Together(LoadScopeScheduling):  # type: ignore[misc]
                 return found[0]
         return nodeid
 
-    def mark_test_complete(self, node: Any, item_index: int, duration: float = 0) -> None:
+    def mark_test_complete(self, node: Any, item_index: int, _duration: float = 0) -> None:
         """Forget what is done: xdist looks at all that a process was given, after each test."""
         nodeid = self.registered_collections[node][item_index]
         work, scope = self.assigned_work[node], self._split_scope(nodeid)

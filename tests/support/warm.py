@@ -37,10 +37,8 @@ PRELOADED += [
 ]
 PRELOADED += ["argparse", "curses", "mailbox", "multidict", "pygments.formatters.terminal256"]
 PRELOADED += ["getpass", "netrc", "pprint", "shlex", "pygments.formatters.terminal"]
-PRELOADED += [
-    f"pygments.lexers.{name}"
-    for name in ("data", "html", "lisp", "make", "markup", "special", "text", "textedit", "textfmts")
-]
+PRELOADED += [f"pygments.lexers.{name}" for name in ("data", "html", "special", "textfmts")]
+PRELOADED += [f"pygments.lexers.{name}" for name in ("lisp", "make", "markup", "text", "textedit")]
 
 
 @cache
