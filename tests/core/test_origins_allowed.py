@@ -43,10 +43,8 @@ def by_httpx(server: MediaHoundServer, library: Library) -> Decision:
     def decide(origin: str, url: str) -> tuple[bool, Place] | None:
         try:
             request = library.module.Request("GET", url)
-        except (
-            library.module.InvalidURL,
-            ValueError,
-        ):  # idna's error for https://xn-- is of the latter
+        # idna's error for https://xn-- is a ValueError.
+        except (library.module.InvalidURL, ValueError):
             return None
         flow = library.auth(server, origins=[origin]).sync_auth_flow(request)
         carried = "Authorization" in next(flow).headers
