@@ -28,6 +28,7 @@ pytest.register_assert_rewrite(
 from libraries import LIBRARIES, Library  # noqa: E402
 from timing import Clock, patch_clock  # noqa: E402
 
+from mediahound_auth._core import grant  # noqa: E402
 from mediahound_auth.testing import MediaHoundServer  # noqa: E402
 
 if TYPE_CHECKING:
@@ -145,6 +146,27 @@ def redis_server() -> Iterator[RedisServer]:
 
     with RedisServer() as server:
         yield server
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick_keys() -> Iterator[Callable[..., bytes]]:
+    """Keys of stores take one round of PBKDF2, not 20,000.
+
+    Each test has a client of its own, so that the key would be most of what a token request takes.
+    """
+    real = grant._pbkdf2
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(grant, "_pbkdf2", lambda secret, salt, _: real(secret, salt, 1))
+        yield real
+
+
+@pytest.fixture
+def real_keys(_quick_keys: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Keys as they are: for what they are, and for tests that share a store with a program."""
+    monkeypatch.setattr(grant, "_pbkdf2", _quick_keys)
+    grant._digest.cache_clear()
+    yield
+    grant._digest.cache_clear()
 
 
 @pytest.fixture(autouse=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import pickle
 from collections.abc import Callable
 from typing import Any, get_args
@@ -283,6 +284,14 @@ def test_a_grant_survives_its_way_to_another_process() -> None:
     assert twin.key() == a_grant(scope="a").key()
 
 
+@pytest.mark.usefixtures("real_keys")
+def test_a_key_is_slow_to_guess_from() -> None:
+    salt = json.dumps([URL, "id", "", "mediahound"]).encode()
+    slow = hashlib.pbkdf2_hmac("sha256", b"s3cr3t", salt, 20_000)
+    assert a_grant("id", client_secret="s3cr3t", token_url=URL).key() == slow.hex()
+
+
+@pytest.mark.usefixtures("real_keys")
 def test_the_key_is_the_same_where_python_was_built_without_openssl(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

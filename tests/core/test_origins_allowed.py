@@ -9,15 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import httpx
-import httpx2
 import pytest
 import requests
 from hypothesis import HealthCheck, example, given, settings
+from libraries import REQUESTS, SYNC, Library
 from urls import TRICKY, URLS, as_httpx_reads_it, as_urllib3_reads_it, prepared
 
 import mediahound_auth.httpx
-import mediahound_auth.httpx2
 import mediahound_auth.requests
 from mediahound_auth import ConfigurationError
 from mediahound_auth.testing import MediaHoundServer
@@ -31,7 +29,7 @@ Decision = Callable[[str, str], tuple[bool, Place] | None]
 
 def by_requests(server: MediaHoundServer) -> Decision:
     def decide(origin: str, url: str) -> tuple[bool, Place] | None:
-        auth = mediahound_auth.requests.MediaHoundAuth(**server.credentials, origins=[origin])
+        auth = REQUESTS.auth(server, origins=[origin])
         try:
             sent = requests.Request("GET", url, auth=auth).prepare()
         except requests.RequestException:
@@ -41,13 +39,14 @@ def by_requests(server: MediaHoundServer) -> Decision:
     return decide
 
 
-def by_httpx(server: MediaHoundServer, library: Any, kind: Any) -> Decision:
+def by_httpx(server: MediaHoundServer, library: Library) -> Decision:
     def decide(origin: str, url: str) -> tuple[bool, Place] | None:
         try:
-            request = library.Request("GET", url)
-        except (library.InvalidURL, ValueError):  # idna's error for https://xn-- is of the latter
+            request = library.module.Request("GET", url)
+        # idna's error for https://xn-- is a ValueError.
+        except (library.module.InvalidURL, ValueError):
             return None
-        flow = kind(**server.credentials, origins=[origin]).sync_auth_flow(request)
+        flow = library.auth(server, origins=[origin]).sync_auth_flow(request)
         carried = "Authorization" in next(flow).headers
         flow.close()
         if request.url.scheme not in ("http", "https") or not request.url.raw_host:
@@ -58,13 +57,10 @@ def by_httpx(server: MediaHoundServer, library: Any, kind: Any) -> Decision:
     return decide
 
 
-@pytest.fixture(params=["requests", "httpx", "httpx2"])
+@pytest.fixture(params=SYNC, ids=str)
 def decision(request: pytest.FixtureRequest, server: MediaHoundServer) -> Decision:
-    if request.param == "requests":
-        return by_requests(server)
-    if request.param == "httpx":
-        return by_httpx(server, httpx, mediahound_auth.httpx.MediaHoundAuth)
-    return by_httpx(server, httpx2, mediahound_auth.httpx2.MediaHoundAuth)
+    library: Library = request.param
+    return by_requests(server) if library.is_requests else by_httpx(server, library)
 
 
 def origin_in(url: str) -> str:

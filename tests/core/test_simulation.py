@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
-from itertools import count
+from itertools import chain, count
 
 import pytest
 from simulation.choices import Choices
@@ -18,31 +19,34 @@ pytestmark = pytest.mark.once
 SCHEDULES = 1000  # `make schedules` runs a hundred times as many
 MOST_SEEDS = 10_000  # in which each fault is found
 # Seeds that found a fault in the package, in the world of their time; the world has changed since.
-FOUND = (
-    17,
-    113,
-    460,
-    808,
-    937,
-    1077,
-    1634,
-    2422,
-    2812,
-    3152,
-    4319,
-    5508,
-    6066,
-    6453,
-    60780,
-    187827,
-    190220,
-)
+FOUND = (17, 113, 460, 808, 937, 1077, 1634, 2422, 2812, 3152, 4319, 5508, 6066, 6453, 60780)
+FOUND += (187827, 190220)
+# Seeds that show a fault which few schedules show: the search begins there.
+SEEN = {
+    "a storm: accepted calls, or an accepted retry, end the wait for the next renewal": 159,
+    "a failure is shared with an object whose `timeout` is longer": 259,
+    "`forget()` during a save brings the token back": 678,
+    "the child of a fork waits for a renewal of its parent": 287,
+    "a caller who is interrupted ends the renewal of all": 323,
+}
 
 
 @pytest.fixture(autouse=True)
 def _machine() -> Iterator[None]:
     with simulated_machine():
         yield
+
+
+@pytest.fixture(autouse=True)
+def _one_processor() -> Iterator[None]:
+    """Threads of which one runs at a time hand over to one another faster on one processor."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    processors = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {sorted(processors)[os.getpid() % len(processors)]})
+    yield
+    os.sched_setaffinity(0, processors)
 
 
 def failures(seeds: range | tuple[int, ...]) -> dict[int, str]:
@@ -71,9 +75,10 @@ def test_a_seed_always_gives_the_same_schedule(policy: str) -> None:
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_fault_is_found(name: str) -> None:
+    first = SEEN.get(name, 0)
     with fault(name):
-        seeds = (seed for seed in range(MOST_SEEDS) if run_seed(seed))
-        assert next(seeds, None) is not None
+        seeds = chain(range(first, MOST_SEEDS), range(first))
+        assert any(map(run_seed, seeds))
 
 
 def test_a_fault_is_reduced_to_a_short_schedule() -> None:

@@ -10,12 +10,10 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
-from typing import Any
 
 import pytest
+from libraries import BOTH, Library
 
-import mediahound_auth.httpx
-import mediahound_auth.requests
 from mediahound_auth import MediaHoundAuthError, MemoryStore
 
 SECRET = "s3cr3t"
@@ -89,17 +87,15 @@ ECHOES: dict[str, Echo] = {
 }
 
 
-@pytest.mark.parametrize(
-    "adapter", [mediahound_auth.requests, mediahound_auth.httpx], ids=["requests", "httpx"]
-)
+@BOTH
 @pytest.mark.parametrize("echo", ECHOES.values(), ids=ECHOES)
 def test_no_error_and_no_log_line_of_ours_repeats_what_was_sent(
-    echo: Echo, adapter: Any, caplog: pytest.LogCaptureFixture
+    echo: Echo, library: Library, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(1)
     caplog.set_level(1, "mediahound_auth")
     with endpoint(echo) as url:
-        auth = adapter.MediaHoundAuth(
+        auth = library.MediaHoundAuth(
             "MyClientId", SECRET, token_url=url, store=MemoryStore(), timeout=0.5
         )
         with pytest.raises(MediaHoundAuthError) as caught:

@@ -1,8 +1,9 @@
-"""Authorization servers we did not write: `python tests/support/oauth_servers.py NAME`.
+"""Authorization servers we did not write: `python tests/support/oauth_servers.py`.
 
-`django-oauth-toolkit` or `authlib`, both on Django, with a token endpoint at /token and a protected
-resource at /api. What the process is told comes as lines of JSON on its standard input, each
-answered by one on its standard output; the first line it writes is its port.
+`django-oauth-toolkit` and `authlib`, both on Django in one process. Each has, below its name, a
+token endpoint at /token and a protected resource at /api. What the process is told comes as lines
+of JSON on its standard input, each answered by one on its standard output; the first line it writes
+is its port.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import uuid
 from socketserver import ThreadingMixIn
 from types import TracebackType
 from typing import Any, Self
@@ -21,36 +23,21 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 SCOPES = "public_profile write"
 
 
-class OAuthServer:
-    """One of them, started; a context manager. Its tokens live for `lifetime` seconds."""
+LIFETIME = 3600
+SHORT_LIFETIME = 2
 
-    def __init__(self, name: str, lifetime: int = 3600) -> None:
-        self.name, self.lifetime = name, lifetime
+
+class Process:
+    """The process of both; a context manager."""
+
+    def __init__(self) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, __file__, name, str(lifetime)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
+            [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         self.url = f"http://127.0.0.1:{self._answer()}"
-        self.token_url = f"{self.url}/token"
 
-    def add_client(self, client_id: str, client_secret: str, form: str = "") -> None:
-        """Register a client that may have every scope, and gets public_profile without asking.
-
-        Authlib can hold it to one form of authentication; django-oauth-toolkit knows no such thing.
-        """
-        self._tell("add_client", client_id, client_secret, form)
-
-    def revoke(self, client_id: str) -> None:
-        """Revoke the client's tokens."""
-        self._tell("revoke", client_id)
-
-    def issued(self, client_id: str) -> Any:
-        """How many tokens it has issued to that client."""
-        return self._tell("issued", client_id)
-
-    def _tell(self, *words: str) -> Any:
+    def tell(self, *words: str | int) -> Any:
+        """The answer to these words."""
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(words) + "\n")
         self._process.stdin.flush()
@@ -76,6 +63,41 @@ class OAuthServer:
         self._process.stdout.close()
 
 
+class OAuthServer:
+    """One of them."""
+
+    def __init__(self, process: Process, name: str) -> None:
+        self.name = name
+        self.url = f"{process.url}/{name}"
+        self.token_url = f"{self.url}/token"
+        self._process = process
+
+    def add_client(
+        self, client_id: str, client_secret: str, form: str = "", lifetime: int = LIFETIME
+    ) -> None:
+        """Register a client that may have every scope, and gets public_profile without asking.
+
+        Its tokens live for `lifetime` seconds. Authlib can hold it to one form of authentication;
+        django-oauth-toolkit knows no such thing.
+        """
+        self._tell("add_client", client_id, client_secret, form, lifetime)
+
+    def revoke(self, client_id: str) -> None:
+        """Revoke the client's tokens."""
+        self._tell("revoke", client_id)
+
+    def issued(self, client_id: str) -> Any:
+        """How many tokens it has issued to that client."""
+        return self._tell("issued", client_id)
+
+    def _tell(self, what: str, *words: str | int) -> Any:
+        return self._process.tell(self.name, what, *words)
+
+
+# Of the tokens of django-oauth-toolkit's clients, by their ids.
+LIFETIMES: dict[str, int] = {}
+
+
 def django_oauth_toolkit() -> dict[str, Any]:
     """Its views, and what can be told to it."""
     from django.core.management import call_command
@@ -88,6 +110,15 @@ def django_oauth_toolkit() -> dict[str, Any]:
 
     call_command("migrate", run_syncdb=True, verbosity=0)
     issued: dict[str, int] = {}
+
+    def add_client(client_id: str, client_secret: str, _form: str, lifetime: int) -> None:
+        Application.objects.create(
+            client_id=client_id,
+            client_secret=client_secret,
+            client_type="confidential",
+            authorization_grant_type="client-credentials",
+        )
+        LIFETIMES[client_id] = lifetime
 
     class Counted(TokenView):
         def post(self, request: Any, *args: Any, **kwargs: Any) -> Any:
@@ -104,12 +135,7 @@ def django_oauth_toolkit() -> dict[str, Any]:
 
     return {
         "views": [path("token", Counted.as_view()), path("api", api)],
-        "add_client": lambda client_id, client_secret, _form: Application.objects.create(
-            client_id=client_id,
-            client_secret=client_secret,
-            client_type="confidential",
-            authorization_grant_type="client-credentials",
-        ),
+        "add_client": add_client,
         "revoke": lambda client_id: AccessToken.objects.filter(
             application__client_id=client_id
         ).delete(),
@@ -125,6 +151,7 @@ def authlib() -> dict[str, Any]:
         ResourceProtector,
     )
     from authlib.oauth2.rfc6749 import ClientMixin, TokenMixin, grants, list_to_scope, scope_to_list
+    from authlib.oauth2.rfc6750 import BearerTokenGenerator
     from django.http import JsonResponse
     from django.urls import path
     from django.views.decorators.csrf import csrf_exempt
@@ -142,8 +169,9 @@ def authlib() -> dict[str, Any]:
     class Client(ClientMixin):
         objects, DoesNotExist, user_id = Objects(), Missing, None
 
-        def __init__(self, client_id: str, client_secret: str, form: str) -> None:
-            self.client_id, self.client_secret, self.form = client_id, client_secret, form
+        def __init__(self, client_id: str, client_secret: str, form: str, lifetime: int) -> None:
+            self.client_id, self.client_secret = client_id, client_secret
+            self.form, self.lifetime = form, lifetime
             Client.objects[client_id] = self
 
         def check_client_secret(self, client_secret: str) -> bool:
@@ -188,6 +216,10 @@ def authlib() -> dict[str, Any]:
 
     server = AuthorizationServer(Client, Token)
     server.register_grant(Grant)
+    tokens = BearerTokenGenerator(
+        lambda **_: uuid.uuid4().hex, expires_generator=lambda client, _: client.lifetime
+    )
+    server.register_token_generator("default", tokens)
     protector = ResourceProtector()
     protector.register_token_validator(BearerTokenValidator(Token))
 
@@ -212,7 +244,7 @@ def authlib() -> dict[str, Any]:
     }
 
 
-def main(name: str, lifetime: int) -> None:
+def main() -> None:
     """Serve until standard input ends."""
     import threading
 
@@ -240,15 +272,18 @@ def main(name: str, lifetime: int) -> None:
             OAUTH2_PROVIDER={
                 "SCOPES": dict.fromkeys(SCOPES.split(), ""),
                 "DEFAULT_SCOPES": SCOPES.split()[:1],
-                "ACCESS_TOKEN_EXPIRE_SECONDS": lifetime,
+                "ACCESS_TOKEN_EXPIRE_SECONDS": lambda request: LIFETIMES[request.client.client_id],
             },
-            AUTHLIB_OAUTH2_PROVIDER={"token_expires_in": {"client_credentials": lifetime}},
             LOGGING_CONFIG=None,
             USE_TZ=True,
         )
         django.setup()
-        parts = {"django-oauth-toolkit": django_oauth_toolkit, "authlib": authlib}[name]()
-        globals()["urlpatterns"] = parts.pop("views")
+        from django.urls import include, path
+
+        parts = {"django-oauth-toolkit": django_oauth_toolkit(), "authlib": authlib()}
+        globals()["urlpatterns"] = [
+            path(f"{name}/", include(part["views"])) for name, part in parts.items()
+        ]
 
         class Quiet(WSGIRequestHandler):
             def log_message(self, format: str, *args: Any) -> None:
@@ -261,10 +296,10 @@ def main(name: str, lifetime: int) -> None:
         threading.Thread(target=httpd.serve_forever, daemon=True).start()
         print(json.dumps(httpd.server_port), flush=True)
         for line in sys.stdin:
-            what, *words = json.loads(line)
-            answer = parts[what](*words)
+            name, what, *words = json.loads(line)
+            answer = parts[name][what](*words)
             print(json.dumps(answer if isinstance(answer, int) else None), flush=True)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main()

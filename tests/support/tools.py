@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from typing import Any
 from unittest import mock
 
 import pytest
 import rich.traceback
-import sentry_sdk
-import sentry_sdk.transport
 import structlog.tracebacks
 from _pytest._code import code as pytest_code
+
+# It would import them, to see whether they have patched threads: a third of a second.
+with mock.patch.dict(sys.modules, {"gevent": None, "eventlet": None}):
+    import sentry_sdk
+    import sentry_sdk.transport
 
 
 def with_pytest(error: BaseException) -> str:
@@ -59,15 +64,26 @@ class _Kept(sentry_sdk.transport.Transport):
         self.envelopes.append(envelope)
 
 
-def with_sentry(error: BaseException) -> str:
+@cache
+def _sentry() -> tuple[sentry_sdk.Client, _Kept]:
     kept = _Kept()
     # Its integrations would stay in the process; they have no part in the event of an exception.
+    # Source lines hold no values.
     client = sentry_sdk.Client(
-        dsn="https://key@localhost/1", transport=kept, default_integrations=False
+        dsn="https://key@localhost/1",
+        transport=kept,
+        default_integrations=False,
+        include_source_context=False,
     )
+    return client, kept
+
+
+def with_sentry(error: BaseException) -> str:
+    client, kept = _sentry()
+    kept.envelopes.clear()
     event, hint = sentry_sdk.utils.event_from_exception(error, client_options=client.options)
     client.capture_event(event, hint=hint)
-    client.close()
+    client.flush()
     [envelope] = kept.envelopes
     return json.dumps(envelope.get_event(), ensure_ascii=False)
 

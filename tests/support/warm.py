@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import fcntl
+import gc
 import importlib
 import io
 import json
@@ -35,7 +36,9 @@ PRELOADED += [
     "mediahound_auth._cli.stderr",
 ]
 PRELOADED += ["argparse", "curses", "mailbox", "multidict", "pygments.formatters.terminal256"]
+PRELOADED += ["getpass", "netrc", "pprint", "shlex", "pygments.formatters.terminal"]
 PRELOADED += [f"pygments.lexers.{name}" for name in ("data", "html", "special", "textfmts")]
+PRELOADED += [f"pygments.lexers.{name}" for name in ("lisp", "make", "markup", "text", "textedit")]
 
 
 @cache
@@ -208,4 +211,5 @@ if __name__ == "__main__":
     for _name in PRELOADED:
         with contextlib.suppress(ModuleNotFoundError):  # the oldest versions lack some
             importlib.import_module(_name)
+    gc.freeze()  # what is not looked at is not copied by forks
     _serve(socket.socket(fileno=int(sys.argv[1])))

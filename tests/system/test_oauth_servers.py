@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from libraries import REQUESTS, WITHOUT_HTTPX2, Library
-from oauth_servers import OAuthServer
+from oauth_servers import LIFETIME, SHORT_LIFETIME, OAuthServer, Process
 
 from mediahound_auth import InvalidClientError, Token, TokenRequestError
 from mediahound_auth._core.grant import ClientAuth
@@ -33,17 +33,15 @@ ODD = [
 ]
 
 
-@pytest.fixture(scope="module", params=SERVERS)
-def oauth_server(request: pytest.FixtureRequest) -> Iterator[OAuthServer]:
-    with OAuthServer(request.param) as server:
-        yield server
+@pytest.fixture(scope="module")
+def process() -> Iterator[Process]:
+    with Process() as process:
+        yield process
 
 
-@pytest.fixture(scope="module", params=SERVERS)
-def short_lived(request: pytest.FixtureRequest) -> Iterator[OAuthServer]:
-    """Its tokens live for two seconds."""
-    with OAuthServer(request.param, lifetime=2) as server:
-        yield server
+@pytest.fixture(params=SERVERS)
+def oauth_server(process: Process, request: pytest.FixtureRequest) -> OAuthServer:
+    return OAuthServer(process, request.param)
 
 
 @pytest.fixture(params=WITHOUT_HTTPX2, ids=str)
@@ -72,7 +70,7 @@ def test_a_call_gets_its_token_and_a_revoked_one_is_replaced(
     assert call(library, auth, f"{oauth_server.url}/api") == 200
     token = auth.token()
     assert token.scope == "public_profile"
-    assert token.expires_at - token.requested_at == pytest.approx(oauth_server.lifetime)
+    assert token.expires_at - token.requested_at == pytest.approx(LIFETIME)
     assert oauth_server.issued(client_id) == 1
     oauth_server.revoke(client_id)
     assert call(library, auth, f"{oauth_server.url}/api") == 200
@@ -173,15 +171,15 @@ def test_a_server_that_forbids_two_ways_at_once_is_told_in_words(
 
 
 def test_calls_go_on_while_tokens_expire(
-    short_lived: OAuthServer, library: Library, client_id: str
+    oauth_server: OAuthServer, library: Library, client_id: str
 ) -> None:
-    short_lived.add_client(client_id, "secret")
-    auth = auth_for(library, client_id, "secret", token_url=short_lived.token_url)
+    oauth_server.add_client(client_id, "secret", lifetime=SHORT_LIFETIME)
+    auth = auth_for(library, client_id, "secret", token_url=oauth_server.token_url)
     first = auth.token()
     calls = 0
     while not calls or auth.token().access_token == first.access_token:
-        assert call(library, auth, f"{short_lived.url}/api") == 200
+        assert call(library, auth, f"{oauth_server.url}/api") == 200
         calls += 1
         time.sleep(0.05)  # a call now and then: without a pause, these are a thousand
-    assert call(library, auth, f"{short_lived.url}/api") == 200
-    assert 2 <= short_lived.issued(client_id) <= 2 + calls
+    assert call(library, auth, f"{oauth_server.url}/api") == 200
+    assert 2 <= oauth_server.issued(client_id) <= 2 + calls

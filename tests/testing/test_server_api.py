@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import socket
-from collections.abc import Iterator
 
 import pytest
 from raw_http import (
@@ -21,12 +20,6 @@ from raw_http import (
 from mediahound_auth.testing import MediaHoundServer
 
 pytestmark = pytest.mark.once
-
-
-@pytest.fixture
-def server() -> Iterator[MediaHoundServer]:
-    with MediaHoundServer() as server:
-        yield server
 
 
 class TestApi:

@@ -26,12 +26,6 @@ pytestmark = pytest.mark.once
 
 
 @pytest.fixture
-def server() -> Iterator[MediaHoundServer]:
-    with MediaHoundServer() as server:
-        yield server
-
-
-@pytest.fixture
 def pool() -> Iterator[ThreadPoolExecutor]:
     with ThreadPoolExecutor(8) as pool:
         yield pool

@@ -26,12 +26,6 @@ from mediahound_auth.testing import MediaHoundServer
 pytestmark = pytest.mark.once
 
 
-@pytest.fixture
-def server() -> Iterator[MediaHoundServer]:
-    with MediaHoundServer() as server:
-        yield server
-
-
 class TestDiscretion:
     def test_no_repr_shows_a_secret(self, server: MediaHoundServer) -> None:
         token = get_token(server)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import json
 import time
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote_plus
 
@@ -26,12 +25,6 @@ from raw_http import (
 from mediahound_auth.testing import MediaHoundServer
 
 pytestmark = pytest.mark.once
-
-
-@pytest.fixture
-def server() -> Iterator[MediaHoundServer]:
-    with MediaHoundServer() as server:
-        yield server
 
 
 @pytest.fixture
