@@ -11,8 +11,8 @@ from functools import wraps
 from typing import Any
 
 from mediahound_auth._core import lifecycle, runtime, source
-from mediahound_auth._core.lifecycle import Conditions, State
-from mediahound_auth._core.renewal import Renewal
+from mediahound_auth._core.lifecycle import Action, Conditions, State
+from mediahound_auth._core.renewal import Outcome, Renewal, Steps
 from mediahound_auth._core.runtime import DaemonThread, Event, Worker
 from mediahound_auth._core.shared_state import SharedTokenState
 from mediahound_auth._core.source import TokenSource
@@ -105,9 +105,13 @@ def stuck_lock(patch: Patch) -> None:
 @named("a 401 during another renewal waits for two time limits")
 def two_limits(patch: Patch) -> None:
     real = TokenSource._wait_for
-    patch(
-        TokenSource, "_wait_for", lambda source, renewal, _: real(source, renewal, source._until())
-    )
+
+    def wait_for(
+        source: TokenSource, renewal: Renewal, _: float, **options: Any
+    ) -> Steps[Outcome | None]:
+        return real(source, renewal, runtime.monotonic() + source.settings.timeout, **options)
+
+    patch(TokenSource, "_wait_for", wait_for)
 
 
 @named("`forget()` during a save brings the token back")
@@ -176,9 +180,10 @@ def nobody_joins(patch: Patch) -> None:
 def no_take_over(patch: Patch) -> None:
     real = DaemonThread.start
 
-    def start(thread: DaemonThread) -> None:
-        real(thread)
+    def start(thread: DaemonThread) -> bool:
         thread.begins_by = float("inf")
+        real(thread)
+        return True
 
     patch(DaemonThread, "start", start)
 
@@ -230,9 +235,14 @@ def renewal_kept(patch: Patch) -> None:
 
 @named("a failure in the background is shared while a token is at hand")
 def background_failure(patch: Patch) -> None:
-    real = State.on_failure
+    real, real_action = State.on_failure, State.next_action
 
     def on_failure(state: State, *arguments: Any, **options: Any) -> State:
-        return real(state, *arguments, **options)._replace(token=None)
+        return real(state, *arguments, **options | {"waited_for": True})
+
+    def next_action(state: State, now: float, conditions: Conditions | None = None) -> Action:
+        failed = state._failed_lately(now, conditions)
+        return Action.GIVE_UP if failed else real_action(state, now, conditions)
 
     patch(State, "on_failure", on_failure)
+    patch(State, "next_action", next_action)
