@@ -155,7 +155,8 @@ class OtherPools(requests.adapters.HTTPAdapter):
 
     def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
         pool: Any = super().get_connection_with_tls_context(*args, **kwargs)
-        pool.pool = queue.SimpleQueue()
+        if not isinstance(pool.pool, queue.SimpleQueue):
+            pool.pool = queue.SimpleQueue()
         return pool
 
     def get_connection(self, *args: Any, **kwargs: Any) -> Any:
