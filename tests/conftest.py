@@ -22,7 +22,7 @@ import trustme
 
 # Before they are imported, so that what they assert shows values, as in tests.
 pytest.register_assert_rewrite(
-    *{path.stem for path in Path(__file__).with_name("support").glob("*.py")} - set(sys.modules)
+    *{path.stem for path in Path(__file__).with_name("support").iterdir()} - set(sys.modules)
 )
 
 from libraries import LIBRARIES, Library  # noqa: E402

@@ -153,10 +153,17 @@ class Elsewhere(requests.adapters.BaseAdapter):
 class OtherPools(requests.adapters.HTTPAdapter):
     """An adapter whose pools are of another urllib3."""
 
+    pool: Any = None
+
     def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
-        pool: Any = super().get_connection_with_tls_context(*args, **kwargs)
-        pool.pool = queue.SimpleQueue()
-        return pool
+        self.pool = super().get_connection_with_tls_context(*args, **kwargs)
+        if not isinstance(self.pool.pool, queue.SimpleQueue):
+            self.pool.pool = queue.SimpleQueue()
+        return self.pool
+
+    def close(self) -> None:
+        self.pool.close()  # urllib3 closes the queue that the pool was made with
+        super().close()
 
     def get_connection(self, *args: Any, **kwargs: Any) -> Any:
         return self.get_connection_with_tls_context(*args, **kwargs)

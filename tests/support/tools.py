@@ -19,6 +19,7 @@ from _pytest._code import code as pytest_code
 with mock.patch.dict(sys.modules, {"gevent": None, "eventlet": None}):
     import sentry_sdk
     import sentry_sdk.transport
+    import sentry_sdk.utils
 
 
 def with_pytest(error: BaseException) -> str:
