@@ -188,10 +188,8 @@ def test_the_timeout_of_auth_bounds_the_wait_for_a_token(
     server: MediaHoundServer, url: str
 ) -> None:
     auth = auth_for(server, timeout=0.3)
-    with (
-        server.hold_token_requests(),
-        pytest.raises(mediahound_auth.TokenEndpointUnavailable, match="no response"),
-    ):
+    # Whether the caller's wait or the socket's ends first, is luck.
+    with server.hold_token_requests(), pytest.raises(mediahound_auth.TokenEndpointUnavailable):
         requests.get(url, auth=auth, timeout=60)
     assert server.api_requests == []
 

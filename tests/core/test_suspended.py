@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 import requests
-from libraries import Library
+from libraries import PATIENCE, Library
 from timing import AGEING, LIFETIME, wait_for_renewals
 
 from mediahound_auth import TokenEndpointUnavailable
+from mediahound_auth._adapters.bearer_auth import source_of
 from mediahound_auth._core import runtime
 from mediahound_auth.requests import MediaHoundAuth as RequestsAuth
 from mediahound_auth.testing import MediaHoundServer
@@ -22,19 +23,25 @@ class Machine:
     """A machine that can be suspended.
 
     Attributes:
-        slept: for how many seconds it was.
-        monotonic_goes_on: what its monotonic clock does meanwhile.
+        unix, monotonic: by how many seconds its clocks are ahead of those of the test.
+        monotonic_goes_on: what its monotonic clock does while it is suspended.
     """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, monotonic_goes_on: bool) -> None:
-        self.slept = 0.0
+        self.unix = self.monotonic = 0.0
         self.monotonic_goes_on = monotonic_goes_on
-        monkeypatch.setattr(runtime, "now", lambda: time.time() + self.slept)
-        if monotonic_goes_on:
-            monkeypatch.setattr(runtime, "monotonic", lambda: time.monotonic() + self.slept)
+        monkeypatch.setattr(runtime, "now", lambda: time.time() + self.unix)
+        monkeypatch.setattr(runtime, "monotonic", lambda: time.monotonic() + self.monotonic)
 
     def suspend(self, seconds: float = 3600) -> None:
-        self.slept += seconds
+        self.unix += seconds
+        if self.monotonic_goes_on:
+            self.monotonic += seconds
+
+    def spend(self, seconds: float) -> None:
+        """Time passes while it is awake."""
+        self.unix += seconds
+        self.monotonic += seconds
 
 
 @pytest.fixture(params=[False, True], ids=["monotonic stands still", "monotonic goes on"])
@@ -68,6 +75,14 @@ def in_thread(call: Callable[[], Any]) -> tuple[threading.Thread, list[Any]]:
     return thread, outcomes
 
 
+def look_at_the_clock(auth: Any) -> None:
+    """Wake the thread that waits for the renewal, as its time limit does."""
+    renewal = source_of(auth).shared.renewal
+    assert renewal is not None
+    with renewal._done._condition:
+        renewal._done._condition.notify_all()
+
+
 @pytest.mark.parametrize("method", ["token", "renew"])
 def test_the_first_call_after_a_suspended_renewal_starts_another_one(
     method: str, server: MediaHoundServer, machine: Machine
@@ -88,10 +103,13 @@ def test_the_first_call_after_a_suspended_renewal_starts_another_one(
 def test_a_call_that_waited_meanwhile_starts_another_renewal(
     library: Library, server: MediaHoundServer, stopped: Machine
 ) -> None:
-    with library(server, timeout=0.5) as (_, call), server.hold_token_requests() as hold:
+    # An event loop has a clock of its own, which says when the time of a task is up.
+    timeout = 4.0 if library.backend else PATIENCE
+    with library(server, timeout=timeout) as (auth, call), server.hold_token_requests() as hold:
         thread, outcomes = in_thread(lambda: call("GET", f"{server.url}/status/200"))
         hold.wait_for(1)
         stopped.suspend()
+        look_at_the_clock(auth)
         hold.wait_for(2)
         hold.release()
         thread.join()
@@ -102,7 +120,7 @@ def test_a_call_that_waited_meanwhile_starts_another_renewal(
 def test_a_call_that_replaces_a_token_while_the_process_was_stopped_gets_its_token(
     method: str, server: MediaHoundServer, stopped: Machine
 ) -> None:
-    auth = RequestsAuth(**server.credentials, timeout=0.5)
+    auth = RequestsAuth(**server.credentials, timeout=PATIENCE)
     auth.token()
     server.revoke_tokens()
     wait_for_renewals()
@@ -116,6 +134,7 @@ def test_a_call_that_replaces_a_token_while_the_process_was_stopped_gets_its_tok
             )
         hold.wait_for(1)
         stopped.suspend()
+        look_at_the_clock(auth)
         hold.wait_for(2)
         hold.release()
         thread.join()
@@ -126,13 +145,13 @@ def test_a_call_that_replaces_a_token_while_the_process_was_stopped_gets_its_tok
 def test_an_endpoint_that_does_not_respond_afterwards_is_given_up_all_the_same(
     method: str, server: MediaHoundServer, stopped: Machine
 ) -> None:
-    auth = RequestsAuth(**server.credentials, timeout=0.5)
+    auth = RequestsAuth(**server.credentials, timeout=PATIENCE)
     with server.hold_token_requests() as hold:
         thread, outcomes = in_thread(getattr(auth, method))
-        hold.wait_for(1)
-        stopped.suspend()
-        hold.wait_for(2)
-        stopped.suspend()
+        for number in (1, 2):
+            hold.wait_for(number)
+            stopped.suspend()
+            look_at_the_clock(auth)
         thread.join()
     assert isinstance(outcomes[0], TokenEndpointUnavailable)
 
@@ -160,11 +179,13 @@ def test_the_first_call_after_a_suspended_background_renewal_starts_another_one(
 def test_the_failure_of_a_suspended_renewal_is_not_shared(
     server: MediaHoundServer, asleep: Machine
 ) -> None:
-    auth = RequestsAuth(**server.credentials, timeout=0.5)
+    auth = RequestsAuth(**server.credentials, timeout=PATIENCE)
     with server.hold_token_requests() as hold:
         thread, outcomes = in_thread(auth.token)
         hold.wait_for(1)
         asleep.suspend()
+        asleep.spend(PATIENCE)
+        look_at_the_clock(auth)
         thread.join()
     assert isinstance(outcomes[0], TokenEndpointUnavailable)
     assert auth.token()
