@@ -166,6 +166,7 @@ def due(server: MediaHoundServer) -> MediaHoundAuth:
     """The token at hand is due for renewal."""
     auth = MediaHoundAuth(**server.credentials, store=_Due(cold(server).token()))
     auth.token()
+    join_renewals()
     return auth
 
 

@@ -149,6 +149,7 @@ class State(NamedTuple):
             until when that secret is not sent again.
         unconfirmed, unconfirmed_at, accepted_calls: how many renewals in a row are unconfirmed,
             when the last one was, and how many calls were accepted since.
+        new_rejected: an API rejected a token of an unconfirmed renewal, too.
         suspect: a call with the token may have been rejected unseen.
         paced_until: how long the token requests of late would have taken, a second apart.
     """
@@ -167,6 +168,7 @@ class State(NamedTuple):
     unconfirmed_at: float = NEVER
     accepted_calls: int = 0
     paced_until: float = NEVER
+    new_rejected: bool = False
     suspect: bool = False
 
     @property
@@ -263,7 +265,7 @@ class State(NamedTuple):
             unconfirmed_at=now if after_401 else self.unconfirmed_at,
             accepted_calls=0 if after_401 else self.accepted_calls,
             paced_until=self._paced(now) if requested or after_401 else self.paced_until,
-            suspect=False,
+            new_rejected=self.new_rejected,
         )
 
     def on_failure(
@@ -315,10 +317,18 @@ class State(NamedTuple):
         if not self.unconfirmed or self.token is None or self.token.access_token != access_token:
             return self
         if retried:
-            return self._replace(unconfirmed=0, unconfirmed_at=NEVER, accepted_calls=0)
+            return self._replace(
+                unconfirmed=0, unconfirmed_at=NEVER, accepted_calls=0, new_rejected=False
+            )
         if not self.counts_accepted_calls:
             return self
         return self._replace(accepted_calls=self.accepted_calls + 1)
+
+    def on_rejected(self, access_token: str) -> State:
+        """An API rejected `access_token` with a 401."""
+        current = self.token is not None and self.token.access_token == access_token
+        new = current and self.counts_accepted_calls
+        return self._replace(new_rejected=True) if new else self
 
     def on_unseen_response(self, access_token: str) -> State:
         """A call with this access token has ended, and its response was not seen."""

@@ -315,13 +315,10 @@ class Renewal:
             self._succeed(token, grant)
 
     def _succeed(self, token: Token, grant: Grant) -> None:
-        unconfirmed = self._shared.recorded.unconfirmed
         decision = self._decide(token, self.timeout)
         if decision.outcome is not token or self._shared.renewal is not self:
             self._shared.record_late(self, token)
         events.renewed(grant, self, token)
-        if unconfirmed == 1 and self.rejected is not None:
-            events.new_tokens_rejected(grant)
 
     def _better_token_or_lock(self, store: StoreSession) -> Token | None:
         """A token of the store that makes a token request unnecessary, or else the store's lock.

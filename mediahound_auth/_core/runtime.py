@@ -87,22 +87,24 @@ def in_handler_of(logger: Logger | None) -> bool:
 def raised_by_signal_handler(error: BaseException) -> BaseException | None:
     """`error`, or what it came from, if a signal handler raised that; otherwise None.
 
-    HTTP libraries translate a handler's TimeoutError as if it were one of the network.
+    HTTP libraries translate a handler's TimeoutError as if it were one of the network, and may give
+    the new error the traceback of the old one: the innermost is the handler's.
     """
     signal = sys.modules.get("signal")  # without it, there are no handlers
     handlers = map(signal.getsignal, signal.valid_signals()) if signal else ()
     codes = {_code(handler) for handler in handlers if callable(handler)} - {None}
     errors: list[BaseException | None] = [error]
     seen: set[int] = set()
+    found = None
     while codes and errors:
         inner = errors.pop()
         if inner is None or id(inner) in seen:
             continue
         seen.add(id(inner))
         if any(frame.f_code in codes for frame, _ in walk_tb(inner.__traceback__)):
-            return inner
+            found = inner
         errors += [inner.__context__, inner.__cause__]
-    return None
+    return found
 
 
 def _code(handler: Any) -> CodeType | None:

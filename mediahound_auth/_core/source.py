@@ -99,6 +99,7 @@ class TokenSource:
 
     def _replacement(self, rejected: str, until: float) -> Steps[Token | None]:
         renewal = None
+        self._on_rejected(rejected)
         while True:
             with runtime.state_lock:
                 state = self.shared.state
@@ -151,9 +152,18 @@ class TokenSource:
         """
         if retried:
             events.request_retried(self.settings.grant, status)
+            if status == 401:
+                self._on_rejected(access_token)
         if token_was_accepted(status):
             with runtime.state_lock:
                 self.shared.state = self.shared.state.on_accepted(access_token, retried=retried)
+
+    def _on_rejected(self, access_token: str) -> None:
+        with runtime.state_lock:
+            before = self.shared.state
+            self.shared.state = after = before.on_rejected(access_token)
+        if after.new_rejected and not before.new_rejected:
+            events.new_tokens_rejected(self.settings.grant)
 
     def on_unseen_response(self, access_token: str) -> None:
         """A call whose request carried `access_token` has ended, and its response was not seen."""

@@ -69,7 +69,9 @@ def translated(read: Callable[[], None]) -> None:
     try:
         read()
     except TimeoutError as error:
-        raise requests.ReadTimeout("timed out") from error
+        # urllib3's retries raise with the traceback of the original.
+        outer = requests.ReadTimeout("timed out").with_traceback(error.__traceback__)
+        raise outer from error
 
 
 @pytest.mark.parametrize("kind", HANDLERS)

@@ -71,6 +71,19 @@ def test_an_api_that_rejects_every_token_is_logged_once(
     assert message.startswith("the API rejects new access tokens too (401)")
 
 
+@pytest.mark.parametrize("same", [True, False], ids=["the same token", "another token"])
+def test_an_api_that_rejects_every_token_is_logged_at_the_first_calls(
+    same: bool, client_id: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with MediaHoundServer(client_id=client_id, return_same_token=same) as server:
+        auth = MediaHoundAuth(**server.credentials)
+        server.reject_api_requests = True
+        for _ in range(2):
+            assert requests.get(f"{server.url}/echo", auth=auth, timeout=20).status_code == 401
+    [message] = messages(caplog)
+    assert message.startswith("the API rejects new access tokens too (401)")
+
+
 def test_a_redis_that_cannot_be_reached_is_named_with_the_reason(
     server: MediaHoundServer, caplog: pytest.LogCaptureFixture
 ) -> None:
