@@ -327,8 +327,9 @@ class State(NamedTuple):
     def on_rejected(self, access_token: str) -> State:
         """An API rejected `access_token` with a 401."""
         current = self.token is not None and self.token.access_token == access_token
-        new = current and self.counts_accepted_calls
-        return self._replace(new_rejected=True) if new else self
+        if self.new_rejected or not current or not self.counts_accepted_calls:
+            return self
+        return self._replace(new_rejected=True)
 
     def on_unseen_response(self, access_token: str) -> State:
         """A call with this access token has ended, and its response was not seen."""

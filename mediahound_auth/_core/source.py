@@ -161,9 +161,11 @@ class TokenSource:
     def _on_rejected(self, access_token: str) -> None:
         with runtime.state_lock:
             before = self.shared.state
-            self.shared.state = after = before.on_rejected(access_token)
-        if after.new_rejected and not before.new_rejected:
-            events.new_tokens_rejected(self.settings.grant)
+            after = before.on_rejected(access_token)
+            if after is before:
+                return
+            self.shared.state = after
+        events.new_tokens_rejected(self.settings.grant)
 
     def on_unseen_response(self, access_token: str) -> None:
         """A call whose request carried `access_token` has ended, and its response was not seen."""
