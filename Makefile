@@ -3,8 +3,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-# The package's tests. Many of them wait, so that two processors have work for four processes.
-SUITE := -n 4 -m "not documentation and not programs and not fuzz and not uwsgi"
+# The package's tests. Many of them wait, so that two processors have work for six processes.
+SUITE := -n 6 -m "not documentation and not programs and not fuzz and not uwsgi"
 # What the tools are, to the last digit: `make lock` brings it up to date.
 LOCKED := --constraint constraints.txt
 
