@@ -19,7 +19,7 @@ setup: $(VENV)/.test $(VENV)/.check $(VENV)/.docs  ## all that work on the proje
 demo: $(VENV)/.demo  ## the package at work, in a few lines
 	@$(BIN)/python examples/quickstart.py
 
-test: $(VENV)/.test  ## the package's tests: two minutes, and nothing but Python is needed
+test: $(VENV)/.test  ## the package's tests: a minute and a half, and nothing but Python is needed
 	$(BIN)/python -m pytest $(SUITE)
 
 test-all: $(VENV)/.test  ## the same, and the tests of documentation, benchmarks and examples
