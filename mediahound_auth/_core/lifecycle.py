@@ -1,58 +1,58 @@
-"""When a token is used, renewed, retried and given up: all rules, and nothing else. Pure.
+"""The rules: when a token is used and renewed, and when a request is retried. Pure.
 
-Rule 0: everything that decides *when* lives in this module. `now` (Unix time, in seconds) and
-`jitter` (random, from 0 to 1) come in as arguments.
+Rule 0: all rules about *when* are in this module. `now` (Unix time, in seconds) and `jitter`
+(random, from 0 to 1) are arguments.
 
 1. **Fresh.** Until `renew_at` the token is used: one comparison, and no lock, store or I/O.
    *May become* due for renewal; rejected.
-2. **Due for renewal**, from `renew_at` to the expiry. Callers go on using the token, and the first
-   of them starts a renewal in the background. `renew_at` is the expiry less a margin, which is a
-   fifth of the lifetime at most; jitter takes up to half of the margin off, so that the processes
-   of a fleet do not renew at the same time. Starting a renewal moves `renew_at` on by the time the
-   renewal may take, and a failure moves it on by a growing wait. So callers are back on the fast
-   path, and a renewal that vanishes is started again.
+2. **Due for renewal**, from `renew_at` to the expiry. Callers use the token, and the first caller
+   starts a renewal in the background. `renew_at` is the expiry minus a margin, which is a fifth of
+   the lifetime at most. Jitter reduces the margin by up to half, so that the processes of a fleet
+   do not renew at the same time. The start of a renewal moves `renew_at` on by the time that the
+   renewal may take. A failure moves it on by a growing wait. So callers are on the fast path again,
+   and a renewal without an outcome is followed by another one.
    *May become* fresh; returned again; expired; rejected.
-3. **Returned again.** The renewal brought the same token: this endpoint returns a token until it
-   expires, as Spring's `DefaultTokenServices` does. `renew_at` becomes the expiry.
+3. **Returned again.** The endpoint returned the same token, as Spring's `DefaultTokenServices` does
+   until a token expires. `renew_at` becomes the expiry.
    *May become* expired; rejected.
-4. **Expired or absent.** One caller requests a token, and all others wait for that outcome, be it a
-   token or a failure.
+4. **Expired or absent.** One caller starts a renewal, and all callers wait for its outcome: a token
+   or a failure.
    *May become* fresh; returned again; failing.
 5. **Rejected.** The API responded with 401 to a request that carried the token. If the current
    token is another one by now, the request is retried with that. Otherwise the token is renewed,
    once for all callers whose requests were rejected. Such a renewal is *unconfirmed* until a
-   retried request is accepted: no token satisfies an API that rejects fresh ones. Each unconfirmed
-   renewal in a row doubles the wait for the next one. That wait is cut to a second once as many
-   calls are accepted as it has seconds, since the token may have been revoked after those. Until
-   then the 401 is returned to the caller. (Accepted calls alone confirm no renewal: one forbidden
-   resource among many would cost a token request at each call of it.)
-   A call may end without its response being seen here, as where an event hook of httpx raises
-   first. Then the token is *suspect*: the next call takes it for rejected.
+   retried request is accepted, because the API may reject every token. Each unconfirmed renewal in
+   a row doubles the wait for the next one. After n accepted calls, a wait of n seconds is cut to
+   one second, because the token may have been revoked since. During the wait the 401 is returned to the
+   caller. Accepted calls alone do not confirm a renewal. Otherwise one forbidden resource among
+   many would cause a token request at each call.
+   A call may end before its response is seen here, because an event hook of httpx raises. The token
+   is then *suspect*: the next call treats it as rejected.
    *May become* fresh; returned again; failing.
    **One bound over 2 to 5**: while a usable token is at hand, there is at most one token request
    per second, sustained, whatever the API responds. Three may come at once, so that a token
    that is revoked twice within a second is replaced twice.
 6. **Retrying a token request.** A transient failure (no connection, time-out, 408, 425, 429, 5xx,
    `temporarily_unavailable`) is retried after an exponential back-off or after `Retry-After`, if
-   that ends within the time limit: the longest `timeout` of those who wait, counted from the start
-   of the renewal. Other failures end the renewal. A renewal uses the transport of the caller who
-   started it, which may hang or fail where another one works. So a caller with another transport
-   waits for it for half of the time left at most, and then starts a renewal of its own. A renewal
-   that finds the store's lock taken looks into the store now and then, and after about half of its
-   time goes on without the lock.
-7. **Failing.** A failure is shared: a caller who needs a token soon after it gets the same failure
-   at once, if it would be the same for that caller (`fails_alike`). That time doubles with each
-   failure in a row, and is no shorter than `Retry-After` (an hour at most). A failure in the
-   background only holds back the next background renewal, unless the endpoint sent `Retry-After`:
-   once the token has expired, a caller may request one. An
-   `InvalidClientError` holds for the secret that was rejected. If a callable provides the secret,
-   it is called again after a second, and another secret is sent at once.
+   that ends within the time limit: the longest `timeout` of the waiting callers, counted from the
+   start of the renewal. Other failures end the renewal. A renewal uses the transport of the caller
+   that started it. This transport may hang or fail where another one works. So a caller with
+   another transport waits for half of the time left at most, and then starts its own renewal. While
+   another process holds the store's lock, a renewal reads the store from time to time. After about
+   half of its time it continues without the lock.
+7. **Failing.** A failure is shared: a caller that needs a token soon afterwards gets the failure at
+   once, if it would be the same for this caller (`fails_alike`). This time doubles with each
+   failure in a row, and is at least `Retry-After` (an hour at most). A failure in the background
+   only delays the next background renewal, unless the endpoint sent `Retry-After`. Once
+   the token has expired, a caller may request one. An `InvalidClientError` is shared for the
+   rejected secret. A callable is called again after a second, and another secret is sent at once.
    *May become* expired or absent; fresh.
-8. **Clocks.** Lifetimes count from when the token request was sent. A wait holds only between its
-   two ends, so setting a clock back ends it. A token that is used beyond its expiry because of a
-   clock is replaced after its first 401. A renewal during which the process was suspended, as
-   Unix time shows, is not joined any longer. If it failed to reach the endpoint, that failure is
-   not shared. Callers who were suspended beyond their own time limit start another renewal, once.
+8. **Clocks.** A lifetime counts from when the token request was sent. A wait applies only between
+   its start and its end, so setting a clock back ends the wait. A token that is used after its
+   expiry, because of a wrong clock, is replaced after its first 401. After the process was
+   suspended, as Unix time shows, callers do not join the renewal. If it did not reach the endpoint,
+   its failure is not shared. Callers suspended beyond their own time limit start another renewal,
+   once.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ THREAD_START_TIMEOUT: float = 0.0 if sys.platform == "emscripten" else 1.0
 
 
 class Action(Enum):
-    """What a caller who needs a token does now."""
+    """What a caller that needs a token does now."""
 
     USE = auto()
     """Use the current token."""
@@ -124,11 +124,11 @@ class Action(Enum):
 
 
 class Conditions(NamedTuple):
-    """What decides, besides the endpoint, how token requests end.
+    """The conditions, besides the endpoint, on which the outcome of a renewal depends.
 
     Attributes:
-        transport: what sends them; equal for those that go the same way.
-        timeout: the seconds that all of them together may take.
+        transport: What sends the token requests. Equal transports reach the endpoint the same way.
+        timeout: The seconds that all token requests of the renewal may take.
     """
 
     transport: object
@@ -136,22 +136,22 @@ class Conditions(NamedTuple):
 
 
 class State(NamedTuple):
-    """All that is known of one client's token. Each `on_…` method returns the state that follows.
+    """The state of one client's token. Each `on_…` method returns the state that follows.
 
     Attributes:
-        token: the last one known, even if it has expired.
-        renew_at: until then it is used with no further thought.
-        renewal_due_at: when it was, or will be, due for renewal first.
-        failure, failures, failed_at, retry_at: the last failure, how many there were in a row,
-            when it happened and until when it is shared.
-        failed_under: the conditions of that failure.
-        rejected_secret, rejected_until: the key of a grant whose secret the endpoint rejected, and
+        token: The last known token, even if it has expired.
+        renew_at: Until then the token is used, and nothing is checked.
+        renewal_due_at: When the token was, or will be, due for renewal first.
+        failure, failures, failed_at, retry_at: The last failure, the number of failures in a row,
+            when it happened, and until when it is shared.
+        failed_under: The conditions of that failure.
+        rejected_secret, rejected_until: The key of a grant whose secret the endpoint rejected, and
             until when that secret is not sent again.
-        unconfirmed, unconfirmed_at, accepted_calls: how many renewals in a row are unconfirmed,
-            when the last one was, and how many calls were accepted since.
-        new_rejected: an API rejected a token of an unconfirmed renewal, too.
-        suspect: a call with the token may have been rejected unseen.
-        paced_until: how long the token requests of late would have taken, a second apart.
+        unconfirmed, unconfirmed_at, accepted_calls: The number of unconfirmed renewals in a row,
+            when the last one was, and the number of calls accepted since.
+        paced_until: When the latest token requests would end if each took a second.
+        new_rejected: Whether an API rejected the token of an unconfirmed renewal.
+        suspect: Whether a call with the token may have been rejected unseen.
     """
 
     token: Token | None = None
@@ -181,7 +181,7 @@ class State(NamedTuple):
         return self.token is not None and now < self.token.expires_at
 
     def next_action(self, now: float, conditions: Conditions | None = None) -> Action:
-        """What a caller who needs a token does at `now`; `conditions` are the caller's own."""
+        """What a caller that needs a token does at `now`; `conditions` are the caller's own."""
         if now < self.renew_at:
             return Action.USE
         if self.token is not None and now < self.token.expires_at:
@@ -193,7 +193,7 @@ class State(NamedTuple):
     def action_after_401(
         self, rejected: str, now: float, conditions: Conditions | None = None
     ) -> Action:
-        """What a caller does whose request carried the access token `rejected` and got a 401.
+        """What a caller does after a 401 for a request with the access token `rejected`.
 
         USE means: retry the request with the current token, which is another one.
         """
@@ -219,13 +219,13 @@ class State(NamedTuple):
         return other.requested_at > self.token.requested_at
 
     def with_returned_again(self, token: Token) -> Token:
-        """`token`, marked as returned again if it is the one already known."""
+        """Return `token`, marked as returned again if it is the current token."""
         if self.token is not None and self.token.access_token == token.access_token:
             return token.replace(returned_again=True)
         return token
 
     def secret_is_rejected(self, key: str, now: float) -> bool:
-        """Whether the secret of the grant with that key was rejected, too lately to be sent."""
+        """Whether the grant with this key has a secret that is not sent again yet."""
         return key == self.rejected_secret and self.failed_at <= now < self.rejected_until
 
     def on_renewal_started(self, now: float, timeout: float) -> State:
@@ -309,7 +309,7 @@ class State(NamedTuple):
         )
 
     def on_same_secret(self, now: float, *, jitter: float) -> State:
-        """The callable has returned the secret that is rejected; the failure is shared on."""
+        """The callable has returned the rejected secret again; the failure stays shared."""
         return self._replace(retry_at=now + MIN_BACK_OFF * (1 + jitter / 2))
 
     def on_accepted(self, access_token: str, *, retried: bool) -> State:

@@ -1,15 +1,14 @@
-"""Renewal: one renewal of a token, what its thread does, and how callers wait for it.
+"""Renewal: one renewal of a token. What its thread does, and how callers wait for it.
 
-A renewal runs in a thread of its own. So no caller who waits for it can end it for the others, by
-Ctrl-C or by being cancelled; no caller waits beyond its time limit, however slowly the endpoint
-responds; and no event loop is blocked.
+A renewal runs in a separate thread. So Ctrl-C or the cancellation of one caller does not end the
+renewal for other callers, no caller waits beyond its time limit, and no event loop is blocked.
 
-**Who decides the outcome.** The first to call `_decide`: the renewal's thread, with a token or a
-failure, or a caller who has waited until the time limit, with a failure. It needs no lock, because
-a signal handler may wait for this renewal in the very thread that holds `state_lock`. It is one
-step, so that such a handler cannot interrupt it halfway. Whoever holds
-that lock next records the outcome in the `SharedTokenState` before reading anything. A token that
-comes after a failure was decided is used all the same.
+**The outcome is decided once**, by the first call of `_decide`. The renewal's thread calls it with
+a token or a failure. A caller whose time limit is over calls it with a failure. `_decide` needs no
+lock, because a signal handler may wait for this renewal in the thread that holds `state_lock`. It
+is a single step, which a signal handler cannot interrupt halfway. The next thread that holds
+`state_lock` records the outcome in the `SharedTokenState` before it reads the state. A token that
+arrives after a decided failure is used nevertheless.
 
 Callers wake once the outcome is decided. A failure is logged before, so that the log record comes
 before the exceptions.
@@ -60,25 +59,26 @@ T = TypeVar("T")
 
 Outcome = Token | MediaHoundAuthError
 
-# What a caller does, up to each point where it waits for a renewal, and for how many seconds at
-# most: written once for threads and tasks.
+# The steps of a caller. Each yielded item is a renewal to wait for, and for how many seconds at
+# most. Threads and tasks follow the same steps.
 Steps = Generator[tuple["Renewal", float], None, T]
 
-# The renewals that this context is on the way of: a `client_secret` callable, a store or a log
-# handler may make calls of its own, and must not wait for the renewal that waits for it. Weak,
-# since a context may last, in a thread or task that was started there.
+# The renewals that wait for the code of this context. A `client_secret` callable, a store or a log
+# handler may make calls of its own, and must not wait for the renewal that waits for it. The
+# references are weak, because a thread or task that was started in this context keeps the context.
 within: ContextVar[tuple[weakref.ref[Renewal], ...]] = ContextVar("within", default=())
 
 
 class Decision(NamedTuple):
-    """What a renewal came to.
+    """The outcome of a renewal.
 
     Attributes:
-        outcome, at: the token or failure, and when that was decided, by `runtime.now`.
-        timeout: the seconds that a failure had: a longer time limit might have helped.
-        lost: it failed for a reason that says nothing of the endpoint. The process was suspended,
-            or the caller who did the work was interrupted. The failure is not remembered, and
-            callers who have time left start another renewal.
+        outcome: The token or the failure.
+        at: When it was decided, by `runtime.now`.
+        timeout: The time limit of a failure, in seconds. A longer one might have helped.
+        lost: Whether the failure says nothing about the endpoint, because the process was suspended
+            or the caller that did the work was interrupted. Such a failure is not remembered, and
+            callers with time left start another renewal.
     """
 
     outcome: Outcome
@@ -91,21 +91,22 @@ class Renewal:
     """One renewal in progress.
 
     Attributes:
-        settings, transport: those of the auth object whose caller started it.
-        rejected: the access token that an API has rejected, if that is why it was started.
-        skip_store: the endpoint is to be asked, whatever a store may hold.
-        skip_lock: the store's lock is not waited for: an earlier renewal may hold it and be stuck.
-        waited_for: callers need its outcome. Guarded by `state_lock`.
-        started, deadline: when it was started, and when its time is up, by `runtime.monotonic`.
-        timeout: the seconds in between. Callers with a longer one extend it.
-        attempts: how many token requests were sent; none if the token came from the store.
-        last_error: why the last one failed.
-        received: the token that the endpoint has returned, before the store has it.
-        era: that of the `SharedTokenState` when it was started.
-        decision: what it came to, once that is decided.
-        recorded: the `SharedTokenState` has that. Guarded by `state_lock`.
-        rejected_secret: the key of the grant whose secret was rejected, if a callable provides it.
-        same_secret: the callable has returned that secret again, and no request was sent.
+        settings, transport: Those of the auth object whose caller started the renewal.
+        rejected: The access token that an API rejected, if that started the renewal.
+        skip_store: Whether to request a token even if the store has one.
+        skip_lock: Whether to renew without the store's lock, which a stuck renewal may hold.
+        waited_for: Whether callers need the outcome. Guarded by `state_lock`.
+        started, deadline: When it started, and when its time is over, by `runtime.monotonic`.
+        timeout: The seconds in between. Callers with a longer `timeout` extend it.
+        attempts: The number of token requests sent. 0 if the token came from the store.
+        last_error: Why the last token request failed.
+        received: The token in the endpoint's response, before it is saved in the store.
+        era: The era of the `SharedTokenState` at the start.
+        decision: The outcome, once it is decided.
+        recorded: Whether the `SharedTokenState` has the outcome. Guarded by `state_lock`.
+        rejected_secret: The key of the grant whose secret was rejected, if a callable provides the
+            secret.
+        same_secret: Whether the callable returned that secret again, so that no request was sent.
     """
 
     decision: Decision | None = None
@@ -147,49 +148,49 @@ class Renewal:
 
     @property
     def remaining(self) -> float:
-        """Seconds that are left, 0.0 if none are."""
+        """The seconds left, at least 0.0."""
         return max(0.0, self.deadline - runtime.monotonic())
 
     @property
     def outcome(self) -> Outcome | None:
-        """The token or failure, once that is decided."""
+        """The token or the failure, once it is decided."""
         return self.decision.outcome if self.decision else None
 
     @property
     def at_work(self) -> bool:
-        """Whether its thread is: in this process, and not at its end yet."""
+        """Whether its thread runs in this process and has not ended."""
         return self._at_work and self._pid == runtime.process_id()
 
     @property
     def has_thread(self) -> bool:
-        """Whether a thread or a caller does its work: False if no thread could be started."""
+        """Whether a thread or a caller does its work. False if no thread could be started."""
         return self._thread.runs
 
     @property
     def waits_for_caller(self) -> bool:
-        """Whether it, or one before it, waits itself for what the caller does in this context."""
+        """Whether this renewal, or an earlier one, waits for the code that runs now."""
         renewals = [reference() for reference in within.get()]
         return any(one and one.at_work and one._shared is self._shared for one in renewals)
 
     @property
     def joinable(self) -> bool:
-        """Whether waiting for it makes sense.
+        """Whether a caller can wait for it.
 
-        It does not after fork(), since its thread has stayed in the parent; nor after the process
-        was suspended, since its connection is dead, and `monotonic` may have stood still.
+        Not after fork(), because its thread runs in the parent only. Not after the process was
+        suspended: the connection is gone, and `monotonic` may have stood still.
         """
         in_time = runtime.monotonic() < self.deadline and not self._outlasts(0.0)
         in_progress = self.outcome is not None or in_time
         return in_progress and not self.recorded and self._pid == runtime.process_id()
 
     def extend(self, timeout: float) -> None:
-        """A caller has joined who waits for so many seconds. With `state_lock` held."""
+        """Extend the time limit for a caller with this `timeout`. `state_lock` is held."""
         if timeout > self.timeout:
             self.deadline = max(self.deadline, self.started + timeout)
             self.timeout = timeout  # last: what has failed within this time had all of it
 
     def start(self) -> None:
-        """Start its thread, unless that has been done."""
+        """Start its thread, unless it is started."""
         self._thread.start()
 
     def wait(self, timeout: float) -> None:
@@ -207,7 +208,7 @@ class Renewal:
         _ = self._shared.state  # record the outcome: the caller's next call goes by it
 
     async def wait_async(self, timeout: float) -> None:
-        """The same for a task, on asyncio or trio; soon over if no thread can be started."""
+        """`wait` for a task, on asyncio or trio. It returns soon if no thread can be started."""
         until = min(runtime.monotonic() + timeout, self.deadline)
         while not self._thread.start():
             now = runtime.monotonic()
@@ -218,13 +219,13 @@ class Renewal:
         _ = self._shared.state  # as above
 
     def expire(self, error: MediaHoundAuthError) -> None:
-        """A caller's time is up: make `error` the outcome if that of the renewal is up, too.
+        """Make `error` the outcome if the time of the renewal is over, as the caller's is.
 
-        A token that the store has not got yet is the outcome then.
+        If the endpoint has returned a token that is not saved yet, the token is the outcome.
         """
         if self.received:
             self._decide(self.received, self.timeout)
-        elif not self.remaining:  # else a caller has joined who has more time
+        elif not self.remaining:  # otherwise a caller with more time has joined
             self._fail(error, self.timeout)
 
     def _fail(self, error: MediaHoundAuthError, timeout: float, *, lost: bool = False) -> None:
@@ -251,7 +252,7 @@ class Renewal:
                 self._done.wake()
 
     def _outlasts(self, seconds: float) -> bool:
-        """Whether it has taken so many seconds more than its time limit, by Unix time."""
+        """Whether it has exceeded its time limit by this many seconds of Unix time."""
         return runtime.now() - self._started_at > self.deadline - self.started + seconds
 
     # What follows runs in the renewal's thread.
@@ -264,7 +265,7 @@ class Renewal:
         try:
             self._renew()
         except BaseException as error:
-            # Whatever breaks, callers must not wait for nothing.
+            # Whatever breaks, callers must not wait in vain.
             interruption, failure = self._interruption(error), error
             if not isinstance(failure, MediaHoundAuthError):
                 failure = unexpected_error(self.settings.grant, error)
@@ -288,7 +289,7 @@ class Renewal:
         grant = self.settings.grant.resolved()
         rotates = callable(self.settings.grant.client_secret)
         if rotates and not self.remaining:
-            # A callable that was too slow for its callers serves the next one.
+            # The callable was too slow for these callers. The token is for the next ones.
             self.deadline = runtime.monotonic() + self.settings.timeout
         state = self._shared.recorded
         if rotates and state.failure and state.secret_is_rejected(grant.key(), runtime.now()):
@@ -321,10 +322,10 @@ class Renewal:
         events.renewed(grant, self, token)
 
     def _better_token_or_lock(self, store: StoreSession) -> Token | None:
-        """A token of the store that makes a token request unnecessary, or else the store's lock.
+        """Return a token of the store that makes a token request unnecessary, or take the lock.
 
-        The store is looked into while the lock is waited for as well, so that those who wait need
-        not pass it on one by one when the token has come.
+        The store is read while the lock is waited for, too. So all waiting processes find the token
+        at once, and need not take the lock one after the other.
         """
         until = runtime.monotonic() + store_lock_timeout(self.remaining, runtime.jitter())
         locked = False
@@ -338,10 +339,10 @@ class Renewal:
             locked = store.lock(min(left, STORE_POLL_INTERVAL))
 
     def _request(self, grant: Grant) -> Token:
-        """A token from the endpoint, requested again after a transient failure (lifecycle.py)."""
+        """Request a token, and retry after transient failures (lifecycle.py)."""
         while True:
             if self.attempts and grant.client_auth == "client_assertion":
-                grant = self.settings.grant.resolved()  # each is used once (RFC 7523 §3)
+                grant = self.settings.grant.resolved()  # an assertion is used once (RFC 7523 §3)
             self._tried_for = self.timeout
             remaining, state = self.remaining, self._shared.recorded
             if not remaining:  # the thread began late, or a store has used it up
@@ -370,14 +371,14 @@ class Renewal:
             runtime.sleep(delay)
 
     def _brought_by_another(self, state: State) -> Token | None:
-        """The token of the renewal that has taken over from this one, if that was faster."""
+        """The token of the renewal that replaced this one, if it was faster."""
         replaced = self._shared.renewal is not self and not self.skip_store
         if replaced and state.usable(runtime.now()) and state.token:
             return None if state.token.access_token == self.rejected else state.token
         return None
 
     def _save(self, store: StoreSession, token: Token) -> None:
-        # Not so after forget(), or if a later renewal has taken over; nor if that comes meanwhile.
+        # Not after forget() and not if a later renewal has replaced this one, also meanwhile.
         if self._shared.renewal is self:
             store.save(token, replaces=self.rejected)
             if self._shared.renewal is not self:

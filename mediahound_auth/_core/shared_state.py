@@ -1,7 +1,7 @@
-"""SharedTokenState: what this process knows of one client's token, shared by all its auth objects.
+"""SharedTokenState: the state of one client's token, shared by all its auth objects.
 
-The state itself is immutable (lifecycle.py), and is replaced with `runtime.state_lock` held. The
-fast path reads one attribute without any lock.
+The state itself is immutable (lifecycle.py). It is replaced while `runtime.state_lock` is held. The
+fast path reads one attribute without a lock.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ if TYPE_CHECKING:
 __all__ = ["SharedTokenState", "shared_state_for"]
 
 
-# All that a call with a usable token looks at, in one read: until when which header value may be
-# used, and whether the response matters. A plain tuple: it unpacks twice as fast as a named one.
+# A call with a usable token needs only this, in one read: until when the header value is used, the
+# header value, and whether the response matters. A plain tuple unpacks faster than a named one.
 FastPath = tuple[float, str, bool]
 
 
 class SharedTokenState:
-    """What this process knows of one client's token.
+    """The state of one client's token in this process.
 
     Attributes:
-        fast_path: the part of `state` that a call with a usable token needs.
-        recorded: `state` without an outcome that has just been decided. A renewal's thread reads
-            this one, without any lock: see renewal.py.
-        renewal: the one in progress; its thread may be at work yet when the outcome is decided.
+        fast_path: The part of `state` that a call with a usable token needs.
+        recorded: `state` without an outcome that has just been decided. The thread of a renewal
+            reads this attribute, without a lock: see renewal.py.
+        renewal: The renewal in progress. Its thread may still run after the outcome is decided.
             Guarded by `state_lock`.
-        era: another one after each `forget()`.
-        forgotten: the token that was forgotten last; no error may quote it.
-        store_health: whether the store worked when it was last used.
-        warned_origins: the origins that a warning has named.
+        era: A new object after each `forget()`.
+        forgotten: The token that was forgotten last. No error may quote it.
+        store_health: Whether the store worked when it was last used.
+        warned_origins: The origins that a warning has named.
     """
 
     __slots__ = (
@@ -65,7 +65,7 @@ class SharedTokenState:
 
     @property
     def state(self) -> State:
-        """All that is known, the outcome of a renewal included that has just been decided."""
+        """The state, with the outcome of a renewal that has just been decided."""
         with runtime.state_lock:
             renewal = self.renewal
             if renewal is not None and renewal.decision and not renewal.recorded:
@@ -81,9 +81,9 @@ class SharedTokenState:
         self.fast_path: FastPath = (renew_at, authorization, state.counts_accepted_calls)
 
     def record_late(self, renewal: Renewal, token: Token) -> None:
-        """Use `token`, which came when `renewal` had failed already, or had been replaced.
+        """Use `token`, which came after `renewal` had failed or had been replaced.
 
-        Not so after `forget()`, nor if there is one by now that was requested later.
+        Not after `forget()`, and not if the current token was requested later.
         """
         with runtime.state_lock:
             known = self.state.token
@@ -94,21 +94,21 @@ class SharedTokenState:
                 self.state = self._state_after(renewal, token, runtime.now())
 
     def end(self, renewal: Renewal) -> None:
-        """The thread of `renewal` is at its end: let go of what that holds, a session perhaps."""
+        """Drop `renewal`, whose thread ends, and with it the session that it refers to."""
         with runtime.state_lock:
-            _ = self.state  # with the outcome
+            _ = self.state  # records the outcome
             if self.renewal is renewal:
                 self.renewal = None
 
     def use_if_better(self, token: Token, margin: float) -> None:
-        """Use `token`, which was kept elsewhere, if it is better than the one at hand."""
+        """Use `token`, which was kept elsewhere, if it is better than the current token."""
         with runtime.state_lock:
             now, state = runtime.now(), self.state
             if state.is_improved_by(token, None, now):
                 self.state = state.on_token(token, now, margin=margin, jitter=runtime.jitter())
 
     def forget(self) -> None:
-        """Forget the token and all failures; a renewal in progress will not bring them back."""
+        """Forget the token and all failures. A renewal in progress does not bring them back."""
         with runtime.state_lock:
             self.renewal = None
             self.era = object()
@@ -150,10 +150,10 @@ class SharedTokenState:
 
 
 def _without_frames(failure: MediaHoundAuthError) -> MediaHoundAuthError:
-    """`failure` as it is remembered.
+    """Return `failure` as it is remembered.
 
-    Callers who wait for the renewal raise a copy with the cause. What a cause was raised in, a
-    transport or a callable of the user's, must not be kept alive until the next renewal.
+    Callers that wait for the renewal raise a copy with the cause. The frames of a cause refer to a
+    transport or a callable of the user, which must not be kept until the next renewal.
     """
     kept = copy_error(failure)
     cause = kept.__cause__
@@ -162,8 +162,9 @@ def _without_frames(failure: MediaHoundAuthError) -> MediaHoundAuthError:
     return kept
 
 
-# By store and grant, for as long as an auth object has it. The latest are kept besides, since auth
-# objects may be made anew for each call: a client that is gone is forgotten after MOST_KEPT others.
+# By store and grant, for as long as an auth object has the state. The states used last are kept as
+# well, because a program may create an auth object for each call. The state of a client without
+# auth objects is dropped after MOST_KEPT other clients have been used.
 _states: weakref.WeakValueDictionary[tuple[object, Grant], SharedTokenState]
 _states = weakref.WeakValueDictionary()
 _latest: dict[SharedTokenState, None] = {}
@@ -171,8 +172,8 @@ MOST_KEPT = 1000
 
 
 def shared_state_for(store: Store | None, grant: Grant) -> SharedTokenState:
-    """The state shared by all who have an equal grant and keep its token in the same store."""
-    # Equal stores reach the same tokens. One that only equals itself must not be kept alive here.
+    """Return the state shared by all auth objects with an equal grant and an equal store."""
+    # Equal stores reach the same tokens. A store that equals only itself must not be kept here.
     has_equals = store is None or type(store).__eq__ is not object.__eq__
     with runtime.state_lock:
         try:

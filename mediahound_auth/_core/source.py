@@ -1,7 +1,8 @@
-"""TokenSource: a usable token for one auth object, whoever needs it and from wherever.
+"""TokenSource: a usable token for one auth object, for any number of threads and tasks.
 
-These are the steps of callers; a renewal's own are in renewal.py. Threads and tasks follow the same
-steps. What goes wrong is returned, not raised: the adapter raises it, as an error of its library.
+This module has the steps of callers, and renewal.py has those of a renewal. Threads and tasks
+follow the same steps. Errors are returned, not raised. The adapter raises them as errors of its
+HTTP library.
 """
 
 from __future__ import annotations
@@ -38,18 +39,18 @@ from mediahound_auth.token import Token
 
 __all__ = ["TokenSource"]
 
-# Other origins that are named in a warning, so that a crawler does not fill the log.
+# At most so many origins are logged, so that a crawler does not fill the log.
 MOST_WARNINGS = 100
 
 
 class TokenSource:
-    """A usable token for one auth object, with these settings.
+    """Provides a usable token for one auth object.
 
-    `shared` is what is known of the token, shared with all auth objects of the same grant.
+    `shared` is the state of the token. All auth objects with an equal grant share it.
     """
 
     def __init__(self, settings: Settings, send: Sender, transport: object = None) -> None:
-        """`transport` is what `send` uses, equal for those that go the same way."""
+        """Use `send` for token requests; equal `transport`s reach the endpoint in the same way."""
         self.settings = settings
         self.shared: SharedTokenState = shared_state_for(settings.effective_store, settings.grant)
         self._send = send
@@ -57,7 +58,7 @@ class TokenSource:
         self._conditions = Conditions(transport, settings.timeout)
 
     def get_token(self) -> Steps[Outcome]:
-        """A token to use now; waits only if there is no usable one."""
+        """Return a token to use now. Waits only if there is no usable token."""
         until, renewal = runtime.monotonic() + self.settings.timeout, None
         if self.shared.recorded.suspect:
             yield from self._replace_suspect(until)
@@ -91,9 +92,9 @@ class TokenSource:
             yield from self._replacement(state.token.access_token, until)
 
     def get_replacement(self, rejected: str) -> Steps[Token | None]:
-        """The token to retry a request with whose access token, `rejected`, an API rejected.
+        """Return the token for the retry of a request whose access token an API rejected.
 
-        None: there is none, and the 401 is returned to the caller.
+        None: there is no other token, and the 401 is returned to the caller.
         """
         return self._replacement(rejected, runtime.monotonic() + self.settings.timeout)
 
@@ -114,24 +115,24 @@ class TokenSource:
                 return outcome
             if isinstance(outcome, MediaHoundAuthError) or renewal.rejected == rejected:
                 return None  # the renewal has logged the failure
-            # It was started for another reason, perhaps before the token was revoked.
+            # It had another reason, and perhaps started before the token was revoked.
 
     def renew(self) -> Steps[Outcome]:
-        """What the endpoint returns when asked now, whatever is at hand."""
+        """Request a token from the endpoint, even if a usable token is at hand."""
         until, renewal = runtime.monotonic() + self.settings.timeout, None
         while True:
             with runtime.state_lock:
-                _ = self.shared.state  # with the outcome, if that is decided: it is not joined then
+                _ = self.shared.state  # records a decided outcome: such a renewal is not joined
                 renewal = self._join(waited_for=True, skip_store=True, instead_of=renewal)
             outcome = yield from self._wait_for(renewal, until)
             if isinstance(outcome, MediaHoundAuthError):
                 return outcome
             if outcome and (renewal.skip_store or renewal.attempts):
                 return outcome
-            # It was started for another reason, and has found the token in the store.
+            # It had another reason, and has found the token in the store.
 
     def forget(self) -> ConfigurationError | None:
-        """Forget all failures and the token, here and, unless a callable fails, in the store."""
+        """Forget the token and all failures, also in the store. Return a callable's error."""
         self.shared.forget()
         store, health = self.settings.effective_store, self.shared.store_health
         if store is None:
@@ -146,9 +147,9 @@ class TokenSource:
         return None
 
     def on_response(self, access_token: str, status: int, *, retried: bool = False) -> None:
-        """An API responded with this HTTP status to a request that carried `access_token`.
+        """Learn that an API responded with this HTTP status to a request with `access_token`.
 
-        `retried`: it had rejected another token before.
+        `retried`: the request was retried, because the API had rejected another token.
         """
         if retried:
             events.request_retried(self.settings.grant, status)
@@ -168,12 +169,12 @@ class TokenSource:
         events.new_tokens_rejected(self.settings.grant)
 
     def on_unseen_response(self, access_token: str) -> None:
-        """A call whose request carried `access_token` has ended, and its response was not seen."""
+        """Learn that a call with `access_token` has ended, and its response was not seen."""
         with runtime.state_lock:
             self.shared.state = self.shared.state.on_unseen_response(access_token)
 
     def allows(self, origin: Origin) -> bool:
-        """Whether the token may go to `origin`; the first request to another one logs a warning."""
+        """Whether the token may be sent to `origin`. The first other origin logs a warning."""
         if origin in self.settings.origins:
             return True
         warned = self.shared.warned_origins
@@ -190,9 +191,9 @@ class TokenSource:
         skip_store: bool = False,
         instead_of: Renewal | None = None,
     ) -> Renewal:
-        """The renewal in progress, unless that is `instead_of`, or a new one.
+        """Return the renewal in progress, unless it is `instead_of`, or a new one.
 
-        With `state_lock` held.
+        `state_lock` is held.
         """
         renewal = self.shared.renewal
         if renewal and renewal.joinable and renewal is not instead_of:
@@ -210,7 +211,7 @@ class TokenSource:
     def _wait_for(
         self, renewal: Renewal, until: float, *, restarted: bool = False
     ) -> Steps[Outcome | None]:
-        """The outcome of `renewal`; None if another renewal might end otherwise."""
+        """Return the outcome of `renewal`. None: another renewal might end differently."""
         if within.get() and renewal.waits_for_caller:
             return needed_for_itself(self.settings.grant)
         left = max(0.0, until - runtime.monotonic())
@@ -246,7 +247,7 @@ class TokenSource:
         grant, timeout = self.settings.grant, self.settings.timeout
         error = timeout_error(grant, timeout, renewal.attempts, renewal.last_error)
         renewal.expire(error)
-        # If there is no outcome yet, it has more time than this caller, or is just deciding.
+        # Without an outcome, it has more time than this caller, or is about to decide.
         return renewal.outcome or error
 
 
