@@ -23,9 +23,9 @@ Rule 0: all rules about *when* are in this module. `now` (Unix time, in seconds)
    once for all callers whose requests were rejected. Such a renewal is *unconfirmed* until a
    retried request is accepted, because the API may reject every token. Each unconfirmed renewal in
    a row doubles the wait for the next one. After n accepted calls, a wait of n seconds is cut to
-   one second, because the token may have been revoked since. During the wait the 401 is returned to the
-   caller. Accepted calls alone do not confirm a renewal. Otherwise one forbidden resource among
-   many would cause a token request at each call.
+   one second, because the token may have been revoked since. During the wait the 401 is returned
+   to the caller. Accepted calls alone do not confirm a renewal. Otherwise one forbidden resource
+   among many would cause a token request at each call.
    A call may end before its response is seen here, because an event hook of httpx raises. The token
    is then *suspect*: the next call treats it as rejected.
    *May become* fresh; returned again; failing.
