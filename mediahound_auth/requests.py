@@ -356,7 +356,7 @@ def _short_body(response: requests.Response) -> bytes:
                 break
             body += piece
     except (HTTPError, OSError) as error:
-        interruption = callers_timeout(error, until)
+        interruption = callers_timeout(error)
     if interruption:
         raise interruption
     return body

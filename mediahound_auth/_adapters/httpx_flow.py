@@ -327,16 +327,15 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
             return  # an event hook has read it
         stream, body, interruption = response.stream, bytearray(), None
         if _has_short_body(response):
-            read_until = until = runtime.monotonic() + PATIENCE_FOR_401
+            until = runtime.monotonic() + PATIENCE_FOR_401
             try:
                 with _short_reads(response.request):
                     for piece in stream:
                         body += piece
-                        if (now := runtime.monotonic()) > until:
+                        if runtime.monotonic() > until:
                             break
-                        read_until = now + PATIENCE_FOR_401
             except self._library.TransportError as error:
-                interruption = callers_timeout(error, read_until)
+                interruption = callers_timeout(error)
         stream.close()
         if interruption:
             raise interruption

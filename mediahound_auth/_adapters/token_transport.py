@@ -45,9 +45,6 @@ MAX_OVERHEAD = 128 << 10
 # Bytes: a longer body of a 401 is not read before a retry.
 MAX_401_BODY = 64 << 10
 
-# Seconds by which a read may end before its time is up.
-CLOCK_STEP = 0.05
-
 USER_AGENT = f"mediahound-auth/{__version__}"
 
 # What http.client says of too many headers, or too many 1xx responses.
@@ -87,16 +84,14 @@ def decompressed(body: bytes, headers: Mapping[str, str]) -> bytes:
     return body
 
 
-def callers_timeout(error: Exception, until: float) -> TimeoutError | None:
-    """The caller's own TimeoutError, of a signal handler or of gevent, if `error` came of one.
+def callers_timeout(error: Exception) -> TimeoutError | None:
+    """Return the caller's own TimeoutError, of a signal handler or of gevent, behind `error`.
 
-    It did if it came before the moment `until`, of `runtime.monotonic`, at which the read that it
-    interrupted was to end.
+    A socket's TimeoutError has an errno, or a text of the standard library.
     """
-    if monotonic() < until - CLOCK_STEP:
-        for inner in _chain(error):
-            if isinstance(inner, TimeoutError) and inner.errno is None:  # not of the system
-                return inner
+    for inner in _chain(error):
+        if isinstance(inner, TimeoutError) and inner.errno is None:
+            return None if str(inner).endswith("timed out") else inner
     return None
 
 

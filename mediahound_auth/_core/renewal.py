@@ -173,6 +173,11 @@ class Renewal:
         return any(one and one.at_work and one._shared is self._shared for one in renewals)
 
     @property
+    def waits_to_log(self) -> bool:
+        """Whether its thread may wait for the lock of a log handler in which this thread is."""
+        return self.at_work and runtime.in_handler_of(events.log)
+
+    @property
     def joinable(self) -> bool:
         """Whether a caller can wait for it.
 

@@ -278,6 +278,8 @@ class Worker:
             try:
                 results.append(function())
             except Exception as error:
+                if self._direct and raised_by_signal_handler(error):
+                    raise
                 errors.append(error)
             done.wake()
 

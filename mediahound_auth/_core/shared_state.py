@@ -169,6 +169,9 @@ _states: weakref.WeakValueDictionary[tuple[object, Grant], SharedTokenState]
 _states = weakref.WeakValueDictionary()
 _latest: dict[SharedTokenState, None] = {}
 MOST_KEPT = 1000
+# A callable may refer to much more, such as a request of a web application.
+_latest_with_callable: dict[SharedTokenState, None] = {}
+MOST_KEPT_WITH_CALLABLE = 100
 
 
 def shared_state_for(store: Store | None, grant: Grant) -> SharedTokenState:
@@ -181,8 +184,11 @@ def shared_state_for(store: Store | None, grant: Grant) -> SharedTokenState:
             shared = _states.get(key) or _states.setdefault(key, SharedTokenState(grant))
         except TypeError:  # no hash of or weak reference to a store or callable of the user's
             return SharedTokenState(grant)
-        _latest.pop(shared, None)
-        _latest[shared] = None
-        if len(_latest) > MOST_KEPT:
-            del _latest[next(iter(_latest))]
+        latest, most = _latest, MOST_KEPT
+        if callable(grant.client_secret):
+            latest, most = _latest_with_callable, MOST_KEPT_WITH_CALLABLE
+        latest.pop(shared, None)
+        latest[shared] = None
+        if len(latest) > most:
+            del latest[next(iter(latest))]
         return shared

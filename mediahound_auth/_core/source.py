@@ -96,11 +96,11 @@ class TokenSource:
 
         None: there is no other token, and the 401 is returned to the caller.
         """
+        self._on_rejected(rejected)
         return self._replacement(rejected, runtime.monotonic() + self.settings.timeout)
 
     def _replacement(self, rejected: str, until: float) -> Steps[Token | None]:
         renewal = None
-        self._on_rejected(rejected)
         while True:
             with runtime.state_lock:
                 state = self.shared.state
@@ -196,7 +196,7 @@ class TokenSource:
         `state_lock` is held.
         """
         renewal = self.shared.renewal
-        if renewal and renewal.joinable and renewal is not instead_of:
+        if renewal and renewal.joinable and renewal is not instead_of and not renewal.waits_to_log:
             renewal.extend(self.settings.timeout)
         else:
             stuck = renewal is not None and renewal.at_work and renewal.decision is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import runpy
 import weakref
@@ -80,6 +81,24 @@ def test_the_state_outlives_recreated_stores_up_to_a_limit(
     third = known("3")
     assert (known("2"), known("3")) == (second(), third)
     assert first() is None
+
+
+def test_few_states_keep_a_callable_without_auth_objects(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cell, "_latest_with_callable", {})
+    monkeypatch.setattr(cell, "MOST_KEPT_WITH_CALLABLE", 2)
+
+    class Provider:
+        def secret(self) -> str:
+            return "s3cret"
+
+    providers = [Provider() for _ in range(5)]
+    references = [weakref.ref(provider) for provider in providers]
+    for provider in providers:
+        grant = Grant("MyClientId", provider.secret, "https://api.example.com/token")
+        cell.shared_state_for(None, grant)
+    del providers, provider, grant
+    gc.collect()
+    assert [reference() is not None for reference in references] == [False] * 3 + [True] * 2
 
 
 def test_a_token_that_arrives_after_forget_is_returned_to_waiting_callers_only(

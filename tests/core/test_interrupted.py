@@ -20,7 +20,7 @@ import mediahound_auth.httpx
 import mediahound_auth.requests
 from mediahound_auth._adapters import httpx_flow
 from mediahound_auth._adapters.bearer_auth import source_of
-from mediahound_auth._adapters.token_transport import CLOCK_STEP, callers_timeout
+from mediahound_auth._adapters.token_transport import callers_timeout
 from mediahound_auth._core import runtime
 from mediahound_auth._core.grant import TokenRequest
 from mediahound_auth.testing import MediaHoundServer
@@ -121,12 +121,21 @@ def test_it_reaches_the_caller_who_does_the_work_and_is_not_remembered(
     assert len(server.token_requests) == 1
 
 
-def test_a_timeout_of_the_callers_own_comes_before_that_of_the_read() -> None:
-    mine, network = TimeoutError("mine"), TimeoutError(errno.ETIMEDOUT, "Connection timed out")
-    later = runtime.monotonic() + 60
-    assert callers_timeout(requests.ReadTimeout(mine), later) is mine
-    assert callers_timeout(requests.ReadTimeout(network), later) is None
-    assert callers_timeout(requests.ReadTimeout(mine), runtime.monotonic() + CLOCK_STEP / 2) is None
+@pytest.mark.parametrize(
+    ("error", "own"),
+    [
+        (TimeoutError("mine"), True),
+        (TimeoutError(), True),
+        (TimeoutError(errno.ETIMEDOUT, "Connection timed out"), False),
+        (TimeoutError("timed out"), False),
+        (TimeoutError("The read operation timed out"), False),
+    ],
+    ids=repr,
+)
+def test_a_timeout_of_the_callers_own_is_told_from_that_of_a_socket(
+    error: TimeoutError, own: bool
+) -> None:
+    assert (callers_timeout(requests.ReadTimeout(error)) is error) is own
 
 
 @pytest.mark.parametrize("library", [requests, httpx])

@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import re
 
+import httpx
 import pytest
 import requests
 from ports import held
 from timing import AGEING, Clock, eventually, server_of_new_tokens, wait_for_renewals
 
 from mediahound_auth import TokenEndpointUnavailable
+from mediahound_auth.httpx import MediaHoundAuth as HttpxAuth
 from mediahound_auth.requests import MediaHoundAuth
 from mediahound_auth.stores.redis import RedisStore
 from mediahound_auth.testing import MediaHoundServer
@@ -82,6 +84,26 @@ def test_an_api_that_rejects_every_token_is_logged_at_the_first_calls(
             assert requests.get(f"{server.url}/echo", auth=auth, timeout=20).status_code == 401
     [message] = messages(caplog)
     assert message.startswith("the API rejects new access tokens too (401)")
+
+
+def test_an_unseen_response_is_not_logged_as_a_rejected_token(
+    server: MediaHoundServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    def hook(response: httpx.Response) -> None:
+        if response.status_code == 404:
+            raise ValueError("404")
+
+    url, auth = f"{server.url}/status/200", HttpxAuth(**server.credentials)
+    auth.token()
+    server.revoke_tokens()
+    server.respond_to_api_requests(1, status=401)
+    server.respond_to_api_requests(2, status=404)
+    with httpx.Client(auth=auth, event_hooks={"response": [hook]}) as client:
+        for _ in range(2):
+            with pytest.raises(ValueError, match="404"):
+                client.get(url)
+        assert client.get(url).status_code == 200
+    assert messages(caplog) == []
 
 
 def test_a_redis_that_cannot_be_reached_is_named_with_the_reason(

@@ -118,3 +118,35 @@ def test_a_caller_that_comes_while_a_background_failure_is_logged_may_request_a_
         )
         assert auth.token() != token
         slow.set()
+
+
+@BOTH
+def test_a_call_in_a_log_handler_does_not_wait_for_a_renewal_that_waits_to_log(
+    kind: type[Any], server: MediaHoundServer
+) -> None:
+    auth, outcomes = kind(**server.credentials, timeout=20), []
+
+    class Calling(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.name == "application":
+                outcomes.append(auth.token())
+
+    package, application = logging.getLogger("mediahound_auth"), logging.getLogger("application")
+    handler, level = Calling(), package.level
+    package.setLevel(logging.DEBUG)
+    for logger in (package, application):
+        logger.addHandler(handler)
+    try:
+        with ThreadPoolExecutor(2) as pool, server.hold_token_requests() as hold:
+            other = pool.submit(auth.token)
+            hold.wait_for(1)
+            logged = pool.submit(application.critical, "a record")
+            hold.wait_for(2)
+            hold.release()
+            logged.result(20)
+            outcomes.append(other.result(20))
+    finally:
+        package.setLevel(level)
+        for logger in (package, application):
+            logger.removeHandler(handler)
+    assert len(outcomes) == 2

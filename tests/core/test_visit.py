@@ -119,6 +119,30 @@ def test_where_threads_do_not_run_a_store_that_fails_costs_a_warning_as_well(
     assert [record.levelname for record in caplog.records] == ["WARNING"]
 
 
+def test_a_signal_handler_that_raises_while_the_caller_uses_the_store_is_no_failure_of_it(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Interrupting(MemoryStore):
+        def load(self, key: str) -> Token | None:
+            signal.raise_signal(signal.SIGUSR1)
+            return super().load(key)
+
+    def handle(*_: object) -> None:
+        raise Interrupted
+
+    monkeypatch.setattr(threading.Thread, "start", lambda _: None)
+    monkeypatch.setattr(lifecycle, "THREAD_START_TIMEOUT", 0.01)
+    health = StoreHealth(Grant("id", "secret", "https://localhost/token"))
+    before = signal.signal(signal.SIGUSR1, handle)
+    try:
+        session = StoreSession(Interrupting(), "key", health, 30)
+        with session as during, pytest.raises(Interrupted):
+            during.load()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert caplog.records == []
+
+
 def test_a_store_in_memory_that_fails_costs_a_warning_as_well(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
