@@ -256,32 +256,6 @@ def test_nor_does_one_that_makes_it_in_the_thread_of_a_caller_who_holds_its_lock
     assert len(server.token_requests) == 1
 
 
-def test_one_that_joins_the_renewal_of_another_caller_needs_a_filter(
-    server: MediaHoundServer, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.DEBUG)
-    tokens: list[Token] = []
-
-    class Shipping(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            threading.Timer(0.1, hold.release).start()
-            tokens.append(auth.token())
-            assert record.name == "application"
-
-    auth, handler = RequestsAuth(**server.credentials, timeout=20), Shipping()
-    handler.addFilter(lambda record: not record.name.startswith(("mediahound_auth", "urllib3")))
-    started = time.monotonic()
-    with handling(handler), server.hold_token_requests() as hold:
-        other = threading.Thread(target=auth.token)
-        other.start()
-        hold.wait_for(1)
-        logging.getLogger("application").warning("something to ship")
-        other.join()
-    assert time.monotonic() - started < 10
-    assert tokens == [auth.token()]
-    assert len(server.token_requests) == 1
-
-
 def test_a_store_that_makes_a_call_delays_no_renewal(server: MediaHoundServer) -> None:
     class Remote(MemoryStore):
         """A store behind the API that its tokens are for."""
