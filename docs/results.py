@@ -15,7 +15,7 @@ from benchmarks.table import Column, Row, Table, label
 IN_SHORT = {
     ("Cold start", "token requests"): "Token requests when 64 threads start at once",
     (
-        "A reissued token's last seconds",
+        "The last seconds of a token that the server returns again",
         "token requests",
     ): "Token requests for 100 calls, while the server returns the same, nearly expired token "
     "(0: the calls fail)",
