@@ -55,8 +55,8 @@ def always_401(contenders: Iterable[Contender], scale: Scale) -> Table:
         with serving(return_same_token=False) as server:
             rows.append(_streak(contender, server, scale.calls, event=reject))
     note = (
-        f"{scale.calls} calls to an API that has begun to answer 401 to every token, while the"
-        " endpoint gives a new one each time it is asked."
+        f"{scale.calls} calls to an API that responds with 401 to every token, while the"
+        " endpoint issues a new token for each token request."
     )
     return Table("API that rejects every token", note, _columns("4", calls=""), rows)
 

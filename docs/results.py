@@ -21,7 +21,7 @@ IN_SHORT = {
     "(0: the calls fail)",
     ("Wrong secret", "token requests"): "Token requests for 100 calls with a wrong secret",
     (
-        "Cost of a live token",
+        "Cost of a valid token",
         "per request",
     ): "Cost of the auth object with a valid token, compared with a static header",
     ("Event loop", "event loop held"): "Event loop blocked while a token is requested",
