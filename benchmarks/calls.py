@@ -1,4 +1,4 @@
-"""What a call with a live token costs: the header alone, and whole calls over a real connection."""
+"""The cost of a call with a valid token: the header alone, and calls over a real connection."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Measure = Callable[[Any], float]
 
 
 def attaching(contenders: Iterable[Contender], scale: Scale) -> Table:
-    """What attaching a live token costs, beside attaching a header that never changes."""
+    """What attaching a valid token costs, beside attaching a header that never changes."""
     order, arms = beside_static(contenders), []
     with serving() as server, asyncio.Runner() as runner:
         url = api(server)
@@ -62,15 +62,16 @@ def attaching(contenders: Iterable[Contender], scale: Scale) -> Table:
         Column("with its response hook", "{:.2f} ×"),
     )
     note = (
-        "The auth object alone, called as requests and httpx call it, on fresh requests: no call is"
-        f" made. The best of {scale.batches} batches of {BATCH}, beside the best of a static"
-        " header's. Authlib's httpx clients look at the expiry outside of what is measured here."
+        "The time that the auth object takes to sign a request; no request is sent. The best"
+        f" of {scale.batches} batches of {BATCH}, divided by the best batch with a static"
+        " header. Authlib's httpx clients check the expiry elsewhere, which is not measured"
+        " here."
     )
-    return Table("Cost of a live token", note, columns, rows)
+    return Table("Cost of a valid token", note, columns, rows)
 
 
 def throughput(contenders: Iterable[Contender], scale: Scale) -> Table:
-    """What whole calls with a live token cost, beside calls with a static header."""
+    """What whole calls with a valid token cost, beside calls with a static header."""
     arms = beside_static(contenders)
     times: dict[Contender, list[float]] = {arm: [] for arm in arms}
     with ExitStack() as stack:
@@ -88,9 +89,9 @@ def throughput(contenders: Iterable[Contender], scale: Scale) -> Table:
     base = {arm.kind: typical[arm] for arm in arms if arm.name == STATIC}
     rows = [Row(arm.name, arm.kind, (typical[arm] / base[arm.kind],)) for arm in arms]
     note = (
-        "Calls over a connection that stays open, to a server in another process of this machine,"
-        " one of each contender in turn, in any order; the median of"
-        f" {scale.calls * scale.rounds}, beside that with a static header."
+        "Calls over a connection that stays open, to a server in another process of this"
+        " machine. The contenders take turns in random order. The median of"
+        f" {scale.calls * scale.rounds} calls, divided by the median with a static header."
     )
     return Table("Whole calls", note, (Column("time of a call", "{:.2f} ×"),), rows)
 

@@ -80,9 +80,9 @@ def cold(contenders: Iterable[Contender], scale: Scale) -> Table:
         Column("calls", reach="all 200"),
     )
     note = (
-        f"{_crowd(scale)}, no token yet, a token request takes {scale.token_delay:g} s. The slowest"
-        " caller beside one token request plus the slowest call of such a herd with a static"
-        f" header; the median of {scale.rounds} herds."
+        f"{_crowd(scale)}, without a token. A token request takes {scale.token_delay:g} s. The"
+        " slowest call is compared with one token request plus the slowest of as many calls with a"
+        f" static header. Median of {scale.rounds} runs."
     )
     return Table("Cold start", note, columns, rows)
 
@@ -140,8 +140,9 @@ def endpoint_down(contenders: Iterable[Contender], scale: Scale) -> Table:
         Column("calls"),
     )
     note = (
-        f"The endpoint resets every connection; {scale.threads} threads or tasks with a time budget"
-        f" of {scale.budget:g} s, which only mediahound-auth has: the others try once each."
+        f"The endpoint resets every connection. {scale.threads} threads or tasks call with a time"
+        f" limit of {scale.budget:g} s. Only mediahound-auth has this limit and retries; the others"
+        " try once for each call."
     )
     return Table("Endpoint down", note, columns, rows)
 

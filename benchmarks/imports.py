@@ -67,9 +67,9 @@ def import_time(contenders: Iterable[Contender], scale: Scale) -> Table:
         Column("the first token adds", "{:.0f} ms"),
     )
     note = (
-        "After `import requests` or `import httpx` in a fresh interpreter, from compiled modules;"
-        f" the least of {scale.imports}. What only a token request needs, mediahound-auth imports"
-        " at the first one; the others import all at once."
+        "The time added after `import requests` or `import httpx` in a new interpreter, with"
+        f" compiled modules. The shortest of {scale.imports} runs. mediahound-auth imports some"
+        " modules only at the first token request; the others import everything at once."
     )
     return Table("Import", note, columns, rows)
 

@@ -21,8 +21,8 @@ def per_object(contenders: Iterable[Contender], scale: Scale) -> Table:
             weight = _weight(contender, server.credentials, scale.objects)
             rows.append(Row(contender.name, contender.kind, (weight / 1024,)))
     note = (
-        f"The mean of {scale.objects} objects with the same credentials, before any token. Those"
-        " that are heavy hold an HTTP session each, or are one."
+        f"The mean of {scale.objects} objects with the same credentials, before the first"
+        " token. The largest ones contain an HTTP session, or are one."
     )
     return Table("Memory", note, (Column("per auth object", "{:.1f} KiB"),), rows)
 

@@ -110,8 +110,8 @@ def renewals(contenders: Iterable[Contender], scale: Scale) -> Table:
             grown = _growth(auth, contender.kind, scale.renewals)
             rows.append(Row(OURS, contender.kind, (grown / MIB,)))
     note = (
-        f"What is in memory after {scale.renewals:,} renewals, each with a new access token of"
-        " 1,500 characters, more than after the first ten."
+        f"How much memory grows between the tenth renewal and renewal {scale.renewals:,}. Each"
+        " access token is new and has 1,500 characters."
     )
     column = Column("growth", "{:.2f} MiB", "5 MiB", at_most(5))
     return Table("Memory over renewals", note, (column,), rows)
@@ -161,8 +161,9 @@ def hostile_401(contenders: Iterable[Contender], _: Scale) -> Table:
                 tracemalloc.stop()
         rows.append(Row(contender.name, contender.kind, (took, peak / MIB, outcome)))
     note = (
-        "One call, whose token is rejected with a body without end, and the memory that it needs"
-        " at most. A peer that retries after a 401 reads until memory is used up."
+        "One call whose token is rejected with a 401 that has an endless body, and the most"
+        " memory that the call needs. A package that reads the whole body before a retry would"
+        " use up all memory."
     )
     columns = (
         Column("time", "{:.2f} s", "3 s", at_most(3)),

@@ -26,7 +26,7 @@ MEMORY = "memory"
 
 
 def by_store(_: Iterable[Contender], scale: Scale) -> Table:
-    """What attaching a live token and a renewal cost with each store, beside a store in memory."""
+    """What attaching a valid token and a renewal cost with each store, beside a store in memory."""
     with ExitStack() as stack:
         stores: dict[str, Store] = {MEMORY: MemoryStore()}
         stores["file"] = FileStore(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -59,11 +59,12 @@ def by_store(_: Iterable[Contender], scale: Scale) -> Table:
         for name, kind in arms
     ]
     note = (
-        "The cost of a call with a live token, and of one renewal against a server on this machine,"
-        " with each store, beside the same with a store in memory. (Redis: where redis-server is.)"
+        "The cost of a call with a valid token, and of one renewal against a server on this"
+        " machine. Each store is divided by the store in memory. Redis is measured only if"
+        " redis-server is installed."
     )
     columns = (
-        Column("live token", "{:.2f} ×", "1.0 ×"),
+        Column("valid token", "{:.2f} ×", "1.0 ×"),
         Column("renewal", "{:.2f} ×"),
     )
     return Table("Stores", note, columns, rows)

@@ -35,11 +35,13 @@ def last_seconds(contenders: Iterable[Contender], scale: Scale) -> Table:
     with ThreadPoolExecutor(len(contenders)) as pool:
         rows = list(pool.map(streak, contenders))
     note = (
-        f"{scale.calls} calls spread over the last {scale.last:g} s of a token that the endpoint"
-        " hands out until it has expired, telling what is left of its life in whole seconds. The"
-        " token is at hand when they begin."
+        f"{scale.calls} calls spread over the last {scale.last:g} s of a token. The endpoint"
+        " returns this token until it has expired, with the remaining lifetime in whole seconds."
+        " The package has the token when the calls begin."
     )
-    return Table("A reissued token's last seconds", note, _columns("2"), rows)
+    return Table(
+        "The last seconds of a token that the server returns again", note, _columns("2"), rows
+    )
 
 
 def always_401(contenders: Iterable[Contender], scale: Scale) -> Table:
@@ -53,8 +55,8 @@ def always_401(contenders: Iterable[Contender], scale: Scale) -> Table:
         with serving(return_same_token=False) as server:
             rows.append(_streak(contender, server, scale.calls, event=reject))
     note = (
-        f"{scale.calls} calls to an API that has begun to answer 401 to every token, while the"
-        " endpoint gives a new one each time it is asked."
+        f"{scale.calls} calls to an API that responds with 401 to every token, while the"
+        " endpoint issues a new token for each token request."
     )
     return Table("API that rejects every token", note, _columns("4", calls=""), rows)
 

@@ -43,9 +43,9 @@ def event_loop(contenders: Iterable[Contender], scale: Scale) -> Table:
             gap = min(_longest_gap(arm, scale.held) for _ in range(scale.rounds))
             rows.append(Row(arm.name, arm.kind, (gap * 1000,)))
     note = (
-        "The longest gap between the ticks of an event loop, due every millisecond, while a token"
-        f" request takes {scale.held:g} s; the least of {scale.rounds} times. With a static header"
-        " there is a sleep in place of the token request."
+        "The longest pause of an event loop that should run every millisecond, while a token"
+        f" request takes {scale.held:g} s. The shortest of {scale.rounds} runs. The static"
+        " header has a sleep in place of the token request."
     )
     limit = {"httpx async": 20.0}
     columns = (Column("event loop held", "{:.0f} ms", "20 ms", limit),)
@@ -71,11 +71,11 @@ def during_renewals(contenders: Iterable[Contender], scale: Scale) -> Table:
                     during.renew()
             rows.append(Row(arm.name, arm.kind, during.values()))
     note = (
-        f"Calls that follow one another, each to an API that takes {API_DELAY * 1000:g} ms, while a"
-        f" renewal runs whose token request takes {TOKEN_DELAY * 1000:g} ms; beside as many calls"
-        " with a static header after it. Endpoint, API and caller have a process each. The median"
-        f" of all calls, and the slowest call of a renewal: the median of {scale.calls // 2}"
-        " renewals."
+        f"One call after another, each to an API that takes {API_DELAY * 1000:g} ms, during a"
+        f" renewal whose token request takes {TOKEN_DELAY * 1000:g} ms. They are compared with"
+        " as many calls with a static header afterwards. Endpoint, API and caller are separate"
+        " processes. The median of all calls, and the slowest call of each renewal: the median"
+        f" of {scale.calls // 2} renewals."
     )
     columns = (
         Column("median call", "{:.2f} ×", "1.5 ×", at_most(1.5)),
@@ -103,10 +103,10 @@ def under_load(contenders: Iterable[Contender], scale: Scale) -> Table:
             values = (len(server.token_requests) - 1, load.slowed(), in_words(load.outcomes))
             rows.append(Row(contender.name, contender.kind, values))
     note = (
-        f"{WORKERS} threads or tasks call without a pause; {scale.life:g} s after the token was"
-        f" issued, or shortly before, another one is due, and the endpoint keeps who asks for it"
-        f" waiting for {scale.life / 40:g} s. How many calls ended in that time before, beside how"
-        " many did meanwhile."
+        f"{WORKERS} threads or tasks call without a pause. About {scale.life:g} s after the"
+        f" token was issued, a renewal is due, and the endpoint takes {scale.life / 40:g} s to"
+        " respond. The calls that ended during the renewal, compared with those in an equal"
+        " time before it."
     )
     columns = (
         Column("token requests"),

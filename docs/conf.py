@@ -214,7 +214,7 @@ def with_column_names(_: Sphinx, page: nodes.document, __: str) -> None:
         if "stacked" not in table["classes"]:
             continue
         [head] = table.findall(nodes.thead)
-        names = [entry.astext() for entry in head.findall(nodes.entry)]
+        names = [entry.astext().replace("<wbr>", "") for entry in head.findall(nodes.entry)]
         for row in next(iter(table.findall(nodes.tbody))).children:
             for name, cell in list(zip(names, row.children, strict=False))[1:]:
                 if name and cell.astext():

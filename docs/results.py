@@ -15,13 +15,13 @@ from benchmarks.table import Column, Row, Table, label
 IN_SHORT = {
     ("Cold start", "token requests"): "Token requests when 64 threads start at once",
     (
-        "A reissued token's last seconds",
+        "The last seconds of a token that the server returns again",
         "token requests",
     ): "Token requests for 100 calls, while the server returns the same, nearly expired token "
     "(0: the calls fail)",
     ("Wrong secret", "token requests"): "Token requests for 100 calls with a wrong secret",
     (
-        "Cost of a live token",
+        "Cost of a valid token",
         "per request",
     ): "Cost of the auth object with a valid token, compared with a static header",
     ("Event loop", "event loop held"): "Event loop blocked while a token is requested",

@@ -160,7 +160,7 @@ class MediaHoundSession(OAuth2Session):  # type: ignore[misc]  # requests-oauthl
 
     @property
     def access_token(self) -> str | None:
-        """The known access token, valid or expired; None without one. Can be set and deleted."""
+        """The access token, valid or expired. None if there is no token. Can be set and deleted."""
         access_token = self.token.get("access_token")
         return access_token if isinstance(access_token, str) else None
 

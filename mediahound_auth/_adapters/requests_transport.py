@@ -20,7 +20,7 @@ __all__ = ["bounded_adapter"]
 def bounded_adapter(adapter: BaseAdapter, bounds: ResponseBounds) -> Iterator[BaseAdapter]:
     """Return `adapter` with limits and without retries, for one token request.
 
-    See token_transport.py. An adapter that is not an HTTPAdapter is used as it is.
+    token_transport.py has the limits. An adapter that is not an HTTPAdapter gets no limits.
     """
     if not isinstance(adapter, HTTPAdapter):
         yield adapter

@@ -313,7 +313,7 @@ class State(NamedTuple):
         return self._replace(retry_at=now + MIN_BACK_OFF * (1 + jitter / 2))
 
     def on_accepted(self, access_token: str, *, retried: bool) -> State:
-        """An API accepted `access_token`; `retried`: after it had rejected another one."""
+        """An API accepted `access_token`. `retried`: the call was a retry after a 401."""
         if not self.unconfirmed or self.token is None or self.token.access_token != access_token:
             return self
         if retried:

@@ -174,7 +174,7 @@ class Renewal:
 
     @property
     def waits_to_log(self) -> bool:
-        """Whether its thread may wait for the lock of a log handler in which this thread is."""
+        """Whether the renewal may have to wait for a log handler that the current thread is in."""
         return self.at_work and runtime.in_handler_of(events.log)
 
     @property
@@ -213,7 +213,7 @@ class Renewal:
         _ = self._shared.state  # record the outcome: the caller's next call goes by it
 
     async def wait_async(self, timeout: float) -> None:
-        """`wait` for a task, on asyncio or trio. It returns soon if no thread can be started."""
+        """Do what `wait` does, for a task. Return soon if no thread can be started."""
         until = min(runtime.monotonic() + timeout, self.deadline)
         while not self._thread.start():
             now = runtime.monotonic()

@@ -83,7 +83,7 @@ class Settings(NamedTuple):
     def effective_store(self) -> Store | None:
         """The store besides the state that equal grants share in this process. None: there is none.
 
-        A client assertion is another one each time. Without a store, it shares no token.
+        Each client assertion is different, so without a store its token is not shared.
         """
         # Not a field, so that a pickle does not contain it.
         if self.store is not None or not callable(self.grant.client_secret):
@@ -92,7 +92,7 @@ class Settings(NamedTuple):
 
 
 def _given(value: object, option: str, default: str | None = None) -> tuple[object, str]:
-    """Return the option, environment variable or default, and its name in messages."""
+    """Return the value of an option, and its name for error messages."""
     variable = f"MEDIAHOUND_{option.upper()}"
     if value is not None:
         return value, option

@@ -50,7 +50,7 @@ class TokenSource:
     """
 
     def __init__(self, settings: Settings, send: Sender, transport: object = None) -> None:
-        """Use `send` for token requests; equal `transport`s reach the endpoint in the same way."""
+        """Use `send` for token requests. Equal `transport`s share connection failures."""
         self.settings = settings
         self.shared: SharedTokenState = shared_state_for(settings.effective_store, settings.grant)
         self._send = send

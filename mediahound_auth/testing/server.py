@@ -210,8 +210,9 @@ class MediaHoundServer:
     ) -> None:
         """Send this response to the next `n` token requests.
 
-        Several calls of this method and of `drop_token_requests` queue up. math.inf means until the
-        next call, and 0 clears the queue. A mapping as body is sent as JSON.
+        Several calls of this method and of `drop_token_requests` queue up. With math.inf, the
+        response is sent until the next call of such a method. 0 clears the queue. A mapping as
+        body is sent as JSON.
 
         Raises:
             ValueError: `n` is neither a whole number nor math.inf.

@@ -110,7 +110,7 @@ def test_the_numbers_of_the_readme_are_those_that_were_measured() -> None:
     def ratio(text: str, digits: int = 1) -> str:
         return f"{float(text.split()[0]):.{digits}f}"
 
-    cost = rows["Cost of a live token: per request"]
+    cost = rows["Cost of a valid token: per request"]
     assert f"requests {ratio(cost[1])} ×, httpx {ratio(cost[2])} ×" in readme
     added = rows["Import: import adds"]
     assert f"requests {ratio(added[1], 0)} ms, httpx {ratio(added[2], 0)} ms" in readme

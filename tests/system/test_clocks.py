@@ -38,7 +38,7 @@ for setting in ["+0", "+20d", "+0", "-20d", "+0", "+40d"]:
 """
 
 
-def test_calls_succeed_whatever_the_clock_is_set_to_and_each_jump_costs_one_token_request(
+def test_calls_succeed_when_the_clock_is_set_with_one_token_request_per_jump(
     server: MediaHoundServer, tmp_path: Path
 ) -> None:
     [library] = Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1")  # `.ci/services` installs it

@@ -110,13 +110,13 @@ def printed(script: str, server: MediaHoundServer) -> str:
             process.kill()
 
 
-def test_a_child_goes_on_with_the_token_of_its_parent(server: MediaHoundServer) -> None:
+def test_a_forked_child_uses_the_token_of_its_parent(server: MediaHoundServer) -> None:
     assert printed(FORK_WITH_A_TOKEN, server) == "0"
     assert len(server.api_requests) == 2
     assert len(server.token_requests) == 1
 
 
-def test_a_child_forked_during_a_token_request_makes_its_own(
+def test_a_child_forked_during_a_token_request_sends_its_own(
     server: MediaHoundServer,
 ) -> None:
     with (
@@ -136,11 +136,11 @@ def test_a_child_forked_during_a_token_request_makes_its_own(
     assert [call.status for call in server.api_requests] == [200, 200]
 
 
-def test_a_child_inherits_no_lock_that_somebody_held(server: MediaHoundServer) -> None:
+def test_a_forked_child_inherits_no_lock_that_was_held(server: MediaHoundServer) -> None:
     assert printed(FORK_UNDER_CONTENTION, server) == "0"
 
 
-def test_a_pool_of_forked_processes_goes_on_with_the_token_of_its_parent(
+def test_a_pool_of_forked_processes_uses_the_token_of_its_parent(
     server: MediaHoundServer,
 ) -> None:
     assert printed(MULTIPROCESSING, server) == "[200, 200, 200, 200, 200, 200]"
@@ -160,7 +160,7 @@ Again = Callable[[Any], Any]
 
 @EACH
 @WAYS
-def test_what_was_pickled_or_copied_works_and_shares_the_token(
+def test_a_pickled_or_copied_auth_object_works_and_shares_the_token(
     library: Library, again: Again, server: MediaHoundServer
 ) -> None:
     def status(auth: Any) -> int:
@@ -177,7 +177,7 @@ def test_what_was_pickled_or_copied_works_and_shares_the_token(
 
 @EACH
 @WAYS
-def test_it_has_all_the_settings_of_the_original(
+def test_a_pickle_or_copy_has_all_settings_of_the_original(
     library: Library, again: Again, client_id: str
 ) -> None:
     with MediaHoundServer(client_id=client_id, client_auth="client_secret_post") as server:
@@ -192,7 +192,7 @@ def test_it_has_all_the_settings_of_the_original(
 
 @EACH
 @COPIES
-def test_a_copy_shares_the_store_of_its_own(
+def test_a_copy_shares_the_store_of_the_original(
     library: Library, again: Again, server: MediaHoundServer
 ) -> None:
     original = library.auth(server, store=mh.MemoryStore())
@@ -213,7 +213,7 @@ class MyTransport(httpx.HTTPTransport):
 
 
 @WAYS
-def test_it_uses_the_session_that_the_original_was_given(
+def test_a_pickle_or_copy_uses_the_session_of_the_original(
     again: Again, server: MediaHoundServer
 ) -> None:
     with requests.Session() as session:
@@ -223,7 +223,7 @@ def test_it_uses_the_session_that_the_original_was_given(
 
 
 @COPIES
-def test_a_copy_uses_the_httpx_client_that_the_original_was_given(
+def test_a_copy_uses_the_httpx_client_of_the_original(
     again: Again, server: MediaHoundServer
 ) -> None:
     with httpx.Client(transport=MyTransport()) as client:
@@ -232,7 +232,7 @@ def test_a_copy_uses_the_httpx_client_that_the_original_was_given(
 
 
 @WAYS
-def test_a_session_that_holds_it_can_be_pickled_and_copied(
+def test_a_session_with_an_auth_object_can_be_pickled_and_copied(
     again: Again, server: MediaHoundServer
 ) -> None:
     with requests.Session() as session:
@@ -274,7 +274,7 @@ def test_no_pickle_holds_a_token(library: Library, server: MediaHoundServer) -> 
 
 
 @WAYS
-def test_a_store_in_memory_comes_back_empty_and_working(again: Again) -> None:
+def test_a_pickled_or_copied_memory_store_is_empty_and_works(again: Again) -> None:
     store, token = mh.MemoryStore(), mh.Token("abc", 2.0, 1.0)
     store.save("key", token)
     twin = again(store)

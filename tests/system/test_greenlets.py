@@ -53,7 +53,7 @@ def test_greenlets_share_a_token_request(
     assert len(server.token_requests) == 1
 
 
-def test_the_timeout_of_a_greenlet_is_its_own(server: MediaHoundServer) -> None:
+def test_a_gevent_timeout_interrupts_only_its_own_greenlet(server: MediaHoundServer) -> None:
     script = """
 import gevent
 import os

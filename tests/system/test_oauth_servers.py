@@ -77,7 +77,7 @@ def test_a_call_gets_its_token_and_a_revoked_one_is_replaced(
     assert auth.token().access_token != token.access_token
 
 
-def test_a_scope_is_granted_and_another_one_is_refused(
+def test_an_allowed_scope_is_granted_and_another_one_is_not(
     oauth_server: OAuthServer, library: Library, client_id: str
 ) -> None:
     oauth_server.add_client(client_id, "secret")
@@ -99,7 +99,7 @@ def test_a_scope_is_granted_and_another_one_is_refused(
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("wrong", ["id", "secret"])
-def test_a_wrong_client_is_told_in_words(
+def test_a_wrong_id_or_secret_raises_invalid_client_error(
     oauth_server: OAuthServer, library: Library, client_id: str, form: ClientAuth, wrong: str
 ) -> None:
     oauth_server.add_client(client_id, "secret")
@@ -114,7 +114,7 @@ def test_a_wrong_client_is_told_in_words(
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize(("library", "odd"), ODD, indirect=["library"], ids=str)
-def test_odd_secrets_arrive_as_they_are(
+def test_secrets_with_special_characters_are_accepted(
     oauth_server: OAuthServer, library: Library, client_id: str, form: ClientAuth, odd: str
 ) -> None:
     secret = f"{odd}-secret-{odd}"
@@ -125,7 +125,7 @@ def test_odd_secrets_arrive_as_they_are(
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize(("library", "odd"), ODD, indirect=["library"], ids=str)
-def test_odd_ids_arrive_as_they_are(
+def test_ids_with_special_characters_are_accepted(
     oauth_server: OAuthServer, library: Library, form: ClientAuth, odd: str
 ) -> None:
     name = f"id{odd}-{uuid.uuid4()}-{odd}"
@@ -141,7 +141,7 @@ def test_odd_ids_arrive_as_they_are(
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("only", ["client_secret_basic", "client_secret_post"])
-def test_a_client_may_be_held_to_one_form(
+def test_a_client_may_be_registered_for_one_authentication_method(
     oauth_server: OAuthServer, library: Library, client_id: str, form: ClientAuth, only: str
 ) -> None:
     oauth_server.add_client(client_id, "secret", only)
@@ -155,7 +155,7 @@ def test_a_client_may_be_held_to_one_form(
 
 
 @pytest.mark.parametrize("strict_form", ["client_secret_basic", "client_secret_post"])
-def test_a_server_that_forbids_two_ways_at_once_is_told_in_words(
+def test_the_error_of_a_server_that_forbids_two_methods_at_once_names_client_auth(
     library: Library, client_id: str, strict_form: ClientAuth
 ) -> None:
     with MediaHoundServer(client_id=client_id, client_auth=strict_form) as strict:

@@ -30,7 +30,7 @@ class TestProcessesOnOneRedis(OneToken):
         return processes.join(server, "redis", redis_server.patient_url)
 
 
-def test_when_the_holder_of_the_lock_is_killed_the_others_go_on_within_their_budget(
+def test_if_the_process_with_the_lock_is_killed_the_others_get_a_token_in_time(
     server: MediaHoundServer, redis_server: RedisServer
 ) -> None:
     with Fleet(workers=8) as fleet:

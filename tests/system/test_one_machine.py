@@ -25,7 +25,7 @@ class TestEightProcessesOnOneFolder(OneToken):
         return processes.join(server, "file", tmp_path / "tokens")
 
 
-def test_when_the_holder_of_the_lock_is_killed_another_one_asks_for_all(
+def test_if_the_process_with_the_lock_is_killed_another_one_requests_the_token(
     server: MediaHoundServer, tmp_path: Path
 ) -> None:
     with Fleet(workers=8) as fleet:
@@ -43,7 +43,7 @@ def test_when_the_holder_of_the_lock_is_killed_another_one_asks_for_all(
         assert not fleet.told["warning"]
 
 
-def test_a_disk_that_is_full_costs_one_warning_and_no_call(
+def test_a_full_disk_causes_one_warning_and_no_failed_call(
     processes: Fleet, server: MediaHoundServer, tmp_path: Path
 ) -> None:
     fleet = processes.join(server, "file", tmp_path / "tokens")

@@ -109,7 +109,7 @@ def test_a_call_during_which_the_process_was_stopped_gets_its_token(
         assert process.communicate(timeout=60)[0] == "200\n"
 
 
-def test_a_timeout_that_a_signal_handler_raises_reaches_the_caller(
+def test_a_timeout_raised_by_a_signal_handler_interrupts_token(
     server: MediaHoundServer,
 ) -> None:
     script = """
@@ -129,7 +129,7 @@ except TimeoutError as error:
         assert printed(SYNC + script, server) == "mine"
 
 
-def test_one_that_is_raised_while_forget_waits_for_a_store_does_too(
+def test_a_timeout_raised_by_a_signal_handler_interrupts_forget(
     server: MediaHoundServer,
 ) -> None:
     script = """
@@ -154,7 +154,7 @@ except TimeoutError as error:
 
 
 @pytest.mark.parametrize("library", ["requests", "httpx"])
-def test_so_does_one_that_is_raised_while_the_body_of_a_401_is_read(
+def test_a_timeout_raised_by_a_signal_handler_interrupts_reading_a_401(
     library: str, client_id: str
 ) -> None:
     script = """

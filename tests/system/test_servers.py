@@ -89,7 +89,7 @@ auth.token()  # before Celery forks: all processes go on with it
 
 
 @pytest.mark.programs  # its workers take ten seconds to start
-def test_the_processes_of_celery_go_on_with_the_token_from_before_they_were_forked(
+def test_celery_workers_use_the_token_from_before_the_fork(
     server: MediaHoundServer, tmp_path: Path
 ) -> None:
     (tmp_path / "tasks.py").write_text(TASKS)

@@ -52,13 +52,15 @@ def no_threads(
 
 @BOTH
 @pytest.mark.usefixtures("no_threads")
-def test_the_caller_gets_its_token_by_itself(library: Library, server: MediaHoundServer) -> None:
+def test_without_threads_the_caller_requests_the_token_itself(
+    library: Library, server: MediaHoundServer
+) -> None:
     with library(server) as (_, call):
         assert call("GET", f"{server.url}/status/200").status_code == 200
     assert len(server.token_requests) == 1
 
 
-def test_the_caller_begins_while_there_is_time_left() -> None:
+def test_the_caller_takes_over_within_half_of_its_timeout() -> None:
     for budget, patience in ((0.5, 0.25), (1.0, 0.5), (30.0, lifecycle.THREAD_START_TIMEOUT)):
         now = runtime.monotonic()
         made = source_of(HttpxAuth(f"id-{budget}", "secret", timeout=budget))._join()
@@ -66,7 +68,7 @@ def test_the_caller_begins_while_there_is_time_left() -> None:
 
 
 @pytest.mark.usefixtures("no_threads")
-def test_whose_time_is_up_does_not_begin(server: MediaHoundServer) -> None:
+def test_a_caller_whose_timeout_is_over_makes_no_token_request(server: MediaHoundServer) -> None:
     renewal = source_of(HttpxAuth(**server.credentials, timeout=0.001))._join()
     renewal.deadline = renewal.started
     renewal.wait(20)
@@ -75,7 +77,7 @@ def test_whose_time_is_up_does_not_begin(server: MediaHoundServer) -> None:
 
 
 @pytest.mark.usefixtures("no_threads")
-def test_a_store_is_used_all_the_same(
+def test_without_threads_the_store_is_used(
     server: MediaHoundServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lifecycle, "THREAD_START_TIMEOUT", 0.01)
@@ -87,7 +89,7 @@ def test_a_store_is_used_all_the_same(
 
 @pytest.mark.usefixtures("no_threads")
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
-def test_a_task_gets_an_answer_or_an_error_within_its_budget(
+def test_without_threads_a_task_gets_a_response_or_an_unavailable_error(
     backend: str, server: MediaHoundServer
 ) -> None:
     auth = HttpxAuth(**server.credentials, timeout=0.3)
@@ -136,7 +138,7 @@ def test_a_task_gets_its_token_once_a_thread_can_be_started(
 
 
 @BACKENDS
-def test_a_task_is_told_at_once_that_no_thread_can_be_started(
+def test_a_task_gets_an_error_soon_if_no_thread_can_be_started(
     backend: str,
     server: MediaHoundServer,
     failing_starts: list[int],
@@ -154,7 +156,7 @@ def test_a_task_is_told_at_once_that_no_thread_can_be_started(
     assert anyio.run(auth.atoken, backend=backend)
 
 
-def test_a_task_is_served_by_a_thread_that_does_the_work_itself(
+def test_a_task_shares_the_token_request_of_a_thread_that_took_over(
     server: MediaHoundServer, failing_starts: list[int]
 ) -> None:
     failing_starts[0] = 1_000_000
@@ -175,7 +177,7 @@ def test_a_task_is_served_by_a_thread_that_does_the_work_itself(
     assert len(server.token_requests) == 1
 
 
-def test_where_no_daemon_can_be_started_another_thread_does_the_work(
+def test_where_daemon_threads_are_disabled_another_thread_requests_the_token(
     server: MediaHoundServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make = threading.Thread.__init__
@@ -191,7 +193,7 @@ def test_where_no_daemon_can_be_started_another_thread_does_the_work(
 
 
 @pytest.mark.usefixtures("start", "no_threads")
-def test_ctrl_c_while_the_caller_renews_by_itself_is_not_held_against_the_endpoint(
+def test_ctrl_c_during_a_renewal_in_the_caller_is_not_recorded_as_a_failure(
     server: MediaHoundServer, start: Callable[[threading.Thread], None]
 ) -> None:
     auth = HttpxAuth(**server.credentials, timeout=20)
@@ -225,7 +227,7 @@ def test_ctrl_c_while_the_caller_renews_by_itself_is_not_held_against_the_endpoi
 
 
 @pytest.mark.usefixtures("no_threads")
-def test_ctrl_c_while_the_caller_renews_by_itself_is_ctrl_c_and_shows_no_secret(
+def test_ctrl_c_during_a_renewal_in_the_caller_is_raised_and_shows_no_secret(
     server: MediaHoundServer,
 ) -> None:
     def interrupt(request: TokenRequest, _: float) -> Any:
@@ -286,7 +288,7 @@ print(auth.token() is not None)
         ("KeyboardInterrupt", "lambda *_: alarm.on_signal()"),
     ],
 )
-def test_what_a_signal_handler_raises_is_its_callers_and_not_held_against_the_endpoint(
+def test_an_exception_of_a_signal_handler_is_raised_and_not_recorded_as_a_failure(
     library: str, error: str, handler: str, server: MediaHoundServer
 ) -> None:
     script = "import functools" + ALARM.format(library=library, error=error, handler=handler)
@@ -311,7 +313,7 @@ class Breaking(MemoryStore):
 
 
 @pytest.mark.usefixtures("no_threads")
-def test_a_store_that_breaks_does_not_count_as_an_interruption(
+def test_a_store_that_raises_does_not_interrupt_the_renewal(
     server: MediaHoundServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lifecycle, "THREAD_START_TIMEOUT", 0.01)
