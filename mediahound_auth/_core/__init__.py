@@ -1,1 +1,1 @@
-"""The core that all HTTP libraries share: when a token is used and renewed. No HTTP library."""
+"""The core that all adapters share: it decides when a token is used and renewed."""
