@@ -215,12 +215,16 @@ class Renewal:
     async def wait_async(self, timeout: float) -> None:
         """Do what `wait` does, for a task. Return soon if no thread can be started."""
         until = min(runtime.monotonic() + timeout, self.deadline)
-        while not self._thread.start():
-            now = runtime.monotonic()
-            if now >= min(until, self._thread.begins_by):
+        begins_by, done = self._thread.begins_by, False
+        while not done:
+            starts, now = self._thread.start(), runtime.monotonic()
+            if not starts and now >= min(until, begins_by):
                 return
-            await self._done.wait_async(now + START_RETRY_INTERVAL)
-        await self._done.wait_async(until)
+            # A started thread may not begin: a signal handler has raised in the caller's start().
+            pause = begins_by - now if now < begins_by else until - now
+            pause = pause if starts else START_RETRY_INTERVAL
+            done = await self._done.wait_async(min(until, now + pause))
+            done = done or runtime.monotonic() >= until
         _ = self._shared.state  # as above
 
     def expire(self, error: MediaHoundAuthError) -> None:

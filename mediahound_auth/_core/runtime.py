@@ -156,7 +156,7 @@ class Event:
                 self._condition.wait(remaining)
         return self._happened
 
-    async def wait_async(self, until: float) -> None:
+    async def wait_async(self, until: float) -> bool:
         """Do the same in a task, on asyncio or trio, without blocking its event loop."""
         import anyio
         from anyio.lowlevel import current_token
@@ -174,6 +174,7 @@ class Event:
             # Otherwise the event would keep a reference to the loop.
             with self._condition:
                 del self._wakers[wake]
+        return self._happened
 
 
 def _call_soon(token: Any) -> Callable[[Callable[[], object]], object]:

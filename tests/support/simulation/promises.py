@@ -52,9 +52,9 @@ class Promises:
         in_flight = self._in_flight[auth.client_id, self.scenario.reach_of(auth.process)]
         # A clock that is set forward looks like a process that was suspended: one more is allowed.
         may_be_two = self._may_be_two() or auth.process.clock
-        # Where one begins late, a caller with another transport does not wait for it.
+        # A caller with another transport does not wait long for one that begins late or fails.
         routes = {auth.route for auth in self.scenario.auths}
-        may_be_two = may_be_two or (bool(self._took_over) and len(routes) > 1)
+        may_be_two = may_be_two or (bool(self._took_over or self.troubles) and len(routes) > 1)
         if any(scheduler.time < until for until in in_flight) and not may_be_two:
             scheduler.violate("one token request in flight per reach of the store: there are two")
         self._bound(auth)
