@@ -6,6 +6,8 @@ import logging
 import signal
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -47,6 +49,18 @@ class Interrupted(Exception):
     """Raised by a signal handler."""
 
 
+@contextmanager
+def session_with_handler(store: MemoryStore, handle: Callable[..., None]) -> Iterator[StoreSession]:
+    """A session with `store`, while `handle` handles SIGUSR1."""
+    before = signal.signal(signal.SIGUSR1, handle)
+    try:
+        health = StoreHealth(Grant("id", "secret", "https://localhost/token"))
+        with StoreSession(store, "key", health, 30) as session:
+            yield session
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
 def test_an_exception_of_a_signal_handler_is_not_a_failure_of_the_store(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -63,14 +77,8 @@ def test_an_exception_of_a_signal_handler_is_not_a_failure_of_the_store(
         over.set()
         raise Interrupted
 
-    before = signal.signal(signal.SIGUSR1, handle)
-    try:
-        health = StoreHealth(Grant("id", "secret", "https://localhost/token"))
-        session = StoreSession(Interrupting(), "key", health, 30)
-        with session as during, pytest.raises(Interrupted):
-            during.load()
-    finally:
-        signal.signal(signal.SIGUSR1, before)
+    with session_with_handler(Interrupting(), handle) as session, pytest.raises(Interrupted):
+        session.load()
     assert caplog.records == []
 
 
@@ -132,14 +140,8 @@ def test_a_signal_handler_that_raises_while_the_caller_uses_the_store_is_no_fail
 
     monkeypatch.setattr(threading.Thread, "start", lambda _: None)
     monkeypatch.setattr(lifecycle, "THREAD_START_TIMEOUT", 0.01)
-    health = StoreHealth(Grant("id", "secret", "https://localhost/token"))
-    before = signal.signal(signal.SIGUSR1, handle)
-    try:
-        session = StoreSession(Interrupting(), "key", health, 30)
-        with session as during, pytest.raises(Interrupted):
-            during.load()
-    finally:
-        signal.signal(signal.SIGUSR1, before)
+    with session_with_handler(Interrupting(), handle) as session, pytest.raises(Interrupted):
+        session.load()
     assert caplog.records == []
 
 
