@@ -6,10 +6,11 @@ import os
 import re
 from collections.abc import Iterator
 from itertools import chain, count
+from pathlib import Path
 
 import pytest
 from simulation.choices import Choices
-from simulation.faults import FAULTS, fault
+from simulation.faults import FAULTS, FIRST, fault
 from simulation.machine import simulated_machine
 from simulation.scenario import run, run_seed
 from simulation.scheduler import scheduler
@@ -17,19 +18,13 @@ from simulation.shrinker import shrunk, story
 
 pytestmark = pytest.mark.once
 
+ROOT = Path(__file__).parents[2]
+
 SCHEDULES = 1000  # `make schedules` runs a hundred times as many
 MOST_SEEDS = 10_000  # in which each fault is found
 # Seeds that found a fault in the package, in the world of their time; the world has changed since.
 FOUND = (17, 113, 460, 808, 937, 1077, 1634, 2422, 2812, 3152, 4319, 5508, 6066, 6453)
 FOUND_LATER = (60780, 98551, 187827, 190220)
-# Seeds that show a fault which few schedules show: the search begins there.
-SEEN = {
-    "a storm: accepted calls, or an accepted retry, end the wait for the next renewal": 159,
-    "a failure is shared with an object whose `timeout` is longer": 259,
-    "`forget()` during a save brings the token back": 678,
-    "the child of a fork waits for a renewal of its parent": 287,
-    "a caller who is interrupted ends the renewal of all": 323,
-}
 
 
 @pytest.fixture(autouse=True)
@@ -76,17 +71,33 @@ def test_a_seed_always_gives_the_same_schedule(policy: str) -> None:
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_fault_is_found(name: str) -> None:
-    first = SEEN.get(name, 0)
     with fault(name):
-        seeds = chain(range(first, MOST_SEEDS), range(first))
+        # Where the rest of the simulation has changed, other seeds show it.
+        seeds = chain(range(FIRST[name], MOST_SEEDS), range(FIRST[name]))
         found = next(filter(None, map(run_seed, seeds)), None)
     assert found
     # A promise is broken, and not the fault itself.
     assert not re.search(r"ended with \w+Error|no end", found.promise), found.promise
 
 
+@pytest.mark.fuzz
+@pytest.mark.parametrize("name", FAULTS)
+def test_no_earlier_schedule_shows_a_fault(name: str) -> None:
+    with fault(name):
+        assert not failures(range(FIRST[name]))
+        assert failures((FIRST[name],))
+
+
+@pytest.mark.documentation
+def test_the_documentation_says_how_many_schedules_it_took_to_find_a_fault() -> None:
+    page = (ROOT / "docs/how-it-works/how-it-is-tested.md").read_text("utf-8")
+    table = page.partition("| fault | schedules until it was found |\n| --- | --- |\n")[2]
+    rows = [f"| {name} | {first + 1:,} |" for name, first in FIRST.items()]
+    assert table.partition("\n\n")[0].splitlines() == rows
+
+
 def test_a_fault_is_reduced_to_a_short_schedule() -> None:
-    with fault("the store's lock is not taken"):
+    with fault("the store's lock is not acquired"):
         found = next(filter(None, map(run_seed, count())))
         shortest = shrunk(found)
         assert shortest.promise == found.promise

@@ -20,19 +20,22 @@ from mediahound_auth._core.store_session import StoreSession
 from mediahound_auth.errors import MediaHoundAuthError, TokenEndpointUnavailable
 from mediahound_auth.token import Token
 
-__all__ = ["FAULTS", "fault"]
+__all__ = ["FAULTS", "FIRST", "fault"]
 
 Patch = Callable[[object, str, Any], None]
 Fault = Callable[[Patch], None]
 
 FAULTS: dict[str, Fault] = {}
+# The first seed whose schedule shows the fault.
+FIRST: dict[str, int] = {}
 
 
-def named(name: str) -> Callable[[Fault], Fault]:
+def named(name: str, first: int) -> Callable[[Fault], Fault]:
     """Add a fault to FAULTS."""
 
     def add(fault: Fault) -> Fault:
         FAULTS[name] = fault
+        FIRST[name] = first
         return fault
 
     return add
@@ -76,7 +79,11 @@ def _fails_alike(patch: Patch, **ignored: Any) -> None:
         patch(module, "fails_alike", fails_alike)
 
 
-@named("a storm: accepted calls, or an accepted retry, end the wait for the next renewal")
+@named(
+    "accepted calls, or an accepted retry, end the wait for the next renewal,"
+    " so that renewals become frequent",
+    first=159,
+)
 def storm(patch: Patch) -> None:
     def renewed_lately(state: State, now: float) -> bool:
         wait = min(2.0 ** (state.unconfirmed - 1), 60.0)
@@ -86,23 +93,23 @@ def storm(patch: Patch) -> None:
     patch(State, "_renewed_lately", renewed_lately)
 
 
-@named("a failure is shared with an object whose transport works")
+@named("a failure is shared with an object whose transport works", first=6)
 def other_transport(patch: Patch) -> None:
     _fails_alike(patch, transport=AnyTransport())
 
 
-@named("a failure is shared with an object whose `timeout` is longer")
+@named("a failure is shared with an object whose `timeout` is longer", first=259)
 def longer_timeout(patch: Patch) -> None:
     _fails_alike(patch, timeout=0.0)
 
 
-@named("a store operation that hangs is granted the lock, and keeps it")
+@named("a store operation hangs, gets the lock later, and keeps it", first=167)
 def stuck_lock(patch: Patch) -> None:
     real = Worker.close
     patch(Worker, "close", lambda worker, _: real(worker, lambda: None))
 
 
-@named("a 401 during another renewal waits for two time limits")
+@named("a 401 during another renewal waits for two time limits", first=158)
 def two_limits(patch: Patch) -> None:
     real = TokenSource._wait_for
 
@@ -114,7 +121,7 @@ def two_limits(patch: Patch) -> None:
     patch(TokenSource, "_wait_for", wait_for)
 
 
-@named("`forget()` during a save brings the token back")
+@named("`forget()` during a save brings the token back", first=3681)
 def forget_during_save(patch: Patch) -> None:
     def save(renewal: Renewal, store: StoreSession, token: Token) -> None:
         store.save(token, replaces=renewal.rejected)
@@ -122,12 +129,12 @@ def forget_during_save(patch: Patch) -> None:
     patch(Renewal, "_save", save)
 
 
-@named("a token that is needed on the way to one waits for itself")
+@named("code that runs during a renewal needs a token, and waits for this renewal", first=1)
 def waits_for_itself(patch: Patch) -> None:
     patch(Renewal, "waits_for_caller", False)
 
 
-@named("a caller misses that a renewal has ended")
+@named("a caller misses that a renewal has ended", first=17)
 def lost_wake_up(patch: Patch) -> None:
     def wait(event: Any, until: float) -> bool:
         happened: bool = event._happened
@@ -140,7 +147,7 @@ def lost_wake_up(patch: Patch) -> None:
     patch(Event, "wait", wait)
 
 
-@named("a task misses that a renewal has ended")
+@named("a task misses that a renewal has ended", first=0)
 def lost_task(patch: Patch) -> None:
     def wake(event: Any) -> None:
         with event._condition:
@@ -150,7 +157,7 @@ def lost_task(patch: Patch) -> None:
     patch(Event, "wake", wake)
 
 
-@named("a renewal vanishes: its thread ends without an outcome")
+@named("the thread of a renewal ends without an outcome", first=0)
 def vanishes(patch: Patch) -> None:
     real = DaemonThread._run
 
@@ -163,7 +170,7 @@ def vanishes(patch: Patch) -> None:
     patch(DaemonThread, "_run", run)
 
 
-@named("the child of a fork waits for a renewal of its parent")
+@named("the child of a fork waits for a renewal of its parent", first=287)
 def joins_parent(patch: Patch) -> None:
     def joinable(renewal: Renewal) -> bool:
         return not renewal.recorded and runtime.monotonic() < renewal.deadline
@@ -171,12 +178,12 @@ def joins_parent(patch: Patch) -> None:
     patch(Renewal, "joinable", property(joinable))
 
 
-@named("each caller starts a renewal of its own")
+@named("each caller starts a renewal", first=0)
 def nobody_joins(patch: Patch) -> None:
     patch(Renewal, "joinable", False)
 
 
-@named("where no thread can be started, no caller does its work")
+@named("no thread can be started, and no caller does the renewal's work", first=31)
 def no_take_over(patch: Patch) -> None:
     real = DaemonThread.start
 
@@ -188,7 +195,7 @@ def no_take_over(patch: Patch) -> None:
     patch(DaemonThread, "start", start)
 
 
-@named("a caller who is interrupted ends the renewal of all")
+@named("an interrupted caller ends the renewal for all callers", first=323)
 def interrupts_all(patch: Patch) -> None:
     real = Renewal.wait
 
@@ -203,7 +210,7 @@ def interrupts_all(patch: Patch) -> None:
     patch(Renewal, "wait", wait)
 
 
-@named("a task waits as a thread does, and blocks its event loop")
+@named("a task waits like a thread, and blocks its event loop", first=0)
 def blocks_loop(patch: Patch) -> None:
     async def wait_async(renewal: Renewal, timeout: float) -> None:
         renewal.wait(timeout)
@@ -211,29 +218,29 @@ def blocks_loop(patch: Patch) -> None:
     patch(Renewal, "wait_async", wait_async)
 
 
-@named("a caller waits for as long as the renewal takes, not for its own `timeout`")
+@named("a caller waits until the renewal ends, even beyond its own `timeout`", first=57)
 def waits_too_long(patch: Patch) -> None:
     real = Renewal.wait
     patch(Renewal, "wait", lambda renewal, _: real(renewal, renewal.remaining))
 
 
-@named("the store's lock is not taken")
+@named("the store's lock is not acquired", first=96)
 def no_lock(patch: Patch) -> None:
     patch(StoreSession, "lock", lambda *_: True)
 
 
-@named("a store that hangs is waited for")
+@named("a renewal waits for a store that hangs", first=52)
 def store_hangs(patch: Patch) -> None:
     real = Worker.call
     patch(Worker, "call", lambda worker, function, _: real(worker, function, 1000.0))
 
 
-@named("a renewal is kept when it has ended")
+@named("a renewal that has ended is not dropped", first=0)
 def renewal_kept(patch: Patch) -> None:
     patch(SharedTokenState, "end", lambda *_: None)
 
 
-@named("a failure in the background is shared while a token is at hand")
+@named("a failure in the background is shared while a token is at hand", first=19)
 def background_failure(patch: Patch) -> None:
     real, real_action = State.on_failure, State.next_action
 
