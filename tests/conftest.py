@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from redis_server import RedisServer
     from together import Together
 
-hypothesis.settings.register_profile("local", max_examples=50, deadline=None)
+hypothesis.settings.register_profile("local", max_examples=25, deadline=None)
 hypothesis.settings.register_profile("ci", max_examples=400, deadline=None, print_blob=True)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "local")
 
