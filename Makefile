@@ -40,8 +40,9 @@ coverage: $(VENV)/.test  ## the same, and every branch of the package must have 
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
+# The simulation decides by itself which thread goes on.
 delays: $(VENV)/.test  ## the suite while threads hesitate at random, which brings races to light
-	PYTHONPATH=tests/support $(BIN)/python -m pytest $(SUITE) -p late_threads
+	PYTHONPATH=tests/support $(BIN)/python -m pytest $(SUITE) -p late_threads --deselect tests/core/test_simulation.py
 
 schedules: $(VENV)/.test  ## the core in 100,000 orders of events, or in SEEDS; the first one is FIRST
 	PYTHONPATH=.:tests/support $(BIN)/python -m simulation $(or $(SEEDS),100000) $(or $(FIRST),0)

@@ -59,7 +59,9 @@ T = TypeVar("T")
 now = time.time  # Unix time: expiries are shared between machines
 monotonic = time.monotonic  # for time limits
 process_id = os.getpid
-jitter = random.random  # from 0 to 1
+# From 0 to 1. Not from `random` itself: a program that seeds it counts on its numbers, and the
+# processes of a fleet that seed it alike would all renew at the same time.
+jitter = random.SystemRandom().random
 
 state_lock: threading.RLock = threading.RLock()
 

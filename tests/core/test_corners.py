@@ -7,6 +7,7 @@ import importlib
 import io
 import os
 import pickle
+import random
 import sys
 import threading
 import time
@@ -19,6 +20,7 @@ import httpx
 import pytest
 import requests
 from cryptography.fernet import Fernet
+from libraries import call
 from timing import eventually
 
 import mediahound_auth.stores
@@ -288,3 +290,14 @@ def test_a_planned_response_keeps_its_own_date_and_content_type(server: MediaHou
     reply = requests.get(server.url, timeout=10)
     assert (reply.headers["Date"], reply.headers["Content-Type"]) == ("today", "text/odd")
     assert reply.json() == {"a": 1}
+
+
+def test_the_random_numbers_of_a_program_that_seeds_them_stay_the_same(
+    server: MediaHoundServer,
+) -> None:
+    random.seed(1)
+    seeded = random.getstate()
+    server.respond_to_token_requests(1, status=503)
+    assert call(server, MediaHoundAuth(**server.credentials)) == 200
+    assert len(server.token_requests) == 2
+    assert random.getstate() == seeded

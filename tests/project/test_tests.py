@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+from late_threads import DELAYED
 
 pytestmark = pytest.mark.once
 
@@ -34,3 +35,8 @@ def test_no_test_file_imports_from_another_one() -> None:
     }
     assert len(FILES) > 90
     assert found == {}
+
+
+def test_what_make_delays_delays_is_there() -> None:
+    missing = [name for owner in DELAYED for name in DELAYED[owner] if name not in vars(owner)]
+    assert missing == []
