@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 from mediahound_auth._extras import missing_extra
@@ -136,15 +137,25 @@ def forget(
     parameter: Parameters = None,
     client_auth: ClientAuthOption = ClientAuth.mediahound,
 ) -> None:
-    """Delete the stored token of this client."""
+    """Delete the token that is stored for these options and this secret."""
     auth = build_auth(client_id, client_secret_file, token_url, scope, parameter, client_auth, 30.0)
     from mediahound_auth._adapters.bearer_auth import source_of
+    from mediahound_auth.stores import FileStore
 
-    auth.forget()
     source = source_of(auth)
+    grant = source.settings.grant
+    stored = None
+    with suppress(Exception):  # a store that fails is reported below
+        stored = FileStore().load(grant.resolved().key())
+    auth.forget()
     if source.shared.store_health.failing:  # a warning has said why
         raise typer.Exit(1)
-    print(f"Deleted: no token of client {source.settings.grant.client_id!r} is stored now.")
+    if stored:
+        print(f"Deleted the stored token of client {grant.client_id!r}.")
+    else:
+        print(
+            f"No token of client {grant.client_id!r} is stored for these options and this secret."
+        )
 
 
 @app.command(context_settings={"allow_interspersed_args": False})

@@ -49,11 +49,12 @@ def run(server: MediaHoundServer, command: Sequence[str]) -> int:
             raise ConfigurationError(f"cannot run the command: {error.strerror}") from None
         signal.signal(signal.SIGTERM, lambda *_: program.terminate())
         status = program.wait()
-        if not server.api_requests and (status or not server.token_requests):
+        rejected = any(request.status != 200 for request in server.token_requests)
+        if not (server.api_requests or rejected) and (status or not server.token_requests):
             say(
                 PROGRAM,
-                "warning: the command sent no API request to the fake server. The access token is "
-                f"sent to {server.url} only: use it as base URL (MEDIAHOUND_API_URL)",
+                "warning: the command sent no API request to the fake server. If it calls another "
+                f"host, use {server.url} as base URL (MEDIAHOUND_API_URL)",
             )
         return status if status >= 0 else 128 - status  # as shells report a signal
 

@@ -309,7 +309,7 @@ class Grant(NamedTuple):
         remedy = "Check that token_url is the full URL of the token endpoint"
         if 400 <= status < 500 and status not in (404, 405, 410):
             remedy = (
-                "Check what the endpoint expects: "
+                "Check token_url, and what the endpoint expects: "
                 f"client_auth={self.client_auth!r}, scope= and parameters="
             )
         return InvalidTokenResponse, (

@@ -125,10 +125,22 @@ def test_an_assertion_is_read_like_the_secret(shell: Shell, client_id: str, tmp_
 
 def test_forget_drops_the_token(shell: Shell, server: MediaHoundServer) -> None:
     shell.run(PROGRAM, "token")
-    deleted = f"Deleted: no token of client {server.client_id!r} is stored now.\n"
+    deleted = f"Deleted the stored token of client {server.client_id!r}.\n"
     assert shell.run(PROGRAM, "forget") == (0, deleted, "")
     shell.run(PROGRAM, "token")
     assert len(server.token_requests) == 2
+
+
+def test_forget_says_if_no_token_is_stored_for_its_options(
+    shell: Shell, server: MediaHoundServer
+) -> None:
+    shell.run(PROGRAM, "token")
+    none = f"No token of client {server.client_id!r} is stored for these options and this secret.\n"
+    assert shell.run(PROGRAM, "forget", "--scope", "other") == (0, none, "")
+    shell.run(PROGRAM, "token")
+    assert len(server.token_requests) == 1
+    shell.run(PROGRAM, "forget")
+    assert shell.run(PROGRAM, "forget") == (0, none, "")
 
 
 def test_a_store_that_fails_is_reported_and_costs_no_token(shell: Shell, tmp_path: Path) -> None:

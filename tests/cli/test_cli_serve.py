@@ -112,6 +112,15 @@ def test_serve_says_why_a_command_that_calls_another_host_gets_no_token(shell: S
     assert "(MEDIAHOUND_API_URL)" in done.err
 
 
+def test_serve_leaves_the_last_word_to_a_command_whose_token_request_is_rejected(
+    shell: Shell,
+) -> None:
+    call = CALL.replace("MediaHoundAuth()", "MediaHoundAuth(client_secret='wrong')")
+    done = shell.run(PROGRAM, "serve", "--", sys.executable, "-c", call)
+    assert done.code == 1
+    assert "rejected client" in done.err.splitlines()[-1]
+
+
 def test_serve_says_that_a_command_cannot_be_run(shell: Shell) -> None:
     done = shell.run(PROGRAM, "serve", "--", "no-such-command")
     cannot = "mediahound-auth: cannot run the command: No such file or directory\n"

@@ -30,7 +30,10 @@ NO_ANSWER = (
     "invalid token response from https://api.example.com/token (HTTP {status}): {why}. {remedy}"
 )
 CHECK_URL = "Check that token_url is the full URL of the token endpoint"
-CHECK_OPTIONS = "Check what the endpoint expects: client_auth='mediahound', scope= and parameters="
+CHECK_OPTIONS = (
+    "Check token_url, and what the endpoint expects: client_auth='mediahound', scope= and "
+    "parameters="
+)
 
 
 @pytest.mark.parametrize(
@@ -224,7 +227,7 @@ def test_a_providers_error_text_is_quoted(status: int, body: Any, words: str | N
     else:
         assert error.error_description == words
     assert error.error_description is None or f" ({error.error_description}). " in str(error)
-    assert ("token_url" in str(error)) == (status in (200, 404))
+    assert ("full URL" in str(error)) == (status in (200, 404))
 
 
 @pytest.mark.parametrize("status", [401, 429, 503])
