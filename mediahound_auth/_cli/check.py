@@ -45,7 +45,7 @@ def check(auth: MediaHoundAuth) -> int:
     )
     if life == MAX_LIFETIME:
         rest = " is the maximum, also for a response without expires_in"
-    _say(True, "lifetime", f"{_in_words(life)} ({life:.0f} s){rest}")
+    _say(True, "lifetime", f"{life:.0f} s{_in_words(life)}{rest}")
     refused = set(grant.scope.split()) - set((token.scope or "").split())
     granted = f"granted: {token.scope or '(not stated in the response)'}"
     if refused:
@@ -76,8 +76,8 @@ def _reach(url: str, timeout: float) -> int:
 def _in_words(seconds: float) -> str:
     for size, unit in ((86_400, "days"), (3_600, "hours"), (60, "minutes")):
         if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} seconds"
+            return f" ({seconds / size:.0f} {unit})"
+    return ""
 
 
 def _say(right: bool, step: str, what: str) -> None:

@@ -24,7 +24,7 @@ def test_check_prints_ok_for_each_step(server: MediaHoundServer, tmp_path: Path)
     assert list(steps) == ["configuration", "reachability", "grant", "lifetime", "scope"]
     assert all(said.startswith("ok ") for said in steps.values())
     assert server.token_url in steps["configuration"]
-    assert "14 days (1209600 s)" in steps["lifetime"]
+    assert "1209600 s (14 days)" in steps["lifetime"]
     assert "public_profile" in steps["scope"]
     assert len(server.token_requests) == 2  # the first one is without credentials
     assert "Authorization" not in server.token_requests[0].headers
@@ -38,7 +38,7 @@ def test_check_does_not_show_the_query_of_token_url(
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"), [(7200, "2 hours"), (240, "4 minutes"), (90, "90 seconds")]
+    ("seconds", "said"), [(7200, "2 hours"), (240, "4 minutes"), (90, "90 s")]
 )
 def test_a_short_lifetime_is_explained(
     client_id: str, tmp_path: Path, seconds: int, said: str
