@@ -276,7 +276,7 @@ def _is_none(value: object) -> bool:
 
 
 def _readable(response: requests.Response, body: bytes) -> requests.Response:
-    """Return a copy of `response`, which has been read, whose body hooks can read again."""
+    """Return a copy of `response` with `body` as its unread body, for hooks."""
     copy = requests.Response()
     for name in ("status_code", "headers", "url", "reason", "encoding", "cookies", "request"):
         setattr(copy, name, getattr(response, name))

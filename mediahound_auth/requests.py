@@ -113,8 +113,8 @@ class MediaHoundAuth(BearerAuth, AuthBase):
         origins: Further origins the token may be sent to, as "https://host[:port]". The origin of
             the token endpoint is always allowed. Defaults to none.
         store: Where the token is kept between calls. Defaults to the memory of the process.
-        renew_margin: Seconds before the expiry at which the background renewal begins. Defaults
-            to 300.
+        renew_margin: Seconds before the expiry at which the background renewal begins, at most a
+            fifth of the lifetime. Defaults to 300.
         timeout: Seconds to get one token, retries included. Defaults to 30.
         session: A Session whose proxies, CA bundle, client certificate and adapters are used for
             token requests. Nothing else of it is used. It is used from another thread. Defaults to
@@ -262,7 +262,7 @@ class MediaHoundAuth(BearerAuth, AuthBase):
 
 
 def _refuse_event_loop() -> None:
-    """Raise TypeError in a task of niquests, whose requests resemble those of requests."""
+    """Raise TypeError if an event loop is running: another library, such as niquests, calls."""
     asyncio: Any = sys.modules.get("asyncio")
     with suppress(RuntimeError):  # there is no event loop
         if asyncio and asyncio.get_running_loop():
@@ -328,9 +328,9 @@ def _rewind(request: requests.PreparedRequest) -> bool:
 
 
 def _release(response: requests.Response) -> None:
-    """Return the connection of a 401 to the pool if its body is short; otherwise close it.
+    """Return the connection of a 401 to the pool if the body is short; otherwise close it.
 
-    The part of the body that was read becomes its content, unless it is compressed.
+    The bytes that were read become `response.content`; compressed bytes are dropped.
     """
     try:
         body = b"" if response._content_consumed else _short_body(response)

@@ -26,7 +26,7 @@ def source_of(auth: BearerAuth) -> TokenSource:
 
 
 def wrong_library(auth: BearerAuth, request: object) -> TypeError:
-    """Return the error for an `auth` that another HTTP library uses, as `request` shows."""
+    """Return the error for an `auth` that was given to the library of `request`."""
     library, ours = (type(thing).__module__.partition(".") for thing in (request, auth))
     error = f"{ours[0]}.{ours[2]}.{type(auth).__name__} is not for {library[0]}"
     if library[0] in ("requests", "httpx", "httpx2"):
@@ -66,7 +66,8 @@ class BearerAuth:
         """Return a valid token, fetching one if necessary. Block for at most `timeout` seconds.
 
         Raises:
-            MediaHoundAuthError: No token could be requested. Also an error of the HTTP library.
+            MediaHoundAuthError: No token could be requested. This error is also one of the HTTP
+                library's.
         """
         return self._token_of(run_steps(self._source.get_token()))
 
@@ -81,13 +82,14 @@ class BearerAuth:
         return self._token_of(run_steps(self._source.renew()))
 
     def forget(self) -> None:
-        """Delete the token, here and in the store. The next call requests another one.
+        """Delete the token, here and in the store. The next call requests a token.
 
         Block until the store has deleted it, for at most two seconds if the store does not respond.
+        The token then stays in the store, and a warning is logged.
 
         Raises:
-            ConfigurationError: The client_secret callable failed. Also an error of the HTTP
-                library.
+            ConfigurationError: The client_secret callable failed. This error is also one of the
+                HTTP library's.
         """
         if error := self._source.forget():
             raise copy_error(error, self._error_types)

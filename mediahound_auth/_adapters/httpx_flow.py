@@ -1,8 +1,8 @@
 """The authentication flow of httpx and httpx2.
 
-Both flows are written out instead of derived from `auth_flow`, so that a call with a valid token
-costs one generator, not two. No lock is held while a request is sent. The asynchronous flow never
-blocks.
+The synchronous and the asynchronous flow are written out instead of derived from `auth_flow`, so
+that a call with a valid token costs one generator, not two. No lock is held while a request is
+sent. The asynchronous flow never blocks.
 """
 
 from __future__ import annotations
@@ -103,8 +103,8 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
             origins: Further origins the token may be sent to, as "https://host[:port]". The origin
                 of the token endpoint is always allowed. Defaults to none.
             store: Where the token is kept between calls. Defaults to the memory of the process.
-            renew_margin: Seconds before the expiry at which the background renewal begins. Defaults
-                to 300.
+            renew_margin: Seconds before the expiry at which the background renewal begins, at most
+                a fifth of the lifetime. Defaults to 300.
             timeout: Seconds to get one token, retries included. Defaults to 30.
             client: A synchronous Client whose proxies, CA bundle, client certificate and transports
                 are used for token requests, also with an AsyncClient. Nothing else of it is used.
@@ -151,7 +151,8 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
         """Do what `token()` does, in a task on asyncio or trio.
 
         Raises:
-            MediaHoundAuthError: No token could be requested. Also an error of the HTTP library.
+            MediaHoundAuthError: No token could be requested. This error is also one of the HTTP
+                library's.
         """
         return self._token_of(await run_steps_async(self._source.get_token()))
 
@@ -167,8 +168,8 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
         """Do what `forget()` does, in a task on asyncio or trio.
 
         Raises:
-            ConfigurationError: The client_secret callable failed. Also an error of the HTTP
-                library.
+            ConfigurationError: The client_secret callable failed. This error is also one of the
+                HTTP library's.
         """
         await to_thread.run_sync(self.forget)
 
@@ -319,9 +320,10 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
         return retry
 
     def _release(self, response: Response) -> None:
-        """Return the connection of a 401 to the pool if its body is short; otherwise close it.
+        """Return the connection of a 401 to the pool if the body is short; otherwise close it.
 
-        Before a retry, httpx reads the whole body. It gets the part that was read here.
+        Before a retry, httpx reads the body. It gets the bytes that were read here, or none if they
+        are compressed.
         """
         if response.is_closed:
             return  # an event hook has read it

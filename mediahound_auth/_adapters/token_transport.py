@@ -258,8 +258,8 @@ def connection_error(url: str, error: Exception) -> TokenEndpointUnavailable:
 def _is_permanent(chain: list[BaseException]) -> bool:
     """Whether a retry would fail in the same way.
 
-    This is so for an untrusted certificate, a 4xx of a proxy, a missing CA bundle (with requests)
-    and an invalid URL.
+    This is so for an untrusted certificate, a missing CA bundle (with requests), an invalid URL,
+    and a proxy's status below 500, except 408, 425 and 429.
     """
     refusal = _refusal(chain)
     if refusal is not None:

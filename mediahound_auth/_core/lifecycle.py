@@ -181,7 +181,7 @@ class State(NamedTuple):
         return self.token is not None and now < self.token.expires_at
 
     def next_action(self, now: float, conditions: Conditions | None = None) -> Action:
-        """What a caller that needs a token does at `now`; `conditions` are the caller's own."""
+        """Return the action of a caller that needs a token at `now`, under its `conditions`."""
         if now < self.renew_at:
             return Action.USE
         if self.token is not None and now < self.token.expires_at:
@@ -406,7 +406,7 @@ def thread_start_timeout(timeout: float) -> float:
 
 
 def token_was_accepted(status: int) -> bool:
-    """Whether an API that responded with this HTTP status accepted the token: 5xx says nothing."""
+    """Whether this HTTP status shows that an API accepted the token. 401 and 5xx do not."""
     return status != 401 and status < 500
 
 

@@ -75,7 +75,7 @@ class Decision(NamedTuple):
     Attributes:
         outcome: The token or the failure.
         at: When it was decided, by `runtime.now`.
-        timeout: The time limit of a failure, in seconds. A longer one might have helped.
+        timeout: The time limit within which it failed, in seconds. A longer one might have helped.
         lost: Whether the failure says nothing about the endpoint, because the process was suspended
             or the caller that did the work was interrupted. Such a failure is not remembered, and
             callers with time left start another renewal.
@@ -179,7 +179,7 @@ class Renewal:
 
     @property
     def joinable(self) -> bool:
-        """Whether a caller can wait for it.
+        """Whether a caller can wait for this renewal.
 
         Not after fork(), because its thread runs in the parent only. Not after the process was
         suspended: the connection is gone, and `monotonic` may have stood still.
@@ -228,7 +228,7 @@ class Renewal:
         _ = self._shared.state  # as above
 
     def expire(self, error: MediaHoundAuthError) -> None:
-        """Make `error` the outcome if the time of the renewal is over, as the caller's is.
+        """Make `error` the outcome if the renewal has no time left.
 
         If the endpoint has returned a token that is not saved yet, the token is the outcome.
         """

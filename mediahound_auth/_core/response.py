@@ -123,10 +123,12 @@ def words_in(value: object) -> str:
 
 
 def lifetime(expires_in: object) -> int:
-    """Return `expires_in` in seconds. RFC 6749 §5.1 has a number; some servers send a string.
+    """Return `expires_in` in seconds, at least one and at most two weeks. None means two weeks.
+
+    RFC 6749 §5.1 has a number; some servers send a string.
 
     Raises:
-        ValueError: It is not a finite number.
+        ValueError: It is neither None nor a finite number.
     """
     if expires_in is None:
         return MAX_LIFETIME

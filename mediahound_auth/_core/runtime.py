@@ -87,10 +87,10 @@ def in_handler_of(logger: Logger | None) -> bool:
 
 
 def raised_by_signal_handler(error: BaseException) -> BaseException | None:
-    """`error`, or what it came from, if a signal handler raised that; otherwise None.
+    """Return the exception that a signal handler raised: `error`, or one in its chain; or None.
 
-    HTTP libraries translate a handler's TimeoutError as if it were one of the network, and may give
-    the new error the traceback of the old one: the innermost is the handler's.
+    An HTTP library may wrap a handler's TimeoutError as a timeout of the network, and give the new
+    error the same traceback. So the innermost exception with a handler's frame is returned.
     """
     signal = sys.modules.get("signal")  # without it, there are no handlers
     handlers = map(signal.getsignal, signal.valid_signals()) if signal else ()
@@ -234,7 +234,7 @@ class DaemonThread:
         return self._started
 
     def take_over(self) -> bool:
-        """Return whether the caller has to do the work. True once, if the thread has not begun."""
+        """Claim the work: True for the first claim, of the thread or of a caller that waits."""
         return self._claimed.acquire(blocking=False)
 
     def _run(self) -> None:

@@ -88,8 +88,8 @@ class StoreSession:
     def save(self, token: Token, *, replaces: str | None) -> None:
         """Save `token`.
 
-        The access token `replaces` was rejected. It is discarded first, because a fast clock may
-        have dated it later than `token`.
+        If the stored access token is `replaces`, which was rejected, it is discarded first: a fast
+        clock may have dated it later than `token`.
         """
         if replaces is not None and token.access_token != replaces:
             kept = self.load()

@@ -279,7 +279,7 @@ def _file_lock(path: Path, timeout: float) -> AbstractContextManager[object]:
 
 @contextmanager
 def _open_checked(path: Path, flags: int) -> Iterator[int]:
-    """Open `path`, which must belong to our user and be inaccessible to other users.
+    """Open `path`, which must belong to our user, and remove the permissions of other users.
 
     Raises:
         PermissionError: It belongs to another user, is a symbolic link, or its permissions cannot

@@ -245,7 +245,7 @@ def _held_by_another_thread(store: Store, key: str) -> Iterator[None]:
 
 
 def _fails(held: Future[None]) -> Callable[[Future[None]], None]:
-    """Return a callback that passes the error of a thread without the lock on to `held`."""
+    """Return a callback that sets the exception of the locking thread on the future `held`."""
 
     def ended(holding: Future[None]) -> None:
         error = holding.exception()
