@@ -1,4 +1,4 @@
-"""Event loops, asyncio's and trio's: never blocked, whoever is cancelled and whichever ends."""
+"""Calls on asyncio and trio: the event loop is not blocked, and cancelling is safe."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests of users' code that mock the HTTP library: with a fixed token, and with the real thing."""
+"""The package beside libraries that mock, record or cache HTTP."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def credentials(client_id: str) -> tuple[str, str]:
     return client_id, "secret"
 
 
-def test_the_real_thing_with_responses(credentials: tuple[str, str]) -> None:
+def test_a_mocked_token_endpoint_with_responses(credentials: tuple[str, str]) -> None:
     with responses.RequestsMock() as mock:
         mock.post(DEFAULT_TOKEN_URL, json=TOKEN)
         mock.get(SEARCH, json={})
@@ -132,7 +132,7 @@ def test_the_real_thing_with_responses(credentials: tuple[str, str]) -> None:
         assert mock.calls[1].request.headers["Authorization"] == "Bearer mocked"
 
 
-def test_the_real_thing_with_respx(credentials: tuple[str, str]) -> None:
+def test_a_mocked_token_endpoint_with_respx(credentials: tuple[str, str]) -> None:
     with respx.mock:
         asked = respx.post(DEFAULT_TOKEN_URL).respond(json=TOKEN)
         called = respx.get(SEARCH).respond(json={})
@@ -141,7 +141,7 @@ def test_the_real_thing_with_respx(credentials: tuple[str, str]) -> None:
         assert (asked.call_count, called.call_count) == (1, 2)
 
 
-def test_the_real_thing_with_pytest_httpx(
+def test_a_mocked_token_endpoint_with_pytest_httpx(
     httpx_mock: HTTPXMock, credentials: tuple[str, str]
 ) -> None:
     httpx_mock.add_response(method="POST", url=DEFAULT_TOKEN_URL, json=TOKEN)

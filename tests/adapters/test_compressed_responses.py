@@ -1,4 +1,4 @@
-"""A token response that is compressed, though nothing was asked for but the plain text."""
+"""Token responses that are compressed, although the request does not allow it."""
 
 from __future__ import annotations
 

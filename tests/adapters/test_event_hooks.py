@@ -1,4 +1,4 @@
-"""An event hook of httpx may raise before our flow has seen the response."""
+"""Event hooks of httpx that raise before the auth flow has seen the response."""
 
 from __future__ import annotations
 

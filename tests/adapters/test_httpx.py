@@ -1,4 +1,4 @@
-"""MediaHoundAuth in httpx and httpx2: every way to pass it, what it raises, and its own methods."""
+"""MediaHoundAuth in httpx and httpx2: how it is passed, its errors and its methods."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def failing(request: pytest.FixtureRequest, server: MediaHoundServer) -> type[Ex
 
 
 @pytest.mark.parametrize("way", [auth_of_the_client, stream], ids=named)
-def test_a_failure_is_both_httpxs_and_ours_and_knows_the_request_that_was_to_be_sent(
+def test_a_failure_is_an_httpx_error_and_has_the_request(
     httpx: Any, way: Way, failing: type[Exception], auth: MediaHoundAuth, server: MediaHoundServer
 ) -> None:
     with pytest.raises(httpx.RequestError) as caught:

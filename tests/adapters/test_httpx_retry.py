@@ -1,4 +1,4 @@
-"""A request of httpx or httpx2 whose token was rejected is sent again, whole and once."""
+"""Retries after a 401 with httpx and httpx2."""
 
 from __future__ import annotations
 

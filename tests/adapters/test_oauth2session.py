@@ -1,4 +1,4 @@
-"""MediaHoundSession is an OAuth2Session whose token sees to itself."""
+"""MediaHoundSession, a requests-oauthlib OAuth2Session that renews its token."""
 
 from __future__ import annotations
 
@@ -272,6 +272,6 @@ def test_a_traceback_through_the_constructor_shows_no_secret() -> None:
     assert not any("s3cr3t" in repr(frame.locals) for frame in ours)
 
 
-def test_it_says_that_it_cannot_be_pickled_and_what_can() -> None:
+def test_pickling_a_session_raises_and_names_what_can_be_pickled() -> None:
     with pytest.raises(TypeError, match="MediaHoundAuth"):
         pickle.dumps(MediaHoundSession("id", "secret"))

@@ -1,4 +1,4 @@
-"""Proxies between us and both servers: what they read, and what is said when they refuse."""
+"""Proxies in front of the API and of the token endpoint."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Redirects, as each library follows them: where the token goes along and where not."""
+"""Redirects: which requests carry the token."""
 
 from __future__ import annotations
 

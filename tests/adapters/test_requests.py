@@ -1,4 +1,4 @@
-"""MediaHoundAuth for requests: every way of passing it, what it leaves alone, what it raises."""
+"""MediaHoundAuth in requests: how it is passed, what it leaves unchanged, its errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""MediaHoundAuth for requests, by hand: token(), renew(), forget(), and its repr."""
+"""MediaHoundAuth in requests: token(), renew(), forget() and repr()."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A rejected token, with requests: the call is retried once, whole, or the 401 is the caller's."""
+"""Retries after a 401 with requests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A retry, with requests, goes out as the call itself did: streaming, timeout, TLS, proxy."""
+"""Retries with requests have the settings of the call: streaming, timeout, TLS, proxy."""
 
 from __future__ import annotations
 

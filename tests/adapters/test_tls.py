@@ -1,4 +1,4 @@
-"""TLS at the token endpoint and at the API: who is trusted, and what is said of who is not."""
+"""TLS at the token endpoint and at the API."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TLS and proxies on the way to the token endpoint: given by session=, client= or environment."""
+"""TLS and proxies of token requests, set by session=, client= or the environment."""
 
 from __future__ import annotations
 

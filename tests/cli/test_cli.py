@@ -1,4 +1,4 @@
-"""`mediahound-auth`, the program, run as users run it: tokens, and what is said of errors."""
+"""`mediahound-auth` as a program: tokens, `forget`, and error messages."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_eight_commands_at_once_are_one_token_request(
     assert len(server.token_requests) == 1
 
 
-def test_options_say_what_the_environment_says(
+def test_options_replace_environment_variables(
     shell: Shell, server: MediaHoundServer, client_id: str
 ) -> None:
     for name in ("MEDIAHOUND_CLIENT_ID", "MEDIAHOUND_TOKEN_URL"):
@@ -210,7 +210,7 @@ def test_a_rejected_client_and_an_outage_have_different_exit_codes(
     assert "is unavailable" in err
 
 
-def test_ctrl_c_ends_it_at_once(shell: Shell, server: MediaHoundServer) -> None:
+def test_ctrl_c_ends_token_at_once(shell: Shell, server: MediaHoundServer) -> None:
     with server.hold_token_requests() as hold:
         terminal = Terminal(shell, PROGRAM, "token")
         hold.wait_for(1, 30)

@@ -37,9 +37,7 @@ def test_check_does_not_show_the_query_of_token_url(
     assert steps["configuration"].endswith(server.token_url)
 
 
-@pytest.mark.parametrize(
-    ("seconds", "said"), [(7200, "2 hours"), (240, "4 minutes"), (90, "90 s")]
-)
+@pytest.mark.parametrize(("seconds", "said"), [(7200, "2 hours"), (240, "4 minutes"), (90, "90 s")])
 def test_a_short_lifetime_is_explained(
     client_id: str, tmp_path: Path, seconds: int, said: str
 ) -> None:

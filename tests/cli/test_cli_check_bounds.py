@@ -1,4 +1,4 @@
-"""`mediahound-auth check` at an endpoint that does not come to an end."""
+"""`mediahound-auth check` at an endpoint whose response does not end."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mediahound_auth.requests import MediaHoundAuth
 
 @pytest.mark.timeout(30)
 @pytest.mark.parametrize("attack", ["status line", "header", "1xx", "silence"])
-def test_it_ends_with_its_time_limit(attack: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_ends_at_its_time_limit(attack: str, capsys: pytest.CaptureFixture[str]) -> None:
     with EndlessServer(lambda _: SLOW[attack]()) as server:
         auth = MediaHoundAuth("id", "secret", token_url=f"{server.url}/token", timeout=0.3)
         assert check(auth) == 3

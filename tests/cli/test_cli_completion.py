@@ -1,4 +1,4 @@
-"""Completion of `mediahound-auth`, by the shell itself."""
+"""Completion of `mediahound-auth` by bash, zsh and fish."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where `mediahound-auth` takes the client secret from."""
+"""How `mediahound-auth` reads the client secret."""
 
 from __future__ import annotations
 

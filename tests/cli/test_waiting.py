@@ -1,4 +1,4 @@
-"""What a command says while it waits."""
+"""What a command prints while it waits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Any number of threads and clients at once: one token request, and nobody is held up."""
+"""Many threads and clients at the same time: one token request."""
 
 from __future__ import annotations
 

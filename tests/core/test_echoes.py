@@ -1,4 +1,4 @@
-"""An endpoint may send anything, our own secret included: no token, no error shows it."""
+"""Token responses that repeat the client secret."""
 
 from __future__ import annotations
 

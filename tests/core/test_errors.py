@@ -1,4 +1,4 @@
-"""One small tree of errors, caught by its root and by the HTTP library's own base error."""
+"""The classes of errors: attributes, bases, pickling."""
 
 from __future__ import annotations
 

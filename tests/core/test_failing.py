@@ -1,4 +1,4 @@
-"""The token endpoint fails: what callers notice of it, and how little it is asked meanwhile."""
+"""Failures of the token endpoint: what callers get, and how many token requests are sent."""
 
 from __future__ import annotations
 
@@ -215,7 +215,7 @@ def fail() -> Any:
     [(fail, "KeyError"), (lambda: None, "NoneType"), (lambda: "", "empty")],
     ids=["raises", "None", "empty"],
 )
-def test_a_client_secret_callable_that_gives_none_fails_the_call(
+def test_a_client_secret_callable_that_returns_no_secret_fails_the_call(
     library: Library, secret: Callable[[], Any], named: str, server: MediaHoundServer
 ) -> None:
     with pytest.raises(mh.ConfigurationError, match=f"client_secret callable.*{named}") as caught:

@@ -1,4 +1,4 @@
-"""The request for a token is the documented one; the key it is filed under tells nothing."""
+"""The token request, and the key of a token in a store."""
 
 from __future__ import annotations
 
@@ -266,7 +266,7 @@ def test_grant_request_and_response_do_not_show_the_secret(
     assert base64.b64encode(b"MyClientId:s3cr3t").decode() not in text
 
 
-def test_a_secret_is_itself_but_tools_that_print_frames_see_a_mask() -> None:
+def test_the_repr_of_a_secret_is_masked() -> None:
     secret = a_grant(client_secret=lambda: "s3cr3t").resolved().client_secret
     assert isinstance(secret, Masked)
     assert f"{secret}" == "s3cr3t"
@@ -285,7 +285,7 @@ def test_a_grant_survives_its_way_to_another_process() -> None:
 
 
 @pytest.mark.usefixtures("real_keys")
-def test_a_key_is_slow_to_guess_from() -> None:
+def test_a_key_is_a_pbkdf2_digest() -> None:
     salt = json.dumps([URL, "id", "", "mediahound"]).encode()
     slow = hashlib.pbkdf2_hmac("sha256", b"s3cr3t", salt, 20_000)
     assert a_grant("id", client_secret="s3cr3t", token_url=URL).key() == slow.hex()

@@ -1,4 +1,4 @@
-"""What a signal handler raises is the caller's own: it is told apart from what the network does."""
+"""Exceptions of signal handlers are told apart from errors of the network."""
 
 from __future__ import annotations
 
@@ -75,7 +75,9 @@ def translated(read: Callable[[], None]) -> None:
 
 
 @pytest.mark.parametrize("kind", HANDLERS)
-def test_it_is_recognised_behind_what_a_library_makes_of_it(kind: str, alarm: Alarm) -> None:
+def test_an_exception_of_a_signal_handler_is_found_behind_the_librarys_error(
+    kind: str, alarm: Alarm
+) -> None:
     signal.signal(signal.SIGUSR1, HANDLERS[kind](alarm))
     with pytest.raises(requests.ReadTimeout) as caught:
         translated(partial(signal.raise_signal, signal.SIGUSR1))
@@ -84,7 +86,7 @@ def test_it_is_recognised_behind_what_a_library_makes_of_it(kind: str, alarm: Al
 
 
 @pytest.mark.usefixtures("alarm")
-def test_an_error_of_the_network_is_none() -> None:
+def test_a_network_timeout_is_not_taken_for_an_exception_of_a_signal_handler() -> None:
     def time_out() -> None:
         raise TimeoutError("timed out")
 
@@ -95,7 +97,7 @@ def test_an_error_of_the_network_is_none() -> None:
 
 
 @pytest.mark.parametrize("error", [TimeoutError("mine"), ValueError("mine")])
-def test_it_reaches_the_caller_who_does_the_work_and_is_not_remembered(
+def test_an_exception_of_a_signal_handler_is_raised_and_not_shared(
     error: Exception, alarm: Alarm, server: MediaHoundServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runtime.DaemonThread, "start", lambda _: False)

@@ -1,4 +1,4 @@
-"""The rules of a token's life as tables. Times are seconds; `now` is whatever we say it is."""
+"""The rules of a token's lifetime, with a given `now`."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_while_one_caller_renews_the_others_use_the_token() -> None:
     assert state.next_action(880 - A_WHILE) is USE
 
 
-def test_a_renewal_that_vanishes_is_started_anew() -> None:
+def test_a_token_is_due_again_if_its_renewal_has_not_ended() -> None:
     assert obtained(a_token()).on_renewal_started(850.0, 30.0).next_action(880) is USE_AND_RENEW
 
 

@@ -1,4 +1,4 @@
-"""A token that an API rejects: renewed once, retried once, and then with growing reluctance."""
+"""The rules for a token that an API rejects."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Masked text is text, but tools that print variables do not show it, not even a piece of it."""
+"""Masked text: tools that print variables show none of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What log records and errors say: each is true by itself."""
+"""Log messages and errors are complete and true."""
 
 from __future__ import annotations
 

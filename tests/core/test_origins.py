@@ -1,4 +1,4 @@
-"""A token goes to an origin or it does not: same scheme, same host, same port, nothing looser."""
+"""Origins: the same scheme, host and port."""
 
 from __future__ import annotations
 

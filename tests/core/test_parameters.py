@@ -1,4 +1,4 @@
-"""`parameters=`: further fields of the token request, which are private and tell tokens apart."""
+"""`parameters=`: further fields of the token request."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_a_copy_has_them_and_masks_them(server: MediaHoundServer) -> None:
     assert AUDIENCE not in repr(auth)
 
 
-def test_an_error_quotes_none_of_their_values() -> None:
+def test_an_error_quotes_no_value_of_parameters() -> None:
     grant = Grant("id", "secret", "https://a.example/token", parameters=(("child", AUDIENCE),))
     for said in (AUDIENCE, AUDIENCE.upper(), AUDIENCE[8:24]):
         body = json.dumps({"error": "invalid_request", "error_description": f"no {said}"})

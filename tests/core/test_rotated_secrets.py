@@ -1,4 +1,4 @@
-"""A secret that is rotated while the program runs: the new one is used as soon as it is there."""
+"""A client secret that is rotated while the program runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bad input is told at construction, by the name of the option or the environment variable."""
+"""Wrong options raise ConfigurationError at construction, with the option's name."""
 
 from __future__ import annotations
 

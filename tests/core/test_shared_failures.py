@@ -1,4 +1,4 @@
-"""A failure is shared by those for whom it would be the same."""
+"""Which callers share a failure."""
 
 from __future__ import annotations
 

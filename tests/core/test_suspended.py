@@ -1,4 +1,4 @@
-"""The process is suspended during a renewal: the connection is dead, and clocks have gone on."""
+"""The process is suspended during a renewal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A token is a value: it holds what may be sent, and shows nothing of it."""
+"""Token: a value that shows no access token."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_a_time_that_is_no_date_is_shown_as_it_is() -> None:
 @pytest.mark.parametrize(
     "show", [repr, str, "{}".format, lambda t: f"{[t]}"], ids=["repr", "str", "format", "in a list"]
 )
-def test_no_way_of_showing_it_shows_the_access_token(show: Callable[[Token], str]) -> None:
+def test_no_text_form_of_a_token_shows_the_access_token(show: Callable[[Token], str]) -> None:
     text = show(a_token(scope="public_profile"))
     assert "f00-ba7" not in text
     for known in ("1970-01-01T00:33:20Z", "00:16:40Z", "public_profile", "returned_again=False"):

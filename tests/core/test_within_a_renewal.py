@@ -1,4 +1,4 @@
-"""What runs within a renewal: it has the context of the caller, and never waits for itself."""
+"""Code of users that runs within a renewal: callables, stores, log handlers."""
 
 from __future__ import annotations
 
@@ -235,7 +235,7 @@ def handling(handler: logging.Handler) -> Iterator[None]:
 
 
 @BOTH
-def test_nor_does_one_that_makes_it_in_the_thread_of_a_caller_who_holds_its_lock(
+def test_a_log_handler_that_calls_while_it_holds_its_lock_delays_no_renewal(
     kind: type[Any], server: MediaHoundServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     """While a handler works, its lock keeps all other threads from logging."""

@@ -1,4 +1,4 @@
-"""What is said when an answer or a URL is none, word for word; and the edges of when it is said."""
+"""The exact words of errors, and when each is used."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import math
 from typing import Any
 
 import pytest
-from answer_promises import KNOWN, SECRET, SENT_AT, keep
+from response_promises import KNOWN, SECRET, SENT_AT, keep
 
 from mediahound_auth import (
     ConfigurationError,
@@ -231,7 +231,7 @@ def test_a_providers_error_text_is_quoted(status: int, body: Any, words: str | N
 
 
 @pytest.mark.parametrize("status", [401, 429, 503])
-def test_other_errors_quote_them_too(status: int) -> None:
+def test_401_429_and_503_quote_the_servers_text(status: int) -> None:
     error = keep(status, {}, json.dumps(FAULT).encode())
     assert f"HTTP {status} (Invalid client id {{0}})" in str(error)
 
@@ -335,7 +335,7 @@ def test_a_token_is_confirmed_by_default_and_keeps_the_count_of_calls() -> None:
     assert doubtful.on_token(B, 20.0, margin=0.0, jitter=0.0).accepted_calls == 3
 
 
-def test_a_failure_that_knows_no_retry_after_waits_as_any_other() -> None:
+def test_a_failure_without_retry_after_waits_a_second() -> None:
     failed = HAS_A.on_failure(ConfigurationError("no secret"), 200.0, jitter=0.0, waited_for=True)
     assert failed.retry_at == 201.0
 

@@ -85,7 +85,7 @@ def test_a_token_is_renewed_while_calls_go_on_and_none_fails() -> None:
     assert outcome == "all 200"
 
 
-def test_calls_during_renewals_are_told_beside_a_static_header() -> None:
+def test_calls_during_renewals_are_compared_with_a_static_header() -> None:
     table = waiting.during_renewals(ours(), SMALLEST)
 
     assert [(row.name, row.kind) for row in table.rows] == [(OURS, kind) for kind in KINDS]
@@ -212,7 +212,7 @@ def test_the_summary_says_whether_every_kind_is_within_the_limit(limit: int, ver
     ],
     ids=["all alike", "mixed", "raised"],
 )
-def test_outcomes_are_named(outcomes: list[str], words: str) -> None:
+def test_outcomes_of_benchmarks_are_summarised_in_words(outcomes: list[str], words: str) -> None:
     assert in_words(outcomes) == words
 
 

@@ -1,4 +1,4 @@
-"""What a call passes through on its way: few functions, and each module calls lower ones only."""
+"""The call paths on the architecture page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the documentation is made of at build time: results, the fleet, and checked links."""
+"""What the documentation is built from: results, the fleet, links."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A simulated fleet lives through the expiry of a token that its endpoint hands out again."""
+"""The simulation of a fleet at the expiry of a token."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The fuzz target, for a bounded number of inputs; fuzz_answer.py runs for as long as one likes."""
+"""The fuzz target, for a limited number of inputs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 pytestmark = [pytest.mark.once, pytest.mark.fuzz]
 
-TARGET = Path(__file__).parents[1] / "support" / "fuzz_answer.py"
+TARGET = Path(__file__).parents[1] / "support" / "fuzz_response.py"
 INPUTS = 20_000
 
 

@@ -32,6 +32,6 @@ def test_each_promise_names_a_test(row: str) -> None:
     assert re.search(r"`test_\w+\.py::test_\w+`", row.rsplit(" | ", 1)[1])
 
 
-def test_nothing_on_the_page_looks_like_a_test_and_is_none() -> None:
+def test_every_test_name_on_the_security_page_is_parsed() -> None:
     assert len(ROWS) > 20
     assert PAGE.count("::") == len(NAMED)

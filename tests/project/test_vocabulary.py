@@ -73,7 +73,7 @@ FILES = [*PAGES, *sorted(PACKAGE.rglob("*.py"))]
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
-def test_readers_find_words_that_they_know(file: Path) -> None:
+def test_pages_and_messages_use_no_forbidden_word(file: Path) -> None:
     is_page = file.suffix == ".md"
     texts = [without_code(file.read_text("utf-8"))] if is_page else messages(file)
     found = [word for text in texts for word in words(text)]
@@ -94,6 +94,6 @@ def messages(file: Path) -> Iterator[str]:
             yield value
 
 
-def test_such_a_word_is_found_in_prose_and_not_in_code() -> None:
+def test_a_forbidden_word_is_found_in_prose_and_not_in_code() -> None:
     assert list(words("The token was replayed.")) != []
     assert list(words(without_code("Use `replay`.\n```\nreplay\n```\n<!-- replay -->"))) == []

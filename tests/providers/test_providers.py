@@ -135,7 +135,7 @@ def test_an_emulation_is_at_its_path_only(emulation: Emulation) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(WITH_HEADERS.keys() - {"Reddit"}))
-def test_without_its_header_there_is_no_token(name: str, emulation: Emulation) -> None:
+def test_a_missing_header_of_a_provider_is_an_error(name: str, emulation: Emulation) -> None:
     auth = REQUESTS.MediaHoundAuth(**options_for(name, dict(ROWS)[name], emulation))
     with pytest.raises(MediaHoundAuthError):
         auth.token()

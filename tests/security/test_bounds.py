@@ -1,4 +1,4 @@
-"""The bounds of responses, where the HTTP library or its transport is not the usual one."""
+"""Limits of responses with transports and adapters of users."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A 401 whose body does not end: little of it is read before the retry, and none without one."""
+"""A 401 with a body that does not end."""
 
 from __future__ import annotations
 

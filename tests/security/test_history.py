@@ -1,4 +1,4 @@
-"""The history of a response, which caches and logs keep, holds no token."""
+"""The history of a response contains no token."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Neither secret nor token is to be found in what a program shows, whatever happens to it."""
+"""Nothing that a program shows contains the secret or the token."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a token may go: attempts to get it elsewhere, over real sockets, with every adapter."""
+"""Attempts to have the token sent to another origin."""
 
 from __future__ import annotations
 

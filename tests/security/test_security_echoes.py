@@ -1,4 +1,4 @@
-"""An endpoint that talks HTTP badly and repeats what it was sent: errors and logs do not."""
+"""Endpoints that break HTTP and repeat what was sent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the client secret may go: to the token endpoint as configured, whatever is in the way."""
+"""Attempts to have the client secret sent elsewhere."""
 
 from __future__ import annotations
 

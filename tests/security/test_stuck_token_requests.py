@@ -1,4 +1,4 @@
-"""A token response that does not end: its connection is closed and its thread ends, in time."""
+"""Token responses that do not end: the connection is closed at the time limit."""
 
 from __future__ import annotations
 

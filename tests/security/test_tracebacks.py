@@ -1,4 +1,4 @@
-"""Nothing private is in a traceback, as tools print them: neither of ours nor of an API call's."""
+"""Tracebacks, as tools print them, contain nothing private."""
 
 from __future__ import annotations
 

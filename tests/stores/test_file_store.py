@@ -1,4 +1,4 @@
-"""The store in files: where it keeps what, and what it makes of what it finds."""
+"""FileStore: its files, and damaged files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The store in files, among processes that die: whole files, and locks that end with them."""
+"""FileStore among processes that are killed."""
 
 from __future__ import annotations
 
@@ -128,7 +128,9 @@ def test_a_write_that_fails_leaves_the_old_token_and_no_litter(
 # Locks.
 
 
-def test_the_lock_reaches_other_processes_and_dies_with_its_holder(store: FileStore) -> None:
+def test_the_lock_excludes_other_processes_and_is_released_when_its_holder_is_killed(
+    store: FileStore,
+) -> None:
     with another_process(store, "with store.lock(KEY, 5): ready()") as holder:
         with pytest.raises(TimeoutError), store.lock(KEY, 0.1):
             pass

@@ -1,4 +1,4 @@
-"""The store in memory: tokens by key, newer ones first, one lock per key, nothing in pickles."""
+"""MemoryStore."""
 
 from __future__ import annotations
 

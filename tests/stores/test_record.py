@@ -1,4 +1,4 @@
-"""A record holds a token and nothing else, and whatever is not a record is told from one."""
+"""The record of a token in a store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A Redis that is hostile costs bounded memory and time, and an error."""
+"""A hostile Redis costs bounded memory and time."""
 
 from __future__ import annotations
 

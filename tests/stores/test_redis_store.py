@@ -1,4 +1,4 @@
-"""The store in Redis: what is in Redis and for how long, and whose lock it is."""
+"""RedisStore: keys, expiry and locks."""
 
 from __future__ import annotations
 
@@ -351,7 +351,7 @@ def test_a_pickle_of_one_made_from_a_url_finds_the_same_tokens(
         pass
 
 
-def test_one_made_from_a_client_says_why_it_cannot_be_pickled(client: Any) -> None:
+def test_pickling_a_redis_store_with_a_client_raises(client: Any) -> None:
     with pytest.raises(TypeError, match="URL"):
         pickle.dumps(RedisStore(client=client))
 

@@ -1,4 +1,4 @@
-"""All stores keep the same contract, and the contract tells who does not."""
+"""All stores pass StoreContract, and faulty ones do not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A store that breaks costs a warning and never a call; once it is well, it is used again."""
+"""A store that fails costs one warning and no call."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a store holds tells nobody who the client is, nor its secret; encrypted, nor its token."""
+"""Stores do not show the client, the secret or, if encrypted, the token."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""fork(), pickle and copy: whatever becomes of an auth object, it works, and no token leaks."""
+"""fork(), pickle and copy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""gevent and eventlet, which put greenlets in the place of threads, before or after our import."""
+"""gevent and eventlet, patched before or after the import."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One token for a fleet: processes that share nothing but a Redis."""
+"""Processes that share a token in Redis."""
 
 from __future__ import annotations
 

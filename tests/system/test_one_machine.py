@@ -1,4 +1,4 @@
-"""One token for a machine: processes that share a folder."""
+"""Processes that share a token in a folder."""
 
 from __future__ import annotations
 

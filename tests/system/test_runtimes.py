@@ -1,4 +1,4 @@
-"""Runtimes: other event loops, loops within loops, other processes, a stopped one, the end."""
+"""Other runtimes: uvloop, nested loops, multiprocessing, suspended processes, interpreter exit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Servers and task queues as they are deployed: each forks workers, in its own way."""
+"""gunicorn, uWSGI and Celery."""
 
 from __future__ import annotations
 

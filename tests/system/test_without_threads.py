@@ -1,4 +1,4 @@
-"""Where threads never run, or cannot be started: a caller who waits does the work."""
+"""Machines where threads do not run or cannot be started."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The plugin for pytest, in a pytest of its own."""
+"""The pytest plugin."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""MediaHoundServer as an API: what its calls get, and what it does with connections."""
+"""MediaHoundServer as an API."""
 
 from __future__ import annotations
 
@@ -119,7 +119,9 @@ class TestApi:
 
 
 class TestConnections:
-    def test_stay_usable_after_a_401_to_a_chunked_post(self, server: MediaHoundServer) -> None:
+    def test_a_connection_stays_usable_after_a_401_to_a_chunked_post(
+        self, server: MediaHoundServer
+    ) -> None:
         token = get_token(server)
         with contextlib.closing(connect(server)) as connection:
             connection.request(

@@ -1,4 +1,4 @@
-"""MediaHoundServer fails on request, holds answers back, starts and stops."""
+"""MediaHoundServer: planned failures, held responses, start and stop."""
 
 from __future__ import annotations
 
@@ -71,7 +71,9 @@ class TestPlans:
         assert ask(server).status == 500
         assert ask(server).status == 200
 
-    def test_an_endless_plan_lasts_until_the_next(self, server: MediaHoundServer) -> None:
+    def test_a_response_planned_for_inf_requests_ends_with_the_next_plan(
+        self, server: MediaHoundServer
+    ) -> None:
         server.respond_to_token_requests(math.inf)
         assert {ask(server).status for _ in range(5)} == {503}
         server.respond_to_token_requests(1, status=500)
@@ -140,7 +142,7 @@ class TestHold:
             assert calling.result().status == 401
             assert call(server, "/").status == 401
 
-    def test_answers_are_those_of_the_release(
+    def test_a_held_response_is_decided_when_it_is_released(
         self, server: MediaHoundServer, pool: ThreadPoolExecutor
     ) -> None:
         token = get_token(server)

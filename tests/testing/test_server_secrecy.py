@@ -1,4 +1,4 @@
-"""MediaHoundServer keeps secrets and tokens to itself, and speaks TLS."""
+"""MediaHoundServer shows no secret and no token, and serves TLS."""
 
 from __future__ import annotations
 

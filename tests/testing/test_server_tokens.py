@@ -1,4 +1,4 @@
-"""MediaHoundServer as a token endpoint: who gets a token, and how long it lives."""
+"""MediaHoundServer as a token endpoint."""
 
 from __future__ import annotations
 

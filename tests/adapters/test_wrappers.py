@@ -1,4 +1,4 @@
-"""What users put on top of requests and httpx, and beside our auth object."""
+"""Libraries and code of users that wrap requests, httpx or an auth object."""
 
 from __future__ import annotations
 

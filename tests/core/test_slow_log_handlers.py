@@ -1,4 +1,4 @@
-"""A log that takes its time, or is interrupted, when a renewal is said to have failed."""
+"""Log handlers that are slow or interrupted while a failed renewal is logged."""
 
 from __future__ import annotations
 

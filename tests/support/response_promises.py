@@ -1,4 +1,4 @@
-"""What is promised of a token endpoint's answer, whatever it is: a token, or a typed error."""
+"""What is promised for any token response: a token or a typed error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Log records and metrics of calls, stores and origins: those of docs/guides/logging.md."""
+"""Log records and metrics of calls, stores and origins, as docs/guides/logging.md lists them."""
 
 from __future__ import annotations
 

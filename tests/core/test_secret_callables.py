@@ -1,4 +1,4 @@
-"""`client_secret=` as a callable: a keyring, a mounted file that is rotated, .env."""
+"""`client_secret=` as a callable: a keyring, a mounted file, .env."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Corners that few ever see: each is promised somewhere, and none has a better place."""
+"""Edge cases of the public API that fit nowhere else."""
 
 from __future__ import annotations
 

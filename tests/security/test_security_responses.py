@@ -1,4 +1,4 @@
-"""The token endpoint's answer as an attack: too much of it, nested too deep, inflated."""
+"""Token responses as an attack: too long, deeply nested, compressed."""
 
 from __future__ import annotations
 

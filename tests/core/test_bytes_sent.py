@@ -1,4 +1,4 @@
-"""What leaves the socket: the documented token request, and the token on each API call."""
+"""The bytes that are sent: the documented token request, and the token of API requests."""
 
 from __future__ import annotations
 

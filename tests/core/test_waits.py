@@ -1,4 +1,4 @@
-"""What goes wrong is left alone for a while: how long, and that it ends."""
+"""The waits after failed and unconfirmed renewals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Time goes by: tokens are renewed before they expire, and nobody waits for it."""
+"""Background renewals: a token is renewed before it expires, and no call waits."""
 
 from __future__ import annotations
 
@@ -180,7 +180,7 @@ def test_where_background_threads_do_not_run_a_caller_renews_by_itself_at_expiry
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_after_a_background_thread_has_died_a_caller_renews_by_itself_at_expiry(
+def test_after_a_background_thread_has_ended_a_caller_renews_by_itself_at_expiry(
     server: MediaHoundServer, clock: Clock
 ) -> None:
     deadly = threading.Event()
@@ -202,7 +202,7 @@ def test_after_a_background_thread_has_died_a_caller_renews_by_itself_at_expiry(
     assert len(server.token_requests) == 2
 
 
-def test_a_renewal_that_has_vanished_is_started_anew(
+def test_a_call_starts_another_renewal_if_the_first_never_ran(
     server: MediaHoundServer, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     RequestsAuth(**server.credentials).token()

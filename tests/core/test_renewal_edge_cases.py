@@ -1,4 +1,4 @@
-"""Corners of a renewal and of what a process knows of a token, each brought about on purpose."""
+"""Edge cases of renewals and of the shared state."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_a_store_without_a_hash_is_used_as_any_other(server: MediaHoundServer) -
     assert len(server.token_requests) == 1
 
 
-def test_where_there_is_no_fork_the_lock_is_one_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_state_lock_works_without_fork(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(os, "register_at_fork", raising=False)
     elsewhere = runpy.run_path(str(runtime.__file__))
     with elsewhere["state_lock"]:

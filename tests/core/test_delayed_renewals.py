@@ -1,4 +1,4 @@
-"""Renewals in a tight spot: what holds them up, or is held by them, must not cost others much."""
+"""Renewals that are delayed: by logging, by stores, by the caller's own interruptions."""
 
 from __future__ import annotations
 

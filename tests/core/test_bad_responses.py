@@ -1,4 +1,4 @@
-"""Whatever the token endpoint answers, the caller gets a sane token or a typed error."""
+"""Invalid and incomplete token responses."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ TABLE: dict[str, tuple[TokenResponse, Token | type[TokenRequestError]]] = {
 
 
 @pytest.mark.parametrize("row", TABLE)
-def test_what_the_caller_gets_for(row: str) -> None:
+def test_a_response_becomes_a_token_or_its_error(row: str) -> None:
     response, outcome = TABLE[row]
     if isinstance(outcome, Token):
         assert read(response) == outcome

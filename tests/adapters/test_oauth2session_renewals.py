@@ -1,4 +1,4 @@
-"""MediaHoundSession while time goes by, and who is told of what the background has brought."""
+"""MediaHoundSession: background renewals and `token_updater=`."""
 
 from __future__ import annotations
 

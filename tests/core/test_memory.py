@@ -1,4 +1,4 @@
-"""What is over is let go of: renewals, failures, and clients that are gone."""
+"""Memory: renewals, failures and states of unused clients are released."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A renewal's dealings with a store: the order of two of them, and where no threads run."""
+"""StoreSession: the order of operations, and machines without running threads."""
 
 from __future__ import annotations
 

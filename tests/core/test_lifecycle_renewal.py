@@ -1,4 +1,4 @@
-"""How one renewal goes about it: which failures are tried again, and who waits how long."""
+"""The rules of one renewal: which failures are retried, and how long callers wait."""
 
 from __future__ import annotations
 

@@ -1,13 +1,13 @@
-"""Any octets with any status and any headers: a token or a typed error. See answer_promises.py."""
+"""Any body with any status and any headers becomes a token or a typed error."""
 
 from __future__ import annotations
 
 import json
 
 import pytest
-from answer_promises import KNOWN, SECRET, keep
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from response_promises import KNOWN, SECRET, keep
 
 from mediahound_auth import Token, TokenRequestError
 
@@ -58,13 +58,17 @@ JSON = st.recursive(
 @example(200, {}, b"\xef\xbb\xbf{}")
 @example(200, {}, b"[" * 100_000)
 @example(200, {}, b'{"access_token": "a", "expires_in": 1' + b"0" * 5000 + b"}")
-def test_any_bytes(status: int, headers: dict[str, str], body: bytes) -> None:
+def test_any_body_becomes_a_token_or_a_typed_error(
+    status: int, headers: dict[str, str], body: bytes
+) -> None:
     keep(status, headers, body)
 
 
 @settings(max_examples=2 * settings().max_examples)
 @given(STATUSES, HEADERS, st.one_of(ALMOST, JSON))
-def test_any_json(status: int, headers: dict[str, str], answer: object) -> None:
+def test_any_json_body_becomes_a_token_or_a_typed_error(
+    status: int, headers: dict[str, str], answer: object
+) -> None:
     keep(status, headers, json.dumps(answer).encode())
 
 

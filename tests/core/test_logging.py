@@ -1,4 +1,4 @@
-"""Log records and metrics: those of guides/logging.md, and none for a call with a live token."""
+"""Log records and metrics of renewals, as docs/guides/logging.md lists them."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A fuzz target for the reading of answers: `python tests/support/fuzz_answer.py -runs=100000`.
+"""A fuzz target for the reading of answers: `python tests/support/fuzz_response.py -runs=100000`.
 
 atheris (libFuzzer) looks for octets that lead to new branches; what is promised of each answer is
-in answer_promises.py. All options are libFuzzer's.
+in response_promises.py. All options are libFuzzer's.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["mediahound_auth"]):
-    from answer_promises import keep
+    from response_promises import keep
 
 SEEDS = [
     b'\xc8\x00{"access_token": "f00-ba7", "token_type": "bearer", "expires_in": 1209600}',

@@ -1,4 +1,4 @@
-"""`mediahound-auth token` where the token that is kept will soon expire."""
+"""`mediahound-auth token` if the stored token expires soon."""
 
 from __future__ import annotations
 

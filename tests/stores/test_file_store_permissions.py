@@ -1,4 +1,4 @@
-"""Tokens in files are for their owner only, and nobody else's files are trusted."""
+"""FileStore: owners and permissions."""
 
 from __future__ import annotations
 
@@ -99,9 +99,7 @@ def test_a_file_that_others_may_access_is_tightened_with_one_warning(
     assert str(file) in record.message
 
 
-def test_nothing_is_said_when_all_is_well(
-    store: FileStore, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_private_folder_logs_nothing(store: FileStore, caplog: pytest.LogCaptureFixture) -> None:
     store.save(KEY, a_token())
     with store.lock(KEY, 1):
         store.load(KEY)
