@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,24 +18,39 @@ PACKAGE = Path(__file__).parents[1] / "mediahound_auth"
 TABLE: dict[str, Any] = tomllib.loads(
     (Path(__file__).parent / "messages.toml").read_text(encoding="utf-8")
 )
-COLUMNS = ("message", "raised as", "when", "what to do", "retry")
+COLUMNS = {
+    "text": "message",
+    "as": "raised as",
+    "when": "when",
+    "do": "what to do",
+    "retry": "retry",
+}
 
 
 def page() -> str:
     """Return the tables, a section for each group of messages."""
-    sections = []
-    for section in TABLE["section"]:
-        rows = [_row(COLUMNS), _row(["---"] * len(COLUMNS)), *map(_message, section["message"])]
-        sections.append(f"## {section['title']}\n\n{section['about']}\n\n{{.stacked}}\n")
-        sections[-1] += "\n".join(rows)
-    return "\n\n".join(sections) + "\n"
+    return "\n\n".join(map(_section, TABLE["section"])) + "\n"
 
 
-def _message(message: dict[str, Any]) -> str:
+def _section(section: dict[str, Any]) -> str:
+    """Return a section. What all of its messages have in common is said before its table."""
+    messages = [{**message, "text": _text(message)} for message in section["message"]]
+    common = {key: messages[0][key] for key in COLUMNS if len({one[key] for one in messages}) == 1}
+    columns = [key for key in COLUMNS if key not in common]
+    about = section["about"]
+    if common:
+        stated = "; ".join(f"{COLUMNS[key]}: {text}" for key, text in common.items())
+        about += f" For all messages of this section: {stated}."
+    rows = [_row(COLUMNS[key] for key in columns), _row("---" for _ in columns)]
+    rows += [_row(message[key] for key in columns) for message in messages]
+    return f"## {section['title']}\n\n{about}\n\n{{.stacked}}\n" + "\n".join(rows)
+
+
+def _text(message: dict[str, Any]) -> str:
     text = _code(message["text"])
     if parts := message.get("parts"):
         text += " + " + " / ".join(map(_code, parts))
-    return _row([text, message["as"], message["when"], message["do"], message["retry"]])
+    return text
 
 
 def _code(template: str) -> str:
@@ -44,7 +59,7 @@ def _code(template: str) -> str:
     return f"`` {shown} ``" if "`" in shown else f"`{shown}`"
 
 
-def _row(cells: Any) -> str:
+def _row(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
