@@ -22,6 +22,7 @@ from collections.abc import (
 )
 from contextlib import closing, contextmanager, suppress
 from functools import lru_cache
+from traceback import walk_tb
 from typing import Any, ClassVar, Generic, NoReturn, TypeVar
 
 import anyio.lowlevel  # imported here, so that the import does not block an event loop
@@ -363,13 +364,17 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
         """Handle a closed flow: the call failed, or an event hook raised, perhaps for a 401.
 
         After GeneratorExit has been handled, sys.exc_info() has the error that the HTTP library is
-        handling, also in tasks.
+        handling, also in tasks. The response is a variable of a frame that the error has passed: of
+        the library, which has called the hook, or of a transport.
         """
         error = sys.exc_info()[1]
-        if isinstance(error, Exception) and not isinstance(error, self._library.RequestError):
-            response = getattr(error, "response", None)
-            if response is None or response.status_code == 401:
-                self._source.on_unseen_response(_access_token_of(request))
+        for frame, _ in walk_tb(error.__traceback__ if error else None):
+            for value in frame.f_locals.values():
+                # Not isinstance(), which runs code of objects that stand for others.
+                is_response = issubclass(type(value), self._library.Response)
+                if is_response and value.status_code == 401:
+                    self._source.on_unseen_response(_access_token_of(request))
+                    return
 
     def _on_response(self, response: Any, *, retried: bool = False) -> None:
         _redact_history(response)

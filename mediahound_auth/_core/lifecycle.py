@@ -151,7 +151,7 @@ class State(NamedTuple):
             when the last one was, and the number of calls accepted since.
         paced_until: When the latest token requests would end if each took a second.
         new_rejected: Whether an API rejected the token of an unconfirmed renewal.
-        suspect: Whether a call with the token may have been rejected unseen.
+        suspect: Whether an API has rejected the token, and the response was not seen here.
     """
 
     token: Token | None = None
@@ -332,7 +332,7 @@ class State(NamedTuple):
         return self._replace(new_rejected=True)
 
     def on_unseen_response(self, access_token: str) -> State:
-        """A call with this access token has ended, and its response was not seen."""
+        """An API rejected this access token, and the auth flow did not see the response."""
         current = self.token is not None and self.token.access_token == access_token
         return self._replace(suspect=True) if current else self
 

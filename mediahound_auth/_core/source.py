@@ -85,11 +85,13 @@ class TokenSource:
         return state.token
 
     def _replace_suspect(self, until: float) -> Steps[None]:
+        """Replace a token that an API rejected unseen. All callers wait for one renewal."""
+        suspect = self.shared.recorded
+        if suspect.token:
+            yield from self._replacement(suspect.token.access_token, until)
         with runtime.state_lock:
-            state = self.shared.state
-            self.shared.state = state._replace(suspect=False)
-        if state.suspect and state.token:
-            yield from self._replacement(state.token.access_token, until)
+            if self.shared.state.token is suspect.token:  # it could not be replaced
+                self.shared.state = self.shared.state._replace(suspect=False)
 
     def get_replacement(self, rejected: str) -> Steps[Token | None]:
         """Return the token for the retry of a request whose access token an API rejected.
@@ -169,7 +171,7 @@ class TokenSource:
         events.new_tokens_rejected(self.settings.grant)
 
     def on_unseen_response(self, access_token: str) -> None:
-        """Learn that a call with `access_token` has ended, and its response was not seen."""
+        """Learn that an API rejected `access_token`, and the auth flow did not see the response."""
         with runtime.state_lock:
             self.shared.state = self.shared.state.on_unseen_response(access_token)
 

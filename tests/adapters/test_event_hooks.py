@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
 import anyio
@@ -30,36 +33,71 @@ async def raise_for_status_async(response: Any) -> None:
     response.raise_for_status()
 
 
-def raise_something(response: Any) -> None:
+async def raise_an_error_of_the_library(response: Any) -> None:
     if response.status_code == 401:
-        raise LookupError("of the user's own")
+        module = sys.modules[type(response).__module__.partition(".")[0]]
+        raise module.RequestError("", request=response.request)
 
 
-@pytest.mark.parametrize("hook", [raise_for_status, raise_something])
+class OddError(LookupError):
+    """An exception with a `response` of another kind."""
+
+    response: Any = "not a response"
+
+
+class ErrorWithoutResponse(LookupError):
+    """An exception whose `response` cannot be read."""
+
+    @property
+    def response(self) -> None:
+        raise ValueError("no response")
+
+
+# Exceptions of a hook, which gets the library and the response.
+RAISED: dict[str, Callable[[Any, Any], BaseException]] = {
+    "LookupError": lambda *_: LookupError("of the user's own"),
+    "one of the library": lambda library, response: library.ReadError("", request=response.request),
+    "SystemExit": lambda *_: SystemExit(),
+    "with another response": lambda *_: OddError(),
+    "without its response": lambda *_: ErrorWithoutResponse(),
+}
+
+
+@pytest.mark.parametrize("raised", ["HTTPStatusError", *RAISED])
 def test_the_call_after_one_whose_hook_raised_has_another_token(
-    library: Any, hook: Any, server: MediaHoundServer
+    library: Any, raised: str, server: MediaHoundServer
 ) -> None:
-    hooks = {"response": [hook]}
-    with library.Client(auth=auth_for(library, server), event_hooks=hooks) as client:
+    errors: list[BaseException] = []
+
+    def hook(response: Any) -> None:
+        if response.status_code == 401:
+            if raised in RAISED:
+                errors.append(RAISED[raised](library, response))
+                raise errors[-1]
+            response.raise_for_status()
+
+    with library.Client(auth=auth_for(library, server), event_hooks={"response": [hook]}) as client:
         client.get(f"{server.url}/status/200")
         server.revoke_tokens()
-        with pytest.raises((library.HTTPStatusError, LookupError)):
+        with pytest.raises(BaseException) as caught:  # noqa: PT011
             client.get(f"{server.url}/status/200")
+        assert [caught.value] == errors or type(caught.value) is library.HTTPStatusError
         for _ in range(3):
             assert client.get(f"{server.url}/status/200").status_code == 200
     assert len(server.token_requests) == 2
 
 
 @each_backend
+@pytest.mark.parametrize("hook", [raise_for_status_async, raise_an_error_of_the_library])
 def test_an_event_hook_that_raises_in_a_task_costs_one_token_request(
-    library: Any, backend: str, server: MediaHoundServer
+    library: Any, hook: Any, backend: str, server: MediaHoundServer
 ) -> None:
     async def main() -> None:
-        hooks = {"response": [raise_for_status_async]}
+        hooks = {"response": [hook]}
         async with library.AsyncClient(auth=auth_for(library, server), event_hooks=hooks) as client:
             await client.get(f"{server.url}/status/200")
             server.revoke_tokens()
-            with pytest.raises(library.HTTPStatusError):
+            with pytest.raises((library.HTTPStatusError, library.RequestError)):
                 await client.get(f"{server.url}/status/200")
             for _ in range(3):
                 assert (await client.get(f"{server.url}/status/200")).status_code == 200
@@ -68,14 +106,61 @@ def test_an_event_hook_that_raises_in_a_task_costs_one_token_request(
     assert len(server.token_requests) == 2
 
 
-def test_a_hook_that_raises_for_another_status_costs_no_token_request(
+def test_the_call_after_one_whose_transport_raised_for_a_401_has_another_token(
+    library: Any, server: MediaHoundServer
+) -> None:
+    class Raising(library.HTTPTransport):  # type: ignore[misc, name-defined]
+        def handle_request(self, request: Any) -> Any:
+            response = super().handle_request(request)
+            if response.status_code == 401:
+                response.read()
+                raise library.TransportError("401")
+            return response
+
+    with library.Client(auth=auth_for(library, server), transport=Raising()) as client:
+        client.get(f"{server.url}/status/200")
+        server.revoke_tokens()
+        with pytest.raises(library.TransportError):
+            client.get(f"{server.url}/status/200")
+        assert client.get(f"{server.url}/status/200").status_code == 200
+    assert len(server.token_requests) == 2
+
+
+def test_all_calls_after_one_whose_hook_raised_wait_for_one_token_request(
     library: Any, server: MediaHoundServer
 ) -> None:
     hooks = {"response": [raise_for_status]}
-    with library.Client(auth=auth_for(library, server), event_hooks=hooks) as client:
+    with (
+        library.Client(auth=auth_for(library, server), event_hooks=hooks) as client,
+        ThreadPoolExecutor(8) as pool,
+    ):
+        client.get(f"{server.url}/status/200")
+        server.revoke_tokens()
+        with pytest.raises(library.HTTPStatusError):
+            client.get(f"{server.url}/status/200")
+        with server.hold_token_requests() as held:
+            first = pool.submit(client.get, f"{server.url}/status/200")
+            held.wait_for(1)
+            others = [pool.submit(client.get, f"{server.url}/status/200") for _ in range(7)]
+            wait(others, timeout=0.2)
+        assert {call.result().status_code for call in (first, *others)} == {200}
+    assert len(server.token_requests) == 2
+
+
+@pytest.mark.parametrize("kind", ["request", "response"])
+def test_a_hook_that_raises_without_a_401_costs_no_token_request(
+    library: Any, kind: str, server: MediaHoundServer
+) -> None:
+    def hook(_: Any) -> None:
+        raise LookupError("of the user's own")
+
+    auth = auth_for(library, server)
+    auth.token()
+    with library.Client(auth=auth, event_hooks={kind: [hook]}) as client:
         for _ in range(3):
-            with pytest.raises(library.HTTPStatusError):
+            with pytest.raises(LookupError):
                 client.get(f"{server.url}/status/403")
+    auth.token()
     assert len(server.token_requests) == 1
 
 

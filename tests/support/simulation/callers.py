@@ -86,7 +86,8 @@ class Use:
         access_token = str.removeprefix(authorization, "Bearer ")
         self.result = self._send(access_token)
         if self.kind == "unseen call":
-            source.on_unseen_response(access_token)
+            if self.result == 401:
+                source.on_unseen_response(access_token)
             self.result = 200
             return
         if self.result != 401:
