@@ -31,7 +31,7 @@ from mediahound_auth._adapters.token_transport import (
     USER_AGENT,
     ResponseBounds,
     body_length,
-    callers_timeout,
+    callers_exception,
     read_bounded,
     response_error,
 )
@@ -346,7 +346,7 @@ def _short_body(response: requests.Response) -> bytes:
     sock = getattr(getattr(raw, "connection", None), "sock", None)
     if not length or sock is None or not hasattr(raw, "read1"):  # urllib3 1 has no read1
         return b""
-    until = runtime.monotonic() + PATIENCE_FOR_401
+    until, handlers = runtime.monotonic() + PATIENCE_FOR_401, runtime.signal_handlers()
     body, interruption = b"", None
     try:
         while len(body) < length and (remaining := until - runtime.monotonic()) > 0:
@@ -356,7 +356,7 @@ def _short_body(response: requests.Response) -> bytes:
                 break
             body += piece
     except (HTTPError, OSError) as error:
-        interruption = callers_timeout(error)
+        interruption = callers_exception(error, until, handlers)
     if interruption:
         raise interruption
     return body

@@ -35,7 +35,7 @@ from mediahound_auth._adapters.token_transport import (
     BoundedBackend,
     ResponseBounds,
     body_length,
-    callers_timeout,
+    callers_exception,
     decompressed,
     read_bounded,
     response_error,
@@ -172,7 +172,17 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
             ConfigurationError: The client_secret callable failed. This error is also one of the
                 HTTP library's.
         """
-        await to_thread.run_sync(self.forget)
+        try:
+            await to_thread.run_sync(self.forget)
+        except RuntimeError:  # no thread can be started
+            self.forget()
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Let httpx call the `auth_flow` of a subclass, as it does for any auth object."""
+        super().__init_subclass__(**options)
+        for flow in ("sync_auth_flow", "async_auth_flow") if "auth_flow" in vars(cls) else ():
+            if flow not in vars(cls):
+                setattr(cls, flow, getattr(cls._library.Auth, flow))
 
     def auth_flow(self, request: Request) -> Generator[Request, Response, None]:
         """Return `sync_auth_flow(request)`, for auth objects that wrap this one.
@@ -183,7 +193,7 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
         try:
             anyio.lowlevel.current_token()
         except RuntimeError:  # there is no event loop
-            return self.sync_auth_flow(request)
+            return BearerFlow.sync_auth_flow(self, request)
         raise RuntimeError("in async code, call async_auth_flow instead of auth_flow")
 
     def __call__(self, request: object) -> NoReturn:
@@ -330,7 +340,7 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
             return  # an event hook has read it
         stream, body, interruption = response.stream, bytearray(), None
         if _has_short_body(response):
-            until = runtime.monotonic() + PATIENCE_FOR_401
+            until, handlers = runtime.monotonic() + PATIENCE_FOR_401, runtime.signal_handlers()
             try:
                 with _short_reads(response.request):
                     for piece in stream:
@@ -338,7 +348,7 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
                         if runtime.monotonic() > until:
                             break
             except self._library.TransportError as error:
-                interruption = callers_timeout(error)
+                interruption = callers_exception(error, until, handlers)
         stream.close()
         if interruption:
             raise interruption

@@ -11,14 +11,15 @@ import io
 import re
 import ssl
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from contextlib import suppress
 from http.client import HTTPException
+from types import CodeType
 from typing import Any, TypeVar, cast
 
 from mediahound_auth._core.grant import MAX_RESPONSE_SIZE
 from mediahound_auth._core.origins import without_query
-from mediahound_auth._core.runtime import monotonic
+from mediahound_auth._core.runtime import monotonic, raised_by_signal_handler
 from mediahound_auth.errors import InvalidTokenResponse, TokenEndpointUnavailable, TokenRequestError
 from mediahound_auth.version import __version__
 
@@ -28,7 +29,7 @@ __all__ = [
     "BoundedSocket",
     "ResponseBounds",
     "body_length",
-    "callers_timeout",
+    "callers_exception",
     "connection_error",
     "decompressed",
     "read_bounded",
@@ -84,14 +85,20 @@ def decompressed(body: bytes, headers: Mapping[str, str]) -> bytes:
     return body
 
 
-def callers_timeout(error: Exception) -> TimeoutError | None:
-    """Return the caller's own TimeoutError, of a signal handler or of gevent, behind `error`.
+def callers_exception(
+    error: Exception, until: float, handlers: Set[CodeType]
+) -> BaseException | None:
+    """Return the caller's own exception behind `error`, of a signal handler or of gevent.
 
-    A socket's TimeoutError has an errno, or a text of the standard library.
+    gevent raises it where the greenlet waits for the socket, whose own errors have an errno. Its
+    own time-out has none: it comes at `until`, with a text of the standard library.
     """
+    if raised := raised_by_signal_handler(error, handlers):
+        return raised
     for inner in _chain(error):
-        if isinstance(inner, TimeoutError) and inner.errno is None:
-            return None if str(inner).endswith("timed out") else inner
+        if isinstance(inner, OSError) and inner.errno is None:
+            late = monotonic() >= until and str(inner).endswith("timed out")
+            return None if late else inner
     return None
 
 

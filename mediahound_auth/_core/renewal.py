@@ -19,6 +19,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Generator
 from contextvars import ContextVar
+from types import CodeType
 from typing import NamedTuple, TypeVar, cast
 
 from mediahound_auth import _events as events
@@ -140,7 +141,9 @@ class Renewal:
         self._send = send
         self._tried_for: float = settings.timeout  # that of what has been tried
         self._shared = shared
-        self._at_work = self._in_caller = False
+        self._at_work = False
+        # The signal handlers of the caller that does the work.
+        self._callers_handlers: set[CodeType] | None = None
         self._pid = runtime.process_id()
         self._done = runtime.Event()
         start_timeout = thread_start_timeout(settings.timeout)
@@ -175,7 +178,7 @@ class Renewal:
     @property
     def waits_to_log(self) -> bool:
         """Whether the renewal may have to wait for a log handler that the current thread is in."""
-        return self.at_work and runtime.in_handler_of(events.log)
+        return self.at_work and runtime.in_log_handler()
 
     @property
     def joinable(self) -> bool:
@@ -184,7 +187,7 @@ class Renewal:
         Not after fork(), because its thread runs in the parent only. Not after the process was
         suspended: the connection is gone, and `monotonic` may have stood still.
         """
-        in_time = runtime.monotonic() < self.deadline and not self._outlasts(0.0)
+        in_time = runtime.monotonic() < self.deadline and not self.outlasts(0.0)
         in_progress = self.outcome is not None or in_time
         return in_progress and not self.recorded and self._pid == runtime.process_id()
 
@@ -203,17 +206,22 @@ class Renewal:
         now = runtime.monotonic()
         until = min(now + timeout, self.deadline)
         # The thread could not log while this one is in a log handler.
-        starts = not runtime.in_handler_of(events.log) and self._thread.start()
+        starts = not runtime.in_log_handler() and self._thread.start()
         begins_by = self._thread.begins_by if starts else now
         if not self._done.wait(min(until, begins_by)) and runtime.monotonic() < until:
             if self._thread.take_over():
-                self._in_caller = True
+                self._callers_handlers = runtime.signal_handlers()
                 self._run()
             self._done.wait(until)
         _ = self._shared.state  # record the outcome: the caller's next call goes by it
 
     async def wait_async(self, timeout: float) -> None:
-        """Do what `wait` does, for a task. Return soon if no thread can be started."""
+        """Do what `wait` does, for a task. Return soon if no thread can be started.
+
+        A task cannot do the work itself. So return at once if the thread could not log.
+        """
+        if runtime.in_log_handler():
+            return
         until = min(runtime.monotonic() + timeout, self.deadline)
         begins_by, done = self._thread.begins_by, False
         while not done:
@@ -251,7 +259,7 @@ class Renewal:
 
     def _decide(self, outcome: Outcome, timeout: float, lost: bool = False) -> Decision:
         if isinstance(outcome, TokenEndpointUnavailable):
-            lost = lost or self._outlasts(SUSPENDED_AFTER)
+            lost = lost or self.outlasts(SUSPENDED_AFTER)
         decision = Decision(outcome, runtime.now(), timeout, lost)
         try:
             # The first one stays; in one step, since the renewal's thread and callers come here.
@@ -260,7 +268,7 @@ class Renewal:
             if isinstance(outcome, Token):
                 self._done.wake()
 
-    def _outlasts(self, seconds: float) -> bool:
+    def outlasts(self, seconds: float) -> bool:
         """Whether it has exceeded its time limit by this many seconds of Unix time."""
         return runtime.now() - self._started_at > self.deadline - self.started + seconds
 
@@ -278,7 +286,7 @@ class Renewal:
             interruption, failure = self._interruption(error), error
             if not isinstance(failure, MediaHoundAuthError):
                 failure = unexpected_error(self.settings.grant, error)
-            lost = interruption is not None and self._in_caller
+            lost = interruption is not None and self._callers_handlers is not None
             self._fail(failure, self._tried_for, lost=lost)
         finally:
             self._at_work = False
@@ -292,7 +300,9 @@ class Renewal:
         """Ctrl-C or, where a caller does the work, what a signal handler of the caller's raised."""
         if not isinstance(error, Exception):
             return error
-        return runtime.raised_by_signal_handler(error) if self._in_caller else None
+        if self._callers_handlers is None:
+            return None
+        return runtime.raised_by_signal_handler(error, self._callers_handlers)
 
     def _renew(self) -> None:
         grant = self.settings.grant.resolved()

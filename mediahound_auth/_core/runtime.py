@@ -29,13 +29,13 @@ import random
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from contextlib import suppress
 from contextvars import copy_context
 from functools import partial
-from logging import Logger
+from logging import Handler
 from traceback import walk_tb
-from types import CodeType
+from types import CodeType, FrameType
 from typing import Any, TypeVar
 
 __all__ = [
@@ -43,13 +43,14 @@ __all__ = [
     "Event",
     "WorkFailed",
     "Worker",
-    "in_handler_of",
+    "in_log_handler",
     "jitter",
     "monotonic",
     "new_lock",
     "now",
     "process_id",
     "raised_by_signal_handler",
+    "signal_handlers",
     "sleep",
     "state_lock",
 ]
@@ -73,28 +74,34 @@ if hasattr(os, "register_at_fork"):
     )
 
 
-def in_handler_of(logger: Logger | None) -> bool:
-    """Whether this thread is in a log handler that gets the records of `logger`.
+def in_log_handler() -> bool:
+    """Whether this thread is in a log handler, and holds its lock.
 
-    The handler's lock is held then, so that no other thread can log. logging has no public way to
-    ask for that.
+    A renewal logs, and so does the HTTP library in the renewal's thread, perhaps to that handler.
     """
-    while logger:
-        if any(getattr(handler.lock, "_is_owned", bool)() for handler in logger.handlers):
-            return True
-        logger = logger.parent if logger.propagate else None
-    return False
+    frame: FrameType | None = sys._getframe()
+    while frame and frame.f_code is not Handler.handle.__code__:
+        frame = frame.f_back
+    return frame is not None
 
 
-def raised_by_signal_handler(error: BaseException) -> BaseException | None:
+def signal_handlers() -> set[CodeType]:
+    """Return the code of the signal handlers that are installed."""
+    signal = sys.modules.get("signal")  # without it, there are none
+    handlers = map(signal.getsignal, signal.valid_signals()) if signal else ()
+    return {code for handler in handlers if callable(handler) and (code := _code(handler))}
+
+
+def raised_by_signal_handler(
+    error: BaseException, earlier: Set[CodeType] = frozenset()
+) -> BaseException | None:
     """Return the exception that a signal handler raised: `error`, or one in its chain; or None.
 
     An HTTP library may wrap a handler's TimeoutError as a timeout of the network, and give the new
     error the same traceback. So the innermost exception with a handler's frame is returned.
+    `earlier` are the `signal_handlers` of earlier: a handler may have uninstalled itself.
     """
-    signal = sys.modules.get("signal")  # without it, there are no handlers
-    handlers = map(signal.getsignal, signal.valid_signals()) if signal else ()
-    codes = {_code(handler) for handler in handlers if callable(handler)} - {None}
+    codes = signal_handlers() | earlier
     errors: list[BaseException | None] = [error]
     seen: set[int] = set()
     found = None
@@ -281,8 +288,6 @@ class Worker:
             try:
                 results.append(function())
             except Exception as error:
-                if self._direct and raised_by_signal_handler(error):
-                    raise
                 errors.append(error)
             done.wake()
 
@@ -293,7 +298,10 @@ class Worker:
             if not done.wait(min(until, begins_by)) and monotonic() < until:
                 self._direct = self._thread.take_over()
         if self._direct:
+            handlers = signal_handlers()
             task()
+            if errors and (raised := raised_by_signal_handler(errors[0], handlers)):
+                raise raised
         if not done.wait(until):
             raise WorkFailed(TimeoutError())
         if errors:

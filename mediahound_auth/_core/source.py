@@ -226,14 +226,16 @@ class TokenSource:
         if isinstance(outcome, Token):
             return outcome
         if not renewal.has_thread:
-            return no_thread_error(self.settings.grant)
+            error = needed_for_itself if runtime.in_log_handler() else no_thread_error
+            return error(self.settings.grant)
         if outcome is None and now >= min(until, renewal.deadline):
             outcome = self._timed_out(renewal)
         decision = renewal.decision
         if decision is None or not isinstance(outcome, MediaHoundAuthError):
             return outcome
-        if decision.lost and now > until + SUSPENDED_AFTER and not restarted:
-            # The caller was suspended, too.
+        suspended = now > until + SUSPENDED_AFTER or renewal.outlasts(SUSPENDED_AFTER)
+        if decision.lost and suspended and not restarted:
+            # The process was suspended, and this caller with it.
             with runtime.state_lock:
                 rejected, skip_store = renewal.rejected, renewal.skip_store
                 renewal = self._join(

@@ -80,6 +80,8 @@ class StoreSession:
         if self._worker:
             # If an operation that hangs acquires the lock later, the lock is released at once.
             self._worker.close(self._locks.close)
+        else:
+            self._locks.close()
 
     def load(self) -> Token | None:
         """Return the stored token; None if there is none or it cannot be read."""
@@ -111,7 +113,9 @@ class StoreSession:
         def enter() -> bool:
             try:
                 self._locks.enter_context(self._store.lock(self._key, wait))
-            except TimeoutError:
+            except TimeoutError as error:
+                if runtime.raised_by_signal_handler(error):
+                    raise
                 return False
             return True
 
@@ -128,9 +132,10 @@ class StoreSession:
             return self._worker.call(partial(function, *args), wait + self._longest)
         except runtime.WorkFailed as failed:
             error = failed.error
-        except Exception as raised:
-            if self._worker is not None:
-                raise  # of a signal handler
+        except BaseException as raised:
+            if self._worker is not None or not isinstance(raised, Exception):
+                self._failed = True  # the caller is interrupted, and does not wait for the lock
+                raise
             error = raised
         # After a ValueError of `load`, the session continues: the record is overwritten.
         self._failed = operation != "load" or not isinstance(error, ValueError)

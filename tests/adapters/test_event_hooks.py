@@ -109,7 +109,7 @@ def test_an_event_hook_that_raises_in_a_task_costs_one_token_request(
 def test_the_call_after_one_whose_transport_raised_for_a_401_has_another_token(
     library: Any, server: MediaHoundServer
 ) -> None:
-    class Raising(library.HTTPTransport):  # type: ignore[misc, name-defined]
+    class Raising(library.HTTPTransport):  # type: ignore[misc]
         def handle_request(self, request: Any) -> Any:
             response = super().handle_request(request)
             if response.status_code == 401:

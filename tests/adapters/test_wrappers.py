@@ -16,7 +16,7 @@ import httpx
 import httpx2
 import pytest
 import requests
-from libraries import SYNC, Library
+from libraries import HTTPX, HTTPX2, HTTPX_ASYNC, SYNC, Library
 
 import mediahound_auth.httpx
 import mediahound_auth.httpx2
@@ -300,3 +300,26 @@ def test_renewals_share_a_tls_context_as_long_as_its_files_are_the_same(
     with suppress(library.RequestError):  # not of an old httpx, which takes its own CA bundle then
         auth.renew()
     assert len(made) > 1
+
+
+@pytest.mark.parametrize("library", [HTTPX, HTTPX2], ids=str)
+def test_the_auth_flow_of_a_subclass_is_called(library: Library, server: MediaHoundServer) -> None:
+    class Signing(library.MediaHoundAuth):  # type: ignore[misc, name-defined]
+        def auth_flow(self, request: Any) -> Any:
+            request.headers["X-Signed"] = "yes"
+            yield from super().auth_flow(request)
+
+    auth = Signing(**server.credentials)
+    assert library.get(f"{server.url}/status/200", auth=auth).status_code == 200
+    server.revoke_tokens()
+    assert library.get(f"{server.url}/status/200", auth=auth).status_code == 200
+    assert [call.headers.get("X-Signed") for call in server.api_requests] == ["yes"] * 3
+
+
+def test_the_auth_flow_of_a_subclass_does_not_block_an_event_loop(server: MediaHoundServer) -> None:
+    class Signing(HTTPX.MediaHoundAuth):  # type: ignore[misc, name-defined]
+        def auth_flow(self, request: Any) -> Any:
+            yield from super().auth_flow(request)
+
+    with pytest.raises(RuntimeError, match="call async_auth_flow instead of auth_flow"):
+        HTTPX_ASYNC.get(f"{server.url}/status/200", auth=Signing(**server.credentials))

@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -15,14 +17,16 @@ import pytest
 import requests
 from endless import OK, UNAUTHORIZED, EndlessServer
 from timing import eventually
+from urllib3.exceptions import HTTPError
 
 import mediahound_auth.httpx
 import mediahound_auth.requests
 from mediahound_auth._adapters import httpx_flow
 from mediahound_auth._adapters.bearer_auth import source_of
-from mediahound_auth._adapters.token_transport import callers_timeout
+from mediahound_auth._adapters.token_transport import callers_exception
 from mediahound_auth._core import runtime
 from mediahound_auth._core.grant import TokenRequest
+from mediahound_auth.stores import MemoryStore
 from mediahound_auth.testing import MediaHoundServer
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
@@ -124,27 +128,54 @@ def test_an_exception_of_a_signal_handler_is_raised_and_not_shared(
 
 
 @pytest.mark.parametrize(
-    ("error", "own"),
+    ("error", "left", "own"),
     [
-        (TimeoutError("mine"), True),
-        (TimeoutError(), True),
-        (TimeoutError(errno.ETIMEDOUT, "Connection timed out"), False),
-        (TimeoutError("timed out"), False),
-        (TimeoutError("The read operation timed out"), False),
+        (TimeoutError("mine"), -1.0, True),
+        (TimeoutError(), -1.0, True),
+        (OSError("mine"), -1.0, True),
+        (TimeoutError("timed out"), 20.0, True),
+        (TimeoutError("timed out"), -1.0, False),
+        (TimeoutError("The read operation timed out"), -1.0, False),
+        (TimeoutError(errno.ETIMEDOUT, "Connection timed out"), 20.0, False),
+        (ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"), 20.0, False),
     ],
     ids=repr,
 )
-def test_a_timeout_of_the_callers_own_is_told_from_that_of_a_socket(
-    error: TimeoutError, own: bool
+def test_an_exception_of_the_callers_own_is_told_from_that_of_a_socket(
+    error: OSError, left: float, own: bool
 ) -> None:
-    assert (callers_timeout(requests.ReadTimeout(error)) is error) is own
+    outer = HTTPError("of urllib3")
+    outer.__cause__ = error
+    found = callers_exception(outer, time.monotonic() + left, set())
+    assert (found is error) is own
 
 
+def test_a_signal_handler_that_uninstalls_itself_is_known_from_before(alarm: Alarm) -> None:
+    def once(*_: object) -> None:
+        signal.signal(signal.SIGUSR1, signal.SIG_DFL)
+        raise alarm.error
+
+    signal.signal(signal.SIGUSR1, once)
+    before = runtime.signal_handlers()
+    with pytest.raises(requests.ReadTimeout) as caught:
+        translated(partial(signal.raise_signal, signal.SIGUSR1))
+    assert runtime.raised_by_signal_handler(caught.value, before) is alarm.error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [TimeoutError("mine"), TimeoutError("timed out"), OSError("x"), requests.Timeout("x")],
+    ids=repr,
+)
 @pytest.mark.parametrize("library", [requests, httpx])
-@pytest.mark.usefixtures("alarm")
-def test_a_timeout_of_the_callers_own_ends_the_wait_for_the_body_of_a_401(
-    library: Any, server: MediaHoundServer, monkeypatch: pytest.MonkeyPatch
+def test_an_exception_of_a_signal_handler_ends_the_wait_for_the_body_of_a_401(
+    library: Any,
+    error: Exception,
+    alarm: Alarm,
+    server: MediaHoundServer,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    alarm.error = error
     adapter: Any = getattr(mediahound_auth, library.__name__)
     for module in (mediahound_auth.requests, httpx_flow):
         monkeypatch.setattr(module, "PATIENCE_FOR_401", 20.0)
@@ -160,6 +191,56 @@ def test_a_timeout_of_the_callers_own_ends_the_wait_for_the_body_of_a_401(
         auth = adapter.MediaHoundAuth(**server.credentials, origins=[api.url])
         auth.token()
         server.revoke_tokens()
-        with pytest.raises(TimeoutError, match="mine"):
+        with pytest.raises(type(error)) as caught:
             library.get(f"{api.url}/x", auth=auth, timeout=20)
+        assert caught.value is error
     assert len(api.requests) == 1
+
+
+def test_where_no_thread_runs_a_time_limit_ends_the_wait_for_the_lock_of_a_store(
+    alarm: Alarm, server: MediaHoundServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runtime.DaemonThread, "start", lambda _: False)
+    alarm.error = TimeoutError("mine")
+
+    class Locked(MemoryStore):
+        @contextmanager
+        def lock(self, *_: object) -> Iterator[None]:
+            signal.raise_signal(signal.SIGUSR1)
+            yield
+
+    auth = mediahound_auth.requests.MediaHoundAuth(**server.credentials, store=Locked())
+    with pytest.raises(TimeoutError, match="mine"):
+        auth.token()
+
+
+@pytest.mark.usefixtures("alarm")
+def test_an_interrupted_forget_does_not_wait_for_the_store(server: MediaHoundServer) -> None:
+    begun, end = threading.Event(), threading.Event()
+
+    class Slow(MemoryStore):
+        def discard(self, _: str) -> None:
+            begun.set()
+            end.wait(30)
+
+    def interrupt() -> None:
+        begun.wait(20)
+        os.kill(os.getpid(), signal.SIGUSR1)
+
+    auth = mediahound_auth.requests.MediaHoundAuth(**server.credentials, store=Slow(), timeout=40)
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    operations: list[str] = []
+    monitored = runtime.Worker.call
+
+    def call(worker: runtime.Worker, function: Any, timeout: float) -> Any:
+        operations.append(function.func.__name__)
+        return monitored(worker, function, timeout)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runtime.Worker, "call", call)
+        with pytest.raises(TimeoutError, match="mine"):
+            auth.forget()
+    thread.join()
+    end.set()
+    assert operations == ["discard"]

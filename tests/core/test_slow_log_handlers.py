@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import contextmanager
@@ -11,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from mediahound_auth import TokenEndpointUnavailable
+from mediahound_auth import TokenEndpointUnavailable, TokenRequestError
 from mediahound_auth._adapters.bearer_auth import source_of
 from mediahound_auth.httpx import MediaHoundAuth as HttpxAuth
 from mediahound_auth.requests import MediaHoundAuth as RequestsAuth
@@ -150,3 +152,65 @@ def test_a_call_in_a_log_handler_does_not_wait_for_a_renewal_that_waits_to_log(
         for logger in (package, application):
             logger.removeHandler(handler)
     assert len(outcomes) == 2
+
+
+class Calling(logging.Handler):
+    """Makes one call for its first record."""
+
+    def __init__(self, call: Callable[[], object]) -> None:
+        super().__init__()
+        self.outcomes: list[object] = []
+        self._call: Callable[[], object] | None = call
+
+    def emit(self, _: logging.LogRecord) -> None:
+        call, self._call = self._call, None
+        if call:
+            try:
+                self.outcomes.append(call())
+            except Exception as error:
+                self.outcomes.append(error)
+
+
+@contextmanager
+def handling(name: str, handler: logging.Handler) -> Iterator[logging.Logger]:
+    logger = logging.getLogger(name)
+    level = logger.level
+    # At DEBUG, the threads of the fake server would log to a handler of the root logger.
+    logger.setLevel(logging.DEBUG if name else logging.INFO)
+    logger.addHandler(handler)
+    try:
+        yield logger
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+
+
+@pytest.mark.parametrize("name", ["", "mediahound_auth", "urllib3", "httpcore", "application"])
+@BOTH
+def test_a_call_in_a_handler_of_any_logger_gets_its_token(
+    name: str, kind: type[Any], server: MediaHoundServer
+) -> None:
+    auth = kind(**server.credentials, timeout=20)
+    handler = Calling(auth.token)
+    started = time.monotonic()
+    with handling(name, handler) as logger:
+        logger.critical("a record")
+    assert handler.outcomes == [auth.token()]
+    assert len(server.token_requests) == 1
+    assert time.monotonic() - started < 10
+
+
+@pytest.mark.parametrize("name", ["", "mediahound_auth", "httpcore"])
+def test_a_task_in_a_log_handler_hears_at_once_that_no_token_can_be_requested(
+    name: str, server: MediaHoundServer
+) -> None:
+    auth = HttpxAuth(**server.credentials, timeout=20)
+    handler = Calling(lambda: asyncio.run(auth.atoken()))
+    started = time.monotonic()
+    with handling(name, handler) as logger:
+        logger.critical("a record")
+    [error] = handler.outcomes
+    assert isinstance(error, TokenRequestError)
+    assert "a log handler has made a call with this auth object" in str(error)
+    assert time.monotonic() - started < 10
+    assert auth.token()

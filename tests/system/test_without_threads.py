@@ -318,3 +318,17 @@ def test_a_store_that_raises_does_not_interrupt_the_renewal(
 ) -> None:
     monkeypatch.setattr(lifecycle, "THREAD_START_TIMEOUT", 0.01)
     assert HttpxAuth(**server.credentials, store=Breaking()).token().access_token
+
+
+@pytest.mark.parametrize("no_threads", ["cannot be had"], indirect=True)
+@pytest.mark.usefixtures("no_threads")
+def test_where_no_thread_can_be_started_a_task_forgets_its_token(
+    server: MediaHoundServer, tmp_path: Path
+) -> None:
+    store = FileStore(tmp_path / "tokens")
+    auth = HttpxAuth(**server.credentials, store=store)
+    auth.token()
+    anyio.run(auth.aforget)
+    assert not [*(tmp_path / "tokens").glob("*.json")]
+    auth.token()
+    assert len(server.token_requests) == 2

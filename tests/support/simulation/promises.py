@@ -104,7 +104,8 @@ class Promises:
     def waited(self, use: Use, seconds: float, stalled: float) -> None:
         """A caller has waited, `stalled` seconds of its own not included."""
         timeout, process = use.auth.source.settings.timeout, use.auth.process
-        if stalled > SUSPENDED_AFTER:  # for it, as if its process had been: it starts anew
+        # It starts anew, as if its process had been suspended. So does a clock that is set look.
+        if stalled > SUSPENDED_AFTER or process.clock:
             timeout *= 2
         excused = process.asleep_until > use.started or process.threads != "run"
         # A signal handler that makes a call may do so while its thread holds `state_lock`.
