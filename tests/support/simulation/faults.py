@@ -170,7 +170,7 @@ def vanishes(patch: Patch) -> None:
     patch(DaemonThread, "_run", run)
 
 
-@named("the child of a fork waits for a renewal of its parent", first=287)
+@named("the child of a fork waits for a renewal of its parent", first=232)
 def joins_parent(patch: Patch) -> None:
     def joinable(renewal: Renewal) -> bool:
         return not renewal.recorded and runtime.monotonic() < renewal.deadline
@@ -224,7 +224,7 @@ def waits_too_long(patch: Patch) -> None:
     patch(Renewal, "wait", lambda renewal, _: real(renewal, renewal.remaining))
 
 
-@named("the store's lock is not acquired", first=96)
+@named("the store's lock is not acquired", first=122)
 def no_lock(patch: Patch) -> None:
     patch(StoreSession, "lock", lambda *_: True)
 
@@ -240,7 +240,7 @@ def renewal_kept(patch: Patch) -> None:
     patch(SharedTokenState, "end", lambda *_: None)
 
 
-@named("a failure in the background is shared while a token is at hand", first=19)
+@named("a failure in the background is shared while a token is at hand", first=122)
 def background_failure(patch: Patch) -> None:
     real, real_action = State.on_failure, State.next_action
 
