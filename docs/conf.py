@@ -195,17 +195,21 @@ BREAKS = "|".join(
 )
 
 
-def with_places_to_break(_: Sphinx, page: nodes.document, __: str) -> None:
-    """Let long names be broken between words, and be copied without what allows it."""
-    long: list[nodes.Element] = [*page.findall(nodes.title)]
-    for cell in page.findall(nodes.entry):
-        long += cell.findall(nodes.literal)
-    for name in long:
-        words = re.split(BREAKS, name.astext())
-        if len(words) > 1 and len(name) == 1:
-            name.clear()
-            for word in words:
-                name += [nodes.Text(word), nodes.raw("", "<wbr>", format="html")]
+def with_places_to_break(
+    _: Sphinx, __: str, ___: str, context: dict[str, str], ____: object
+) -> None:
+    """Let long names be broken between words, and be copied without what allows it.
+
+    In the page that is written: the search index has whole names.
+    """
+    headings_and_cells = r"<h[1-6]>.*?<a class=\"headerlink\"|<t[dh]\b.*?</t[dh]>"
+    context["body"] = re.sub(headings_and_cells, _broken, context.get("body", ""), flags=re.DOTALL)
+
+
+def _broken(part: re.Match[str]) -> str:
+    """Return a heading or a cell with places to break, in a cell in code only."""
+    text = r"(?<=<span class=\"pre\">)[^<]+" if part[0].startswith("<t") else r"(?<=>)[^<]+"
+    return re.sub(text, lambda words: "<wbr>".join(re.split(BREAKS, words[0])), part[0])
 
 
 def with_column_names(_: Sphinx, page: nodes.document, __: str) -> None:
@@ -214,7 +218,7 @@ def with_column_names(_: Sphinx, page: nodes.document, __: str) -> None:
         if "stacked" not in table["classes"]:
             continue
         [head] = table.findall(nodes.thead)
-        names = [entry.astext().replace("<wbr>", "") for entry in head.findall(nodes.entry)]
+        names = [entry.astext() for entry in head.findall(nodes.entry)]
         for row in next(iter(table.findall(nodes.tbody))).children:
             for name, cell in list(zip(names, row.children, strict=False))[1:]:
                 if name and cell.astext():
@@ -275,7 +279,7 @@ def setup(app: Sphinx) -> None:
     app.connect("autodoc-process-signature", in_words)
     app.connect("autodoc-skip-member", without_bare_attributes)
     app.connect("object-description-transform", with_known_types, priority=900)
-    app.connect("doctree-resolved", with_places_to_break)
+    app.connect("html-page-context", with_places_to_break)
     app.connect("doctree-resolved", with_folded_tests)
     app.connect("doctree-resolved", with_column_names)
     app.connect("env-before-read-docs", note_read)

@@ -99,7 +99,7 @@ class MediaHoundAuth(BearerAuth, AuthBase):
     Args:
         client_id: The OAuth client ID. Defaults to MEDIAHOUND_CLIENT_ID.
         client_secret: The client secret. Defaults to MEDIAHOUND_CLIENT_SECRET. A callable is
-            called once per renewal, for secrets that are rotated.
+            called once per renewal and by `forget()`, for secrets that are rotated.
         token_url: The token endpoint, https (or http on loopback). Defaults to
             MEDIAHOUND_TOKEN_URL, then to MediaHound's.
         scope: The scopes to request, as one str separated by spaces or as an iterable of str.
@@ -225,7 +225,7 @@ class MediaHoundAuth(BearerAuth, AuthBase):
     def _send_with(
         self, session: requests.Session, request: TokenRequest, timeout: float
     ) -> TokenResponse:
-        """Send a token request with the session's adapter, and with nothing else of the session.
+        """Send a token request with the session's adapter, proxies, CA bundle and certificate only.
 
         So it has no cookies, headers, hooks, default auth or .netrc, and follows no redirect.
         """
@@ -346,7 +346,7 @@ def _short_body(response: requests.Response) -> bytes:
     sock = getattr(getattr(raw, "connection", None), "sock", None)
     if not length or sock is None or not hasattr(raw, "read1"):  # urllib3 1 has no read1
         return b""
-    until, handlers = runtime.monotonic() + PATIENCE_FOR_401, runtime.signal_handlers()
+    until = runtime.monotonic() + PATIENCE_FOR_401
     body, interruption = b"", None
     try:
         while len(body) < length and (remaining := until - runtime.monotonic()) > 0:
@@ -356,7 +356,7 @@ def _short_body(response: requests.Response) -> bytes:
                 break
             body += piece
     except (HTTPError, OSError) as error:
-        interruption = callers_exception(error, until, handlers)
+        interruption = callers_exception(error, until)
     if interruption:
         raise interruption
     return body

@@ -90,7 +90,7 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
         Args:
             client_id: The OAuth client ID. Defaults to MEDIAHOUND_CLIENT_ID.
             client_secret: The client secret. Defaults to MEDIAHOUND_CLIENT_SECRET. A callable is
-                called once per renewal, for secrets that are rotated.
+                called once per renewal and by `forget()`, for secrets that are rotated.
             token_url: The token endpoint, https (or http on loopback). Defaults to
                 MEDIAHOUND_TOKEN_URL, then to MediaHound's.
             scope: The scopes to request, as one str separated by spaces or as an iterable of str.
@@ -340,7 +340,7 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
             return  # an event hook has read it
         stream, body, interruption = response.stream, bytearray(), None
         if _has_short_body(response):
-            until, handlers = runtime.monotonic() + PATIENCE_FOR_401, runtime.signal_handlers()
+            until = runtime.monotonic() + PATIENCE_FOR_401
             try:
                 with _short_reads(response.request):
                     for piece in stream:
@@ -348,7 +348,7 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
                         if runtime.monotonic() > until:
                             break
             except self._library.TransportError as error:
-                interruption = callers_exception(error, until, handlers)
+                interruption = callers_exception(error, until)
         stream.close()
         if interruption:
             raise interruption
@@ -374,8 +374,8 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
         """Handle a closed flow: the call failed, or an event hook raised, perhaps for a 401.
 
         After GeneratorExit has been handled, sys.exc_info() has the error that the HTTP library is
-        handling, also in tasks. The response is a variable of a frame that the error has passed: of
-        the library, which has called the hook, or of a transport.
+        handling, also in tasks. The response is a local variable in a frame of the traceback: a
+        frame of the library, which has called the hook, or of a transport.
         """
         error = sys.exc_info()[1]
         for frame, _ in walk_tb(error.__traceback__ if error else None):

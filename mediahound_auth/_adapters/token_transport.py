@@ -11,10 +11,9 @@ import io
 import re
 import ssl
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from http.client import HTTPException
-from types import CodeType
 from typing import Any, TypeVar, cast
 
 from mediahound_auth._core.grant import MAX_RESPONSE_SIZE
@@ -75,7 +74,7 @@ def decompressed(body: bytes, headers: Mapping[str, str]) -> bytes:
     """Return `body` decompressed, truncated soon after MAX_RESPONSE_SIZE.
 
     Some servers compress although the request does not allow it. A body that cannot be decompressed
-    is returned as it is, and is not a token response.
+    is returned as it is.
     """
     if headers.get("Content-Encoding", "").lower() not in ("gzip", "x-gzip", "deflate"):
         return body
@@ -85,15 +84,13 @@ def decompressed(body: bytes, headers: Mapping[str, str]) -> bytes:
     return body
 
 
-def callers_exception(
-    error: Exception, until: float, handlers: Set[CodeType]
-) -> BaseException | None:
+def callers_exception(error: Exception, until: float) -> BaseException | None:
     """Return the caller's own exception behind `error`, of a signal handler or of gevent.
 
     gevent raises it where the greenlet waits for the socket, whose own errors have an errno. Its
     own time-out has none: it comes at `until`, with a text of the standard library.
     """
-    if raised := raised_by_signal_handler(error, handlers):
+    if raised := raised_by_signal_handler(error):
         return raised
     for inner in _chain(error):
         if isinstance(inner, OSError) and inner.errno is None:
@@ -285,7 +282,7 @@ def _refusal(chain: list[BaseException]) -> int | None:
 
 
 def _in_words(chain: list[BaseException]) -> str:
-    """Return the reason. An HTTP library's text is not used: it may repeat the request."""
+    """Return why the connection failed, without text that may repeat the request."""
     if type(chain[0]) is OSError:  # of requests, before it sends anything
         return str(chain[0])
     if isinstance(chain[0], ValueError):  # of urllib3, requests or the idna codec

@@ -9,7 +9,6 @@ from mediahound_auth._adapters.requests_transport import bounded_adapter
 from mediahound_auth._adapters.token_transport import ResponseBounds, response_error
 from mediahound_auth._cli.options import with_cli_option_names
 from mediahound_auth._cli.stderr import printable
-from mediahound_auth._core.response import MAX_LIFETIME
 from mediahound_auth.errors import MediaHoundAuthError, TokenEndpointUnavailable, TokenRequestError
 from mediahound_auth.requests import MediaHoundAuth
 
@@ -43,8 +42,6 @@ def check(auth: MediaHoundAuth) -> int:
         if life > SHORT_LIFETIME
         else ": probably the remaining lifetime of a token that was issued before"
     )
-    if life == MAX_LIFETIME:
-        rest = " is the maximum, also for a response without expires_in"
     _say(True, "lifetime", f"{life:.0f} s{_in_words(life)}{rest}")
     refused = set(grant.scope.split()) - set((token.scope or "").split())
     granted = f"granted: {token.scope or '(not stated in the response)'}"

@@ -147,7 +147,7 @@ def build_auth(
     *,
     store: Store | None = None,
 ) -> MediaHoundAuth:
-    """Return the auth object for these options and the environment. Defaults to the file store.
+    """Return the auth object for these options and the environment. `store` defaults to files.
 
     Raises:
         ConfigurationError: An option is missing or wrong.

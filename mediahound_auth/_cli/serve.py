@@ -53,8 +53,8 @@ def run(server: MediaHoundServer, command: Sequence[str]) -> int:
         if not (server.api_requests or rejected) and (status or not server.token_requests):
             say(
                 PROGRAM,
-                "warning: the command sent no API request to the fake server. If it calls another "
-                f"host, use {server.url} as base URL (MEDIAHOUND_API_URL)",
+                "warning: the command sent no API request to the fake server. If it calls "
+                f"https://api.mediahound.com, replace that by {server.url} (MEDIAHOUND_API_URL)",
             )
         return status if status >= 0 else 128 - status  # as shells report a signal
 

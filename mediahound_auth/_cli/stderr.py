@@ -43,7 +43,7 @@ def waiting(program: str, what: str, timeout: float) -> Iterator[None]:
 def say_warnings(program: str) -> None:
     """From now on, print this package's log warnings, such as the failure of a store.
 
-    A failed renewal is left out, because the command ends with that error.
+    A failed renewal is left out: its error ends the command, unless a token is at hand.
     """
     logging.getLogger("mediahound_auth").addHandler(_Lines(program))
 

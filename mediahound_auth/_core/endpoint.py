@@ -90,7 +90,7 @@ def timeout_error(
 
 
 def needed_for_itself(grant: Grant) -> TokenRequestError:
-    """Return the error for code that needs the token while its renewal waits for that code."""
+    """Return the error for a call that would deadlock: the renewal of its token waits for it."""
     return TokenRequestError(
         f"no access token from {grant.endpoint}: it was needed while it was being requested. A "
         "client_secret callable, a store, a transport or a log handler has made a call with this "

@@ -195,7 +195,7 @@ class Grant(NamedTuple):
         raise self._error_from(response, fields, why, sent_at, private)
 
     def shows_private(self, text: str) -> bool:
-        """Whether `text` may contain the client secret. True if the secret is not known yet."""
+        """Whether `text` may contain the secret or a parameter. True if the secret is not known."""
         if not isinstance(self.client_secret, str):
             return True
         return shows_private(text, self._private({}, ()))

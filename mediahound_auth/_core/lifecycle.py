@@ -48,11 +48,11 @@ Rule 0: all rules about *when* are in this module. `now` (Unix time, in seconds)
    rejected secret. A callable is called again after a second, and another secret is sent at once.
    *May become* expired or absent; fresh.
 8. **Clocks.** A lifetime counts from when the token request was sent. A wait applies only between
-   its start and its end, so setting a clock back ends the wait. A token that is used after its
-   expiry, because of a wrong clock, is replaced after its first 401. After the process was
-   suspended, as Unix time shows, callers do not join the renewal. If it did not reach the endpoint,
-   its failure is not shared. Callers suspended beyond their own time limit start another renewal,
-   once.
+   its start and its end, so a clock that is set back to before its start ends it. A token that is
+   used after its expiry, because of a wrong clock, is replaced after its first 401. After the
+   process was suspended, as Unix time shows, callers do not join the renewal. If it did not reach
+   the endpoint, its failure is not shared, and those who waited start another renewal, once. So do
+   callers that were suspended beyond their own time limit.
 """
 
 from __future__ import annotations
@@ -283,8 +283,8 @@ class State(NamedTuple):
 
         `requested`: a token request was sent.
 
-        `rejected_secret` is the key of the grant whose secret the endpoint has rejected, where a
-        callable provides the secret and the next one may be another.
+        `rejected_secret` is the key of the grant with the rejected secret, if a callable returned
+        it. The callable may return another secret next time.
         """
         failures = self.failures + 1
         retry_after = error.retry_after if isinstance(error, TokenRequestError) else None
@@ -347,7 +347,7 @@ class State(NamedTuple):
         return max(now, min(self.paced_until, now + MAX_AT_ONCE - 1)) + MIN_BACK_OFF
 
     def _renewed_lately(self, now: float) -> bool:
-        """Whether the next renewal after a 401 has to wait. A clock that is set back ends that."""
+        """Whether the next renewal after a 401 has to wait."""
         wait = _back_off(self.unconfirmed) if self.counts_accepted_calls else MIN_BACK_OFF
         if self.unconfirmed and self.unconfirmed_at <= now < self.unconfirmed_at + wait:
             return True

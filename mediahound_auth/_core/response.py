@@ -123,7 +123,7 @@ def words_in(value: object) -> str:
 
 
 def lifetime(expires_in: object) -> int:
-    """Return `expires_in` in seconds, at least one and at most two weeks. None means two weeks.
+    """Return `expires_in` in seconds: from 1 to 1,209,600 (two weeks). None means two weeks.
 
     RFC 6749 §5.1 has a number; some servers send a string.
 
@@ -178,7 +178,7 @@ def sanitized(said: object, private: Iterable[str]) -> str | None:
 
 
 def shows_private(text: str, private: Iterable[str]) -> bool:
-    """Whether `text` contains a piece of one of `private`, in any encoding.
+    """Whether `text` contains a piece of one of `private`, encoded or not.
 
     Return True for a text that is too long to be searched.
     """

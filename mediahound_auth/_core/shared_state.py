@@ -34,11 +34,11 @@ class SharedTokenState:
 
     Attributes:
         fast_path: The part of `state` that a call with a usable token needs.
-        recorded: `state` without an outcome that has just been decided. The thread of a renewal
-            reads this attribute, without a lock: see renewal.py.
+        recorded: `state` as last written. The latest outcome of a renewal may be missing. The
+            thread of a renewal reads this attribute, without a lock: see renewal.py.
         renewal: The renewal in progress. Its thread may still run after the outcome is decided.
             Guarded by `state_lock`.
-        era: A new object after each `forget()`.
+        era: An object that each `forget()` replaces.
         forgotten: The token that was forgotten last. No error may quote it.
         store_health: Whether the store worked when it was last used.
         warned_origins: The origins that a warning has named.
@@ -150,10 +150,10 @@ class SharedTokenState:
 
 
 def _without_frames(failure: MediaHoundAuthError) -> MediaHoundAuthError:
-    """Return `failure` as it is remembered.
+    """Return a copy of `failure` to remember, without a cause that has frames.
 
-    Callers that wait for the renewal raise a copy with the cause. The frames of a cause refer to a
-    transport or a callable of the user, which must not be kept until the next renewal.
+    Frames refer to a transport or a callable of the user, which must not be kept until the next
+    renewal. Callers that wait for the renewal raise a copy with the cause.
     """
     kept = copy_error(failure)
     cause = kept.__cause__

@@ -176,7 +176,7 @@ class TokenSource:
             self.shared.state = self.shared.state.on_unseen_response(access_token)
 
     def allows(self, origin: Origin) -> bool:
-        """Whether the token may be sent to `origin`. The first other origin logs a warning."""
+        """Whether the token may be sent to `origin`. Each other origin is logged once."""
         if origin in self.settings.origins:
             return True
         warned = self.shared.warned_origins
@@ -193,7 +193,7 @@ class TokenSource:
         skip_store: bool = False,
         instead_of: Renewal | None = None,
     ) -> Renewal:
-        """Return the renewal in progress, unless it is `instead_of`, or a new one.
+        """Join the renewal in progress, but not `instead_of`. Otherwise create one.
 
         `state_lock` is held.
         """

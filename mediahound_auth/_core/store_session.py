@@ -90,8 +90,8 @@ class StoreSession:
     def save(self, token: Token, *, replaces: str | None) -> None:
         """Save `token`.
 
-        If the stored access token is `replaces`, which was rejected, it is discarded first: a fast
-        clock may have dated it later than `token`.
+        If `replaces`, a rejected token, is stored, it is discarded first: the store would keep it
+        if a fast clock had dated it later.
         """
         if replaces is not None and token.access_token != replaces:
             kept = self.load()

@@ -1,7 +1,7 @@
 """Stores keep tokens between calls: the protocol, and the stores of this package.
 
 A store maps opaque keys to tokens, and has a lock for each key. Its only rule: `save` replaces no
-token that was requested later. lifecycle.py decides when to request one.
+valid token that was requested later. lifecycle.py decides when to request one.
 """
 
 from __future__ import annotations

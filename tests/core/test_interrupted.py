@@ -146,7 +146,7 @@ def test_an_exception_of_the_callers_own_is_told_from_that_of_a_socket(
 ) -> None:
     outer = HTTPError("of urllib3")
     outer.__cause__ = error
-    found = callers_exception(outer, time.monotonic() + left, set())
+    found = callers_exception(outer, time.monotonic() + left)
     assert (found is error) is own
 
 
