@@ -346,7 +346,7 @@ def _short_body(response: requests.Response) -> bytes:
     sock = getattr(getattr(raw, "connection", None), "sock", None)
     if not length or sock is None or not hasattr(raw, "read1"):  # urllib3 1 has no read1
         return b""
-    until = runtime.monotonic() + PATIENCE_FOR_401
+    until, handlers = runtime.monotonic() + PATIENCE_FOR_401, runtime.SignalHandlers()
     body, interruption = b"", None
     try:
         while len(body) < length and (remaining := until - runtime.monotonic()) > 0:
@@ -356,7 +356,7 @@ def _short_body(response: requests.Response) -> bytes:
                 break
             body += piece
     except (HTTPError, OSError) as error:
-        interruption = callers_exception(error, until)
+        interruption = callers_exception(error, handlers)
     if interruption:
         raise interruption
     return body

@@ -178,11 +178,14 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
             self.forget()
 
     def __init_subclass__(cls, **options: Any) -> None:
-        """Let httpx call the `auth_flow` of a subclass, as it does for any auth object."""
+        """Raise TypeError for an `auth_flow` that httpx would not call."""
         super().__init_subclass__(**options)
-        for flow in ("sync_auth_flow", "async_auth_flow") if "auth_flow" in vars(cls) else ():
-            if flow not in vars(cls):
-                setattr(cls, flow, getattr(cls._library.Auth, flow))
+        of_class = cls.auth_flow is not BearerFlow.auth_flow
+        if of_class and cls.sync_auth_flow is BearerFlow.sync_auth_flow:
+            raise TypeError(
+                f"{cls.__name__} overrides auth_flow, which httpx does not call here; override "
+                "sync_auth_flow and async_auth_flow"
+            )
 
     def auth_flow(self, request: Request) -> Generator[Request, Response, None]:
         """Return `sync_auth_flow(request)`, for auth objects that wrap this one.
@@ -193,7 +196,7 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
         try:
             anyio.lowlevel.current_token()
         except RuntimeError:  # there is no event loop
-            return BearerFlow.sync_auth_flow(self, request)
+            return self.sync_auth_flow(request)
         raise RuntimeError("in async code, call async_auth_flow instead of auth_flow")
 
     def __call__(self, request: object) -> NoReturn:
@@ -340,7 +343,7 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
             return  # an event hook has read it
         stream, body, interruption = response.stream, bytearray(), None
         if _has_short_body(response):
-            until = runtime.monotonic() + PATIENCE_FOR_401
+            until, handlers = runtime.monotonic() + PATIENCE_FOR_401, runtime.SignalHandlers()
             try:
                 with _short_reads(response.request):
                     for piece in stream:
@@ -348,7 +351,7 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
                         if runtime.monotonic() > until:
                             break
             except self._library.TransportError as error:
-                interruption = callers_exception(error, until)
+                interruption = callers_exception(error, handlers)
         stream.close()
         if interruption:
             raise interruption
@@ -374,17 +377,26 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
         """Handle a closed flow: the call failed, or an event hook raised, perhaps for a 401.
 
         After GeneratorExit has been handled, sys.exc_info() has the error that the HTTP library is
-        handling, also in tasks. The response is a local variable in a frame of the traceback: a
-        frame of the library, which has called the hook, or of a transport.
+        handling, also in tasks. The response is a local variable of the library's function that has
+        called the hook, whose frame is in the traceback, or an attribute of the error.
         """
-        error = sys.exc_info()[1]
+        error, access_token = sys.exc_info()[1], _access_token_of(request)
         for frame, _ in walk_tb(error.__traceback__ if error else None):
-            for value in frame.f_locals.values():
-                # Not isinstance(), which runs code of objects that stand for others.
-                is_response = issubclass(type(value), self._library.Response)
-                if is_response and value.status_code == 401:
-                    self._source.on_unseen_response(_access_token_of(request))
+            with suppress(Exception):  # of an object that runs code at each touch
+                if any(self._rejects(one, access_token) for one in frame.f_locals.values()):
+                    self._source.on_unseen_response(access_token)
                     return
+        with suppress(Exception):
+            if self._rejects(getattr(error, "response", None), access_token):
+                self._source.on_unseen_response(access_token)
+
+    def _rejects(self, response: Any, access_token: str) -> bool:
+        """Whether this is a 401 to a request with `access_token`."""
+        with suppress(Exception):
+            of_library = issubclass(type(response), self._library.Response)
+            if of_library and response.status_code == 401:
+                return _access_token_of(response.request) == access_token
+        return False
 
     def _on_response(self, response: Any, *, retried: bool = False) -> None:
         _redact_history(response)

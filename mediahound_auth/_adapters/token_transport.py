@@ -14,11 +14,12 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from http.client import HTTPException
+from itertools import takewhile
 from typing import Any, TypeVar, cast
 
 from mediahound_auth._core.grant import MAX_RESPONSE_SIZE
 from mediahound_auth._core.origins import without_query
-from mediahound_auth._core.runtime import monotonic, raised_by_signal_handler
+from mediahound_auth._core.runtime import SignalHandlers, monotonic
 from mediahound_auth.errors import InvalidTokenResponse, TokenEndpointUnavailable, TokenRequestError
 from mediahound_auth.version import __version__
 
@@ -84,18 +85,17 @@ def decompressed(body: bytes, headers: Mapping[str, str]) -> bytes:
     return body
 
 
-def callers_exception(error: Exception, until: float) -> BaseException | None:
+def callers_exception(error: Exception, handlers: SignalHandlers) -> BaseException | None:
     """Return the caller's own exception behind `error`, of a signal handler or of gevent.
 
-    gevent raises it where the greenlet waits for the socket, whose own errors have an errno. Its
-    own time-out has none: it comes at `until`, with a text of the standard library.
+    gevent raises a TimeoutError where the greenlet waits for the socket. A socket's own one has an
+    errno, or a text of the standard library.
     """
-    if raised := raised_by_signal_handler(error):
+    if raised := handlers.raised(error):
         return raised
-    for inner in _chain(error):
-        if isinstance(inner, OSError) and inner.errno is None:
-            late = monotonic() >= until and str(inner).endswith("timed out")
-            return None if late else inner
+    for inner in takewhile(lambda inner: inner is not handlers.handled, _chain(error)):
+        if isinstance(inner, TimeoutError) and inner.errno is None:
+            return None if str(inner).endswith("timed out") else inner
     return None
 
 

@@ -44,6 +44,7 @@ from mediahound_auth.version import __version__
 # Shell completion runs this file at each Tab: slow imports are in the functions.
 if TYPE_CHECKING:
     from mediahound_auth.requests import MediaHoundAuth
+    from mediahound_auth.stores import FileStore
     from mediahound_auth.token import Token
 
 __all__ = ["main"]
@@ -144,9 +145,9 @@ def forget(
 
     source = source_of(auth)
     grant = source.settings.grant
-    stored = None
+    stored = False
     with suppress(Exception):  # a store that fails is reported below
-        stored = FileStore().load(grant.resolved().key())
+        stored = _is_stored(FileStore(), grant.resolved().key())
     auth.forget()
     if source.shared.store_health.failing:  # a warning has said why
         raise typer.Exit(1)
@@ -156,6 +157,13 @@ def forget(
         print(
             f"No token of client {grant.client_id!r} is stored for these options and this secret."
         )
+
+
+def _is_stored(store: FileStore, key: str) -> bool:
+    try:
+        return store.load(key) is not None
+    except ValueError:  # a damaged record
+        return True
 
 
 @app.command(context_settings={"allow_interspersed_args": False})

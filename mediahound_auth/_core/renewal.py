@@ -19,7 +19,6 @@ from __future__ import annotations
 import weakref
 from collections.abc import Generator
 from contextvars import ContextVar
-from types import CodeType
 from typing import NamedTuple, TypeVar, cast
 
 from mediahound_auth import _events as events
@@ -142,8 +141,8 @@ class Renewal:
         self._tried_for: float = settings.timeout  # that of what has been tried
         self._shared = shared
         self._at_work = False
-        # The signal handlers of the caller that does the work.
-        self._callers_handlers: set[CodeType] | None = None
+        # Those of the caller that does the work.
+        self._signal_handlers: runtime.SignalHandlers | None = None
         self._pid = runtime.process_id()
         self._done = runtime.Event()
         start_timeout = thread_start_timeout(settings.timeout)
@@ -210,7 +209,7 @@ class Renewal:
         begins_by = self._thread.begins_by if starts else now
         if not self._done.wait(min(until, begins_by)) and runtime.monotonic() < until:
             if self._thread.take_over():
-                self._callers_handlers = runtime.signal_handlers()
+                self._signal_handlers = runtime.SignalHandlers()
                 self._run()
             self._done.wait(until)
         _ = self._shared.state  # record the outcome: the caller's next call goes by it
@@ -220,7 +219,7 @@ class Renewal:
 
         A task cannot do the work itself. So return at once if the thread could not log.
         """
-        if runtime.in_log_handler():
+        if runtime.in_log_handler(of_routine=True):
             return
         until = min(runtime.monotonic() + timeout, self.deadline)
         begins_by, done = self._thread.begins_by, False
@@ -286,7 +285,7 @@ class Renewal:
             interruption, failure = self._interruption(error), error
             if not isinstance(failure, MediaHoundAuthError):
                 failure = unexpected_error(self.settings.grant, error)
-            lost = interruption is not None and self._callers_handlers is not None
+            lost = interruption is not None and self._signal_handlers is not None
             self._fail(failure, self._tried_for, lost=lost)
         finally:
             self._at_work = False
@@ -300,9 +299,7 @@ class Renewal:
         """Ctrl-C or, where a caller does the work, what a signal handler of the caller's raised."""
         if not isinstance(error, Exception):
             return error
-        if self._callers_handlers is None:
-            return None
-        return runtime.raised_by_signal_handler(error, self._callers_handlers)
+        return self._signal_handlers.raised(error) if self._signal_handlers else None
 
     def _renew(self) -> None:
         grant = self.settings.grant.resolved()

@@ -23,17 +23,19 @@ progress: the threads of the inherited ones run in the parent only (see `Renewal
 
 from __future__ import annotations
 
+import logging
 import os
 import queue
 import random
 import sys
 import threading
 import time
-from collections.abc import Callable, Set
+from collections.abc import Callable
 from contextlib import suppress
 from contextvars import copy_context
 from functools import partial
-from logging import Handler
+from itertools import chain
+from logging import Logger
 from traceback import walk_tb
 from types import CodeType, FrameType
 from typing import Any, TypeVar
@@ -41,6 +43,7 @@ from typing import Any, TypeVar
 __all__ = [
     "DaemonThread",
     "Event",
+    "SignalHandlers",
     "WorkFailed",
     "Worker",
     "in_log_handler",
@@ -49,8 +52,6 @@ __all__ = [
     "new_lock",
     "now",
     "process_id",
-    "raised_by_signal_handler",
-    "signal_handlers",
     "sleep",
     "state_lock",
 ]
@@ -74,46 +75,75 @@ if hasattr(os, "register_at_fork"):
     )
 
 
-def in_log_handler() -> bool:
-    """Whether this thread is in a log handler, and holds its lock.
+# The loggers to which the thread of a renewal writes, with the level of what it always writes.
+_LOGGERS = {"mediahound_auth": logging.INFO, "urllib3.connectionpool": logging.DEBUG}
+_LOGGERS |= dict.fromkeys(("httpcore.connection", "httpcore.http11"), logging.DEBUG)
+_LOGGERS |= dict.fromkeys(("httpcore2.connection", "httpcore2.http11"), logging.DEBUG)
 
-    A renewal logs, and so does the HTTP library in the renewal's thread, perhaps to that handler.
+
+def in_log_handler(*, of_routine: bool = False) -> bool:
+    """Whether this thread is in a log handler to which the thread of a renewal writes, too.
+
+    The handler's lock is held then, so that no other thread can log. logging has no public way to
+    ask for that. `of_routine`: the handler gets records of a renewal that succeeds.
     """
-    frame: FrameType | None = sys._getframe()
-    while frame and frame.f_code is not Handler.handle.__code__:
-        frame = frame.f_back
-    return frame is not None
+    for name, level in _LOGGERS.items():
+        logger: Logger | None = logging.getLogger(name)
+        if of_routine and logger and not logger.isEnabledFor(level):
+            continue
+        while logger:
+            if any(getattr(handler.lock, "_is_owned", bool)() for handler in logger.handlers):
+                return True
+            logger = logger.parent if logger.propagate else None
+    return False
 
 
-def signal_handlers() -> set[CodeType]:
-    """Return the code of the signal handlers that are installed."""
+class SignalHandlers:
+    """The signal handlers of the program, and which exceptions they raise from now on.
+
+    Attributes:
+        handled: The exception that the caller is handling at first.
+    """
+
+    def __init__(self) -> None:
+        self._codes = _codes_of_handlers()
+        self.handled: BaseException | None = sys.exception()
+
+    def raised(self, error: BaseException) -> BaseException | None:
+        """Return the exception that a handler raised: `error`, or one in its chain; or None.
+
+        An HTTP library may wrap a handler's TimeoutError as a timeout of the network, and give the
+        new error the same traceback. So the innermost exception with a handler's frame is returned.
+        Handlers that are installed now count as well as those of before, which may have
+        uninstalled themselves. An exception that the caller was handling before does not.
+        """
+        codes = self._codes | _codes_of_handlers()
+        errors: list[BaseException | None] = [error]
+        seen = {id(self.handled)}
+        found = None
+        while codes and errors:
+            inner = errors.pop()
+            if inner is None or id(inner) in seen:
+                continue
+            seen.add(id(inner))
+            frames = (frame for frame, _ in walk_tb(inner.__traceback__) if frame.f_code in codes)
+            if any(map(_handles_signal, frames)):
+                found = inner
+            errors += [inner.__context__, inner.__cause__]
+        return found
+
+
+def _codes_of_handlers() -> set[CodeType]:
     signal = sys.modules.get("signal")  # without it, there are none
     handlers = map(signal.getsignal, signal.valid_signals()) if signal else ()
     return {code for handler in handlers if callable(handler) and (code := _code(handler))}
 
 
-def raised_by_signal_handler(
-    error: BaseException, earlier: Set[CodeType] = frozenset()
-) -> BaseException | None:
-    """Return the exception that a signal handler raised: `error`, or one in its chain; or None.
-
-    An HTTP library may wrap a handler's TimeoutError as a timeout of the network, and give the new
-    error the same traceback. So the innermost exception with a handler's frame is returned.
-    `earlier` are the `signal_handlers` of earlier: a handler may have uninstalled itself.
-    """
-    codes = signal_handlers() | earlier
-    errors: list[BaseException | None] = [error]
-    seen: set[int] = set()
-    found = None
-    while codes and errors:
-        inner = errors.pop()
-        if inner is None or id(inner) in seen:
-            continue
-        seen.add(id(inner))
-        if any(frame.f_code in codes for frame, _ in walk_tb(inner.__traceback__)):
-            found = inner
-        errors += [inner.__context__, inner.__cause__]
-    return found
+def _handles_signal(frame: FrameType) -> bool:
+    """Whether it was called for a signal: a handler gets a frame, and may have other callers."""
+    values = list(frame.f_locals.values())
+    tuples = (value for value in values if type(value) is tuple)
+    return any(type(value) is FrameType for value in chain(values, *tuples))
 
 
 def _code(handler: Any) -> CodeType | None:
@@ -298,9 +328,9 @@ class Worker:
             if not done.wait(min(until, begins_by)) and monotonic() < until:
                 self._direct = self._thread.take_over()
         if self._direct:
-            handlers = signal_handlers()
+            handlers = SignalHandlers()
             task()
-            if errors and (raised := raised_by_signal_handler(errors[0], handlers)):
+            if errors and (raised := handlers.raised(errors[0])):
                 raise raised
         if not done.wait(until):
             raise WorkFailed(TimeoutError())

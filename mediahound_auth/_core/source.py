@@ -87,11 +87,12 @@ class TokenSource:
     def _replace_suspect(self, until: float) -> Steps[None]:
         """Replace a token that an API rejected unseen. All callers wait for one renewal."""
         suspect = self.shared.recorded
-        if suspect.token:
+        if suspect.suspect and suspect.token:
             yield from self._replacement(suspect.token.access_token, until)
         with runtime.state_lock:
-            if self.shared.state.token is suspect.token:  # it could not be replaced
-                self.shared.state = self.shared.state._replace(suspect=False)
+            state, renewal = self.shared.state, self.shared.renewal
+            if state.token is suspect.token and (renewal is None or renewal.decision):
+                self.shared.state = state._replace(suspect=False)  # it could not be replaced
 
     def get_replacement(self, rejected: str) -> Steps[Token | None]:
         """Return the token for the retry of a request whose access token an API rejected.
@@ -226,7 +227,8 @@ class TokenSource:
         if isinstance(outcome, Token):
             return outcome
         if not renewal.has_thread:
-            error = needed_for_itself if runtime.in_log_handler() else no_thread_error
+            in_handler = runtime.in_log_handler(of_routine=True)
+            error = needed_for_itself if in_handler else no_thread_error
             return error(self.settings.grant)
         if outcome is None and now >= min(until, renewal.deadline):
             outcome = self._timed_out(renewal)

@@ -64,6 +64,7 @@ class StoreSession:
         self._health = health
         self._failures = health.failures
         self._locks = ExitStack()
+        self._signal_handlers = runtime.SignalHandlers()
         self._failed = False
         start_timeout = thread_start_timeout(self._longest)
         in_memory = type(store) is MemoryStore
@@ -74,14 +75,16 @@ class StoreSession:
 
     def __exit__(self, *_: object) -> None:
         """Release the lock, if it is held."""
-        self._do("unlock", self._locks.close)
-        if not self._failed:
-            self._health.on_success(self._store, self._failures)
-        if self._worker:
-            # If an operation that hangs acquires the lock later, the lock is released at once.
-            self._worker.close(self._locks.close)
-        else:
-            self._locks.close()
+        try:
+            self._do("unlock", self._locks.close)
+            if not self._failed:
+                self._health.on_success(self._store, self._failures)
+        finally:
+            if self._worker:
+                # If an operation that hangs acquires the lock later, it is released at once.
+                self._worker.close(self._locks.close)
+            else:
+                self._locks.close()
 
     def load(self) -> Token | None:
         """Return the stored token; None if there is none or it cannot be read."""
@@ -114,7 +117,7 @@ class StoreSession:
             try:
                 self._locks.enter_context(self._store.lock(self._key, wait))
             except TimeoutError as error:
-                if runtime.raised_by_signal_handler(error):
+                if self._signal_handlers.raised(error):
                     raise
                 return False
             return True
@@ -133,8 +136,9 @@ class StoreSession:
         except runtime.WorkFailed as failed:
             error = failed.error
         except BaseException as raised:
-            if self._worker is not None or not isinstance(raised, Exception):
-                self._failed = True  # the caller is interrupted, and does not wait for the lock
+            interrupted = self._worker is not None or self._signal_handlers.raised(raised)
+            if interrupted or not isinstance(raised, Exception):
+                self._failed = True  # the caller does not wait until the lock is released
                 raise
             error = raised
         # After a ValueError of `load`, the session continues: the record is overwritten.

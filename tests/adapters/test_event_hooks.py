@@ -106,21 +106,38 @@ def test_an_event_hook_that_raises_in_a_task_costs_one_token_request(
     assert len(server.token_requests) == 2
 
 
-def test_the_call_after_one_whose_transport_raised_for_a_401_has_another_token(
+def test_a_401_of_another_api_in_a_hook_costs_no_token_request(
+    library: Any, server: MediaHoundServer, elsewhere: MediaHoundServer
+) -> None:
+    def hook(_: Any) -> None:
+        response = library.get(f"{elsewhere.url}/status/200")
+        response.raise_for_status()
+
+    auth = auth_for(library, server)
+    auth.token()
+    with library.Client(auth=auth, event_hooks={"response": [hook]}) as client:
+        for _ in range(3):
+            with pytest.raises(library.HTTPStatusError):
+                client.get(f"{server.url}/status/200")
+    auth.token()
+    assert len(server.token_requests) == 1
+
+
+def test_the_401_is_found_in_the_error_where_no_frame_has_it(
     library: Any, server: MediaHoundServer
 ) -> None:
     class Raising(library.HTTPTransport):  # type: ignore[misc]
         def handle_request(self, request: Any) -> Any:
-            response = super().handle_request(request)
-            if response.status_code == 401:
-                response.read()
-                raise library.TransportError("401")
-            return response
+            self.latest = super().handle_request(request)
+            if self.latest.status_code == 401:
+                self.latest.request = request
+                self.latest.raise_for_status()
+            return self.latest
 
     with library.Client(auth=auth_for(library, server), transport=Raising()) as client:
         client.get(f"{server.url}/status/200")
         server.revoke_tokens()
-        with pytest.raises(library.TransportError):
+        with pytest.raises(library.HTTPStatusError):
             client.get(f"{server.url}/status/200")
         assert client.get(f"{server.url}/status/200").status_code == 200
     assert len(server.token_requests) == 2

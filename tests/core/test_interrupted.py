@@ -85,8 +85,9 @@ def test_an_exception_of_a_signal_handler_is_found_behind_the_librarys_error(
     signal.signal(signal.SIGUSR1, HANDLERS[kind](alarm))
     with pytest.raises(requests.ReadTimeout) as caught:
         translated(partial(signal.raise_signal, signal.SIGUSR1))
-    assert runtime.raised_by_signal_handler(caught.value) is alarm.error
-    assert runtime.raised_by_signal_handler(alarm.error) is alarm.error
+    handlers = runtime.SignalHandlers()
+    assert handlers.raised(caught.value) is alarm.error
+    assert handlers.raised(alarm.error) is alarm.error
 
 
 @pytest.mark.usefixtures("alarm")
@@ -97,7 +98,7 @@ def test_a_network_timeout_is_not_taken_for_an_exception_of_a_signal_handler() -
     with pytest.raises(requests.ReadTimeout) as caught:
         translated(time_out)
     caught.value.__context__ = caught.value.__cause__
-    assert runtime.raised_by_signal_handler(caught.value) is None
+    assert runtime.SignalHandlers().raised(caught.value) is None
 
 
 @pytest.mark.parametrize("error", [TimeoutError("mine"), ValueError("mine")])
@@ -128,26 +129,48 @@ def test_an_exception_of_a_signal_handler_is_raised_and_not_shared(
 
 
 @pytest.mark.parametrize(
-    ("error", "left", "own"),
+    ("error", "own"),
     [
-        (TimeoutError("mine"), -1.0, True),
-        (TimeoutError(), -1.0, True),
-        (OSError("mine"), -1.0, True),
-        (TimeoutError("timed out"), 20.0, True),
-        (TimeoutError("timed out"), -1.0, False),
-        (TimeoutError("The read operation timed out"), -1.0, False),
-        (TimeoutError(errno.ETIMEDOUT, "Connection timed out"), 20.0, False),
-        (ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"), 20.0, False),
+        (TimeoutError("mine"), True),
+        (TimeoutError(), True),
+        (TimeoutError("timed out"), False),
+        (TimeoutError("The read operation timed out"), False),
+        (TimeoutError(errno.ETIMEDOUT, "Connection timed out"), False),
+        (ConnectionResetError("Connection lost"), False),
     ],
     ids=repr,
 )
-def test_an_exception_of_the_callers_own_is_told_from_that_of_a_socket(
-    error: OSError, left: float, own: bool
+def test_a_timeout_of_the_callers_own_is_told_from_that_of_a_socket(
+    error: OSError, own: bool
 ) -> None:
     outer = HTTPError("of urllib3")
     outer.__cause__ = error
-    found = callers_exception(outer, time.monotonic() + left)
-    assert (found is error) is own
+    assert (callers_exception(outer, runtime.SignalHandlers()) is error) is own
+
+
+def test_an_exception_that_the_caller_was_handling_before_is_not_taken_for_a_new_one(
+    alarm: Alarm,
+) -> None:
+    try:
+        signal.raise_signal(signal.SIGUSR1)
+    except TimeoutError:
+        handlers = runtime.SignalHandlers()
+        with pytest.raises(HTTPError) as caught:
+            raise HTTPError("of urllib3")  # noqa: B904  # with this context
+        assert caught.value.__context__ is alarm.error
+        assert callers_exception(caught.value, handlers) is None
+    else:
+        pytest.fail("no exception")
+
+
+def test_a_function_that_is_a_handler_as_well_is_not_taken_for_one(alarm: Alarm) -> None:
+    def both(*_: object) -> None:
+        raise alarm.error
+
+    signal.signal(signal.SIGUSR1, both)
+    with pytest.raises(TimeoutError):
+        both("a file", 5)
+    assert runtime.SignalHandlers().raised(alarm.error) is None
 
 
 def test_a_signal_handler_that_uninstalls_itself_is_known_from_before(alarm: Alarm) -> None:
@@ -156,10 +179,10 @@ def test_a_signal_handler_that_uninstalls_itself_is_known_from_before(alarm: Ala
         raise alarm.error
 
     signal.signal(signal.SIGUSR1, once)
-    before = runtime.signal_handlers()
+    before = runtime.SignalHandlers()
     with pytest.raises(requests.ReadTimeout) as caught:
         translated(partial(signal.raise_signal, signal.SIGUSR1))
-    assert runtime.raised_by_signal_handler(caught.value, before) is alarm.error
+    assert before.raised(caught.value) is alarm.error
 
 
 @pytest.mark.parametrize(

@@ -200,6 +200,36 @@ def test_a_call_in_a_handler_of_any_logger_gets_its_token(
     assert time.monotonic() - started < 10
 
 
+@BOTH
+def test_a_call_while_a_handler_flushes_gets_its_token(
+    kind: type[Any], server: MediaHoundServer
+) -> None:
+    auth = kind(**server.credentials, timeout=20)
+
+    class Flushing(logging.Handler):
+        def flush(self) -> None:
+            self.acquire()
+            try:
+                self.outcome = auth.token()
+            finally:
+                self.release()
+
+    handler = Flushing()
+    with handling("mediahound_auth", handler):
+        handler.flush()
+    assert handler.outcome == auth.token()
+
+
+def test_a_task_in_a_log_handler_that_gets_no_record_of_ours_has_its_token(
+    server: MediaHoundServer,
+) -> None:
+    auth = HttpxAuth(**server.credentials, timeout=20)
+    handler = Calling(lambda: asyncio.run(auth.atoken()))
+    with handling("application", handler) as logger:
+        logger.critical("a record")
+    assert handler.outcomes == [auth.token()]
+
+
 @pytest.mark.parametrize("name", ["", "mediahound_auth", "httpcore"])
 def test_a_task_in_a_log_handler_hears_at_once_that_no_token_can_be_requested(
     name: str, server: MediaHoundServer
