@@ -60,8 +60,9 @@ class TokenSource:
     def get_token(self) -> Steps[Outcome]:
         """Return a token to use now. Waits only if there is no usable token."""
         until, renewal = runtime.monotonic() + self.settings.timeout, None
-        if self.shared.recorded.suspect:
-            yield from self._replace_suspect(until)
+        recorded = self.shared.recorded
+        if recorded.suspect:
+            yield from self._replace_suspect(recorded, until)
         while True:
             with runtime.state_lock:
                 now, state = runtime.now(), self.shared.state
@@ -84,11 +85,10 @@ class TokenSource:
         assert state.token is not None
         return state.token
 
-    def _replace_suspect(self, until: float) -> Steps[None]:
+    def _replace_suspect(self, suspect: State, until: float) -> Steps[None]:
         """Replace a token that an API rejected unseen. All callers wait for one renewal."""
-        suspect = self.shared.recorded
-        if suspect.suspect and suspect.token:
-            yield from self._replacement(suspect.token.access_token, until)
+        assert suspect.token is not None
+        yield from self._replacement(suspect.token.access_token, until)
         with runtime.state_lock:
             state, renewal = self.shared.state, self.shared.renewal
             if state.token is suspect.token and (renewal is None or renewal.decision):

@@ -131,7 +131,7 @@ def test_the_401_is_found_in_the_error_where_no_frame_has_it(
             self.latest = super().handle_request(request)
             if self.latest.status_code == 401:
                 self.latest.request = request
-                self.latest.raise_for_status()
+                raise library.HTTPStatusError("401", request=request, response=self.latest)
             return self.latest
 
     with library.Client(auth=auth_for(library, server), transport=Raising()) as client:

@@ -143,6 +143,15 @@ def test_forget_says_if_no_token_is_stored_for_its_options(
     assert shell.run(PROGRAM, "forget") == (0, none, "")
 
 
+def test_forget_deletes_a_damaged_token(shell: Shell, tmp_path: Path) -> None:
+    shell.run(PROGRAM, "token")
+    [file] = tmp_path.glob("mediahound-auth/*.json")
+    file.write_text("damaged")
+    code, out, _ = shell.run(PROGRAM, "forget")
+    assert (code, out.split()[0]) == (0, "Deleted")
+    assert not file.exists()
+
+
 def test_a_store_that_fails_is_reported_and_costs_no_token(shell: Shell, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "mediahound-auth").symlink_to(tmp_path / "elsewhere")
