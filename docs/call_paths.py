@@ -22,6 +22,7 @@ from unittest.mock import patch
 import requests
 
 from docs.architecture import PACKAGE, ROOT
+from mediahound_auth._core import runtime
 from mediahound_auth.requests import MediaHoundAuth
 from mediahound_auth.stores import MemoryStore
 from mediahound_auth.testing import MediaHoundServer
@@ -109,7 +110,19 @@ def _named(file: str) -> str | None:
 def traced(prepare: Callable[[MediaHoundServer], MediaHoundAuth]) -> Trace:
     """One call with what `prepare` returns, and the renewal that it starts."""
     trace = Trace()
-    with MediaHoundServer() as server, patch.dict(os.environ, no_proxy="127.0.0.1"):
+    caller, wait = threading.current_thread(), runtime.Event.wait
+
+    def wait_for_thread(event: runtime.Event, until: float) -> bool:
+        # Otherwise chance decides which of the two threads records the outcome.
+        if threading.current_thread() is caller:
+            join_renewals()
+        return wait(event, until)
+
+    with (
+        MediaHoundServer() as server,
+        patch.dict(os.environ, no_proxy="127.0.0.1"),
+        patch.object(runtime.Event, "wait", wait_for_thread),
+    ):
         auth = prepare(server)
         # Without metrics, whatever else this process does.
         metrics = sys.modules.pop("opentelemetry.metrics", None)
