@@ -13,8 +13,8 @@ pytestmark = [pytest.mark.once, pytest.mark.documentation]
 # Calls of functions of the package, at most: in the caller's thread, and for the renewal.
 MOST_CALLS = {
     "No token at hand": (18, 70),
-    "The API rejects the token (401)": (49, 71),
-    "The token is due for renewal": (18, 151),  # with a store that gets a thread
+    "The API rejects the token (401)": (50, 71),
+    "The token is due for renewal": (18, 152),  # with a store that gets a thread
 }
 # What the core calls to send a token request, since an adapter alone knows its HTTP library.
 SENDER = "requests: MediaHoundAuth._send"
