@@ -25,25 +25,25 @@ __all__ = [
 
 
 class ConfigurationError(errors.ConfigurationError, httpx.RequestError):
-    """`mediahound_auth.ConfigurationError`, for code that catches httpx's errors."""
+    """`mediahound_auth.ConfigurationError` that is an error of httpx, too."""
 
 
 class TokenRequestError(errors.TokenRequestError, httpx.RequestError):
-    """`mediahound_auth.TokenRequestError`, for code that catches httpx's errors."""
+    """`mediahound_auth.TokenRequestError` that is an error of httpx, too."""
 
 
 class InvalidClientError(errors.InvalidClientError, TokenRequestError):
-    """`mediahound_auth.InvalidClientError`, for code that catches httpx's errors."""
+    """`mediahound_auth.InvalidClientError` that is an error of httpx, too."""
 
 
 class TokenEndpointUnavailable(
     errors.TokenEndpointUnavailable, TokenRequestError, httpx.TransportError
 ):
-    """`mediahound_auth.TokenEndpointUnavailable`, for code that catches httpx's errors."""
+    """`mediahound_auth.TokenEndpointUnavailable` that is an error of httpx, too."""
 
 
 class InvalidTokenResponse(errors.InvalidTokenResponse, TokenRequestError):
-    """`mediahound_auth.InvalidTokenResponse`, for code that catches httpx's errors."""
+    """`mediahound_auth.InvalidTokenResponse` that is an error of httpx, too."""
 
 
 class MediaHoundAuth(BearerFlow[httpx.Client, httpx.Request, httpx.Response], httpx.Auth):

@@ -25,25 +25,25 @@ __all__ = [
 
 
 class ConfigurationError(errors.ConfigurationError, httpx2.RequestError):
-    """`mediahound_auth.ConfigurationError`, for code that catches httpx2's errors."""
+    """`mediahound_auth.ConfigurationError` that is an error of httpx2, too."""
 
 
 class TokenRequestError(errors.TokenRequestError, httpx2.RequestError):
-    """`mediahound_auth.TokenRequestError`, for code that catches httpx2's errors."""
+    """`mediahound_auth.TokenRequestError` that is an error of httpx2, too."""
 
 
 class InvalidClientError(errors.InvalidClientError, TokenRequestError):
-    """`mediahound_auth.InvalidClientError`, for code that catches httpx2's errors."""
+    """`mediahound_auth.InvalidClientError` that is an error of httpx2, too."""
 
 
 class TokenEndpointUnavailable(
     errors.TokenEndpointUnavailable, TokenRequestError, httpx2.TransportError
 ):
-    """`mediahound_auth.TokenEndpointUnavailable`, for code that catches httpx2's errors."""
+    """`mediahound_auth.TokenEndpointUnavailable` that is an error of httpx2, too."""
 
 
 class InvalidTokenResponse(errors.InvalidTokenResponse, TokenRequestError):
-    """`mediahound_auth.InvalidTokenResponse`, for code that catches httpx2's errors."""
+    """`mediahound_auth.InvalidTokenResponse` that is an error of httpx2, too."""
 
 
 class MediaHoundAuth(BearerFlow[httpx2.Client, httpx2.Request, httpx2.Response], httpx2.Auth):

@@ -365,7 +365,7 @@ def _short_body(response: requests.Response) -> bytes:
 def _redact(response: requests.Response) -> None:
     """Give `response`, which goes into the history, a copy of its request without the token.
 
-    requests uses the original request for the next one.
+    The redirect or retry uses the original request.
     """
     response.request = response.request.copy()
     response.request.headers["Authorization"] = REDACTED

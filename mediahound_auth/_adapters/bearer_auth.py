@@ -66,8 +66,8 @@ class BearerAuth:
         """Return a valid token, fetching one if necessary. Block for at most `timeout` seconds.
 
         Raises:
-            MediaHoundAuthError: No token could be requested. This error is also one of the HTTP
-                library's.
+            MediaHoundAuthError: No token could be requested. It is also an exception of the HTTP
+                library.
         """
         return self._token_of(run_steps(self._source.get_token()))
 
@@ -88,8 +88,8 @@ class BearerAuth:
         The token then stays in the store, and a warning is logged.
 
         Raises:
-            ConfigurationError: The client_secret callable failed. This error is also one of the
-                HTTP library's.
+            ConfigurationError: The client_secret callable failed. It is also an exception of the
+                HTTP library.
         """
         if error := self._source.forget():
             raise copy_error(error, self._error_types)

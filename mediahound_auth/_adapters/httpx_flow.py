@@ -152,8 +152,8 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
         """Do what `token()` does, in a task on asyncio or trio.
 
         Raises:
-            MediaHoundAuthError: No token could be requested. This error is also one of the HTTP
-                library's.
+            MediaHoundAuthError: No token could be requested. It is also an exception of the HTTP
+                library.
         """
         return self._token_of(await run_steps_async(self._source.get_token()))
 
@@ -169,8 +169,8 @@ class BearerFlow(BearerAuth, Generic[Client, Request, Response]):
         """Do what `forget()` does, in a task on asyncio or trio.
 
         Raises:
-            ConfigurationError: The client_secret callable failed. This error is also one of the
-                HTTP library's.
+            ConfigurationError: The client_secret callable failed. It is also an exception of the
+                HTTP library.
         """
         try:
             await to_thread.run_sync(self.forget)

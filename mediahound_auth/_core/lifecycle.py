@@ -332,7 +332,7 @@ class State(NamedTuple):
         return self._replace(new_rejected=True)
 
     def on_unseen_response(self, access_token: str) -> State:
-        """An API rejected this access token, and the auth flow did not see the response."""
+        """The auth flow has missed a 401 for this access token, because a hook raised."""
         current = self.token is not None and self.token.access_token == access_token
         return self._replace(suspect=True) if current else self
 

@@ -102,7 +102,7 @@ class SignalHandlers:
     """The signal handlers of the program, and which exceptions they raise from now on.
 
     Attributes:
-        handled: The exception that the caller is handling at first.
+        handled: `sys.exception()` when this object is created.
     """
 
     def __init__(self) -> None:
@@ -114,8 +114,8 @@ class SignalHandlers:
 
         An HTTP library may wrap a handler's TimeoutError as a timeout of the network, and give the
         new error the same traceback. So the innermost exception with a handler's frame is returned.
-        Handlers that are installed now count as well as those of before, which may have
-        uninstalled themselves. An exception that the caller was handling before does not.
+        Handlers count if they were installed at first or are now: a handler may uninstall itself.
+        The exception that the caller was handling at first is not returned.
         """
         codes = self._codes | _codes_of_handlers()
         errors: list[BaseException | None] = [error]

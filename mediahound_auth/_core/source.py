@@ -172,7 +172,7 @@ class TokenSource:
         events.new_tokens_rejected(self.settings.grant)
 
     def on_unseen_response(self, access_token: str) -> None:
-        """Learn that an API rejected `access_token`, and the auth flow did not see the response."""
+        """Record a 401 for `access_token` that the auth flow missed, because a hook raised."""
         with runtime.state_lock:
             self.shared.state = self.shared.state.on_unseen_response(access_token)
 
