@@ -44,7 +44,7 @@ from mediahound_auth.version import __version__
 # Shell completion runs this file at each Tab: slow imports are in the functions.
 if TYPE_CHECKING:
     from mediahound_auth.requests import MediaHoundAuth
-    from mediahound_auth.stores import FileStore
+    from mediahound_auth.stores import Store
     from mediahound_auth.token import Token
 
 __all__ = ["main"]
@@ -141,13 +141,12 @@ def forget(
     """Delete the token that is stored for these options and this secret."""
     auth = build_auth(client_id, client_secret_file, token_url, scope, parameter, client_auth, 30.0)
     from mediahound_auth._adapters.bearer_auth import source_of
-    from mediahound_auth.stores import FileStore
 
     source = source_of(auth)
-    grant = source.settings.grant
+    grant, store = source.settings.grant, source.settings.effective_store
     stored = False
     with suppress(Exception):  # a store that fails is reported below
-        stored = _is_stored(FileStore(), grant.resolved().key())
+        stored = store is not None and _is_stored(store, grant.resolved().key())
     auth.forget()
     if source.shared.store_health.failing:  # a warning has said why
         raise typer.Exit(1)
@@ -159,7 +158,7 @@ def forget(
         )
 
 
-def _is_stored(store: FileStore, key: str) -> bool:
+def _is_stored(store: Store, key: str) -> bool:
     try:
         return store.load(key) is not None
     except ValueError:  # a damaged record

@@ -6,14 +6,13 @@ import asyncio
 import logging
 import re
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 from libraries import search
 from opentelemetry.sdk.metrics.export import HistogramDataPoint, InMemoryMetricReader
-from watched import ALWAYS, WHO, Records, counted, metric_reader, recording
+from watched import ALWAYS, WHO, Records, counted
 
 from mediahound_auth import TokenRequestError
 from mediahound_auth import _events as events
@@ -24,17 +23,6 @@ from mediahound_auth.stores import FileStore
 from mediahound_auth.testing import MediaHoundServer
 
 TABLE = (Path(__file__).parents[2] / "docs" / "guides" / "logging.md").read_text(encoding="utf-8")
-
-
-@pytest.fixture
-def records() -> Iterator[Records]:
-    with recording() as records:
-        yield records
-
-
-@pytest.fixture
-def reader() -> InMemoryMetricReader:
-    return metric_reader()
 
 
 def test_a_first_token_is_a_token_request_and_a_renewal(

@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from libraries import Library, search
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
-from watched import ALWAYS, WHO, Records, counted, metric_reader, recording
+from watched import ALWAYS, WHO, Records, counted
 
 from mediahound_auth import MemoryStore, Token
 from mediahound_auth.requests import MediaHoundAuth
 from mediahound_auth.stores import FileStore
 from mediahound_auth.testing import MediaHoundServer
-
-
-@pytest.fixture
-def records() -> Iterator[Records]:
-    with recording() as records:
-        yield records
-
-
-@pytest.fixture
-def reader() -> InMemoryMetricReader:
-    return metric_reader()
 
 
 @pytest.mark.parametrize(

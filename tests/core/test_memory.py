@@ -46,6 +46,12 @@ def no_log(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logging.getLogger("mediahound_auth"), "disabled", True)
 
 
+def join_our_threads() -> None:
+    for thread in threading.enumerate():
+        if thread.name.startswith("mediahound-auth "):
+            thread.join(20)
+
+
 class Heavy:
     """What a transport may have in its frame."""
 
@@ -69,9 +75,7 @@ def test_a_failure_that_is_remembered_keeps_no_frame_of_a_transport(client_id: s
             auth.token()
         assert isinstance(caught.value.__cause__, ValueError)  # the caller's own has it all
         del caught
-        for thread in threading.enumerate():
-            if thread.name.startswith("mediahound-auth "):
-                thread.join(20)
+        join_our_threads()
         gc.collect()
         assert source_of(auth).shared.state.failure is not None
         assert [seen() for seen in transport.seen] == [None]
@@ -90,9 +94,7 @@ def test_a_failure_that_is_remembered_keeps_no_frame_of_a_callable(client_id: st
     with pytest.raises(ValueError, match="LookupError") as caught:
         auth.token()
     del caught
-    for thread in threading.enumerate():
-        if thread.name.startswith("mediahound-auth "):
-            thread.join(20)
+    join_our_threads()
     gc.collect()
     assert source_of(auth).shared.state.failure is not None
     assert [reference() for reference in seen] == [None]
@@ -131,9 +133,7 @@ def test_clients_that_have_had_tokens_leave_no_thread_or_descriptor_behind() -> 
         for n in range(30):
             options: dict[str, Any] = {"client": client, "store": MemoryStore()}
             MediaHoundAuth(f"tenant {n}", "secret", **options).token()
-    for thread in threading.enumerate():
-        if thread.name.startswith("mediahound-auth "):
-            thread.join(20)
+    join_our_threads()
     assert not [t for t in threading.enumerate() if t.name.startswith("mediahound-auth ")]
     if descriptors:
         assert len(os.listdir("/proc/self/fd")) <= descriptors + 5
