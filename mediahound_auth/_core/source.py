@@ -59,10 +59,11 @@ class TokenSource:
 
     def get_token(self) -> Steps[Outcome]:
         """Return a token to use now. Waits only if there is no usable token."""
-        until, renewal = runtime.monotonic() + self.settings.timeout, None
+        until, renewal = None, None
         recorded = self.shared.recorded
         if recorded.suspect:
-            yield from self._replace_suspect(recorded, until)
+            until = runtime.monotonic() + self.settings.timeout
+            yield from self._replace_suspect(recorded)
         while True:
             with runtime.state_lock:
                 now, state = runtime.now(), self.shared.state
@@ -75,6 +76,7 @@ class TokenSource:
             if action is not Action.RENEW:
                 break
             assert renewal is not None
+            until = until or runtime.monotonic() + self.settings.timeout
             outcome = yield from self._wait_for(renewal, until)
             if outcome:
                 return outcome
@@ -85,10 +87,10 @@ class TokenSource:
         assert state.token is not None
         return state.token
 
-    def _replace_suspect(self, suspect: State, until: float) -> Steps[None]:
+    def _replace_suspect(self, suspect: State) -> Steps[None]:
         """Replace a token that an API rejected unseen. All callers wait for one renewal."""
         assert suspect.token is not None
-        yield from self._replacement(suspect.token.access_token, until)
+        yield from self._replacement(suspect.token.access_token)
         with runtime.state_lock:
             state, renewal = self.shared.state, self.shared.renewal
             if state.token is suspect.token and (renewal is None or renewal.decision):
@@ -100,10 +102,10 @@ class TokenSource:
         None: there is no other token, and the 401 is returned to the caller.
         """
         self._on_rejected(rejected)
-        return self._replacement(rejected, runtime.monotonic() + self.settings.timeout)
+        return self._replacement(rejected)
 
-    def _replacement(self, rejected: str, until: float) -> Steps[Token | None]:
-        renewal = None
+    def _replacement(self, rejected: str) -> Steps[Token | None]:
+        until, renewal = None, None
         while True:
             with runtime.state_lock:
                 state = self.shared.state
@@ -113,6 +115,7 @@ class TokenSource:
             if action is not Action.RENEW:
                 return state.token if action is Action.USE else None
             assert renewal is not None
+            until = until or runtime.monotonic() + self.settings.timeout
             outcome = yield from self._wait_for(renewal, until)
             if isinstance(outcome, Token) and outcome.access_token != rejected:
                 return outcome
@@ -122,11 +125,12 @@ class TokenSource:
 
     def renew(self) -> Steps[Outcome]:
         """Request a token from the endpoint, even if a usable token is at hand."""
-        until, renewal = runtime.monotonic() + self.settings.timeout, None
+        until, renewal = None, None
         while True:
             with runtime.state_lock:
                 _ = self.shared.state  # records a decided outcome: such a renewal is not joined
                 renewal = self._join(waited_for=True, skip_store=True, instead_of=renewal)
+            until = until or runtime.monotonic() + self.settings.timeout
             outcome = yield from self._wait_for(renewal, until)
             if isinstance(outcome, MediaHoundAuthError):
                 return outcome
@@ -214,7 +218,12 @@ class TokenSource:
     def _wait_for(
         self, renewal: Renewal, until: float, *, restarted: bool = False
     ) -> Steps[Outcome | None]:
-        """Return the outcome of `renewal`. None: another renewal might end differently."""
+        """Return the outcome of `renewal`. None: another renewal might end differently.
+
+        `until`: when the caller's time limit is over. It begins after the caller has joined its
+        first renewal. So if the caller has created that renewal, the renewal's time is over before,
+        and the caller decides the outcome.
+        """
         if within.get() and renewal.waits_for_caller:
             return needed_for_itself(self.settings.grant)
         left = max(0.0, until - runtime.monotonic())
@@ -243,7 +252,7 @@ class TokenSource:
                 renewal = self._join(
                     waited_for=True, rejected=rejected, skip_store=skip_store, instead_of=renewal
                 )
-            until = now + self.settings.timeout
+            until = runtime.monotonic() + self.settings.timeout
             return (yield from self._wait_for(renewal, until, restarted=True))
         tried = Conditions(renewal.transport, decision.timeout)
         alike = not decision.lost and fails_alike(outcome, tried, self._conditions)

@@ -206,7 +206,7 @@ def test_token_requests_go_through_the_session_s_adapters_with_its_settings(
 
 
 def test_a_proxy_that_does_not_respond_is_a_timeout(server: MediaHoundServer) -> None:
-    session = MediaHoundSession(**server.credentials, timeout=0.3)
+    session = MediaHoundSession(**server.credentials, timeout=2)
     session.proxies = {"http": "http://127.0.0.1:9"}
     with pytest.raises(MediaHoundAuthError, match="could not reach"):
         session.fetch_token()

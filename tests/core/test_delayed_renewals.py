@@ -23,9 +23,8 @@ from mediahound_auth import (
     TokenRequestError,
 )
 from mediahound_auth._adapters.bearer_auth import source_of
-from mediahound_auth._core import lifecycle
+from mediahound_auth._core import lifecycle, runtime
 from mediahound_auth._core.renewal import run_steps
-from mediahound_auth._core.runtime import state_lock
 from mediahound_auth.httpx import MediaHoundAuth as HttpxAuth
 from mediahound_auth.requests import MediaHoundAuth as RequestsAuth
 from mediahound_auth.testing import MediaHoundServer
@@ -49,11 +48,11 @@ class Apart(MemoryStore):
 def test_a_call_of_a_signal_handler_during_another_call_gets_its_token(
     kind: type[Any], server: MediaHoundServer
 ) -> None:
-    with state_lock:
+    with runtime.state_lock:
         token = kind(**server.credentials, timeout=20).token()
     assert kind(**server.credentials).token() == token
     server.respond_to_token_requests(1, status=400, body={"error": "bad_day"})
-    with state_lock, pytest.raises(TokenRequestError, match="bad_day"):
+    with runtime.state_lock, pytest.raises(TokenRequestError, match="bad_day"):
         kind(**server.credentials, scope="other", timeout=20).token()
     assert len(server.token_requests) == 2
 
@@ -114,6 +113,35 @@ def test_a_caller_that_joins_a_renewal_extends_its_time_limit(server: MediaHound
         hold.release()
         flight.wait(30)
         assert isinstance(run_steps(patient), Token)
+
+
+def test_a_caller_that_pauses_before_its_renewal_decides_the_outcome_in_time(
+    server: MediaHoundServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    time_passed, asked, over = [0.0], threading.Event(), threading.Event()
+
+    def pause() -> float:
+        time_passed[0] += 0.2
+        return 1e9
+
+    def secret() -> str:
+        asked.set()
+        over.wait(30)
+        raise LookupError("no caller waits any more")
+
+    credentials: dict[str, Any] = {**server.credentials, "client_secret": secret}
+    source = source_of(RequestsAuth(**credentials, timeout=20))
+    monkeypatch.setattr(runtime, "monotonic", lambda: time_passed[0])
+    monkeypatch.setattr(runtime, "now", pause)
+    steps = source.get_token()
+    renewal, seconds = next(steps)
+    renewal.start()
+    assert asked.wait(20)
+    time_passed[0] += seconds
+    assert isinstance(run_steps(steps), TokenEndpointUnavailable)
+    assert isinstance(renewal.outcome, TokenEndpointUnavailable)
+    over.set()
+    wait_for_renewals()
 
 
 class Hanging(Apart):

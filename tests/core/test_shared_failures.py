@@ -46,10 +46,10 @@ def test_an_object_with_a_broken_proxy_does_not_fail_one_without_a_proxy(
 ) -> None:
     with requests.Session() as session:
         session.proxies = {"http": "http://127.0.0.1:1"}
-        dead = MediaHoundAuth(**server.credentials, session=session, timeout=1)
+        dead = MediaHoundAuth(**server.credentials, session=session, timeout=2)
         with pytest.raises(TokenEndpointUnavailable):
             dead.token()
-        assert MediaHoundAuth(**server.credentials, timeout=1).token()
+        assert MediaHoundAuth(**server.credentials, timeout=2).token()
     assert dead.token()  # which the other one has got
 
 

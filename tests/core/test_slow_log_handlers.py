@@ -15,6 +15,7 @@ import pytest
 
 from mediahound_auth import TokenEndpointUnavailable, TokenRequestError
 from mediahound_auth._adapters.bearer_auth import source_of
+from mediahound_auth._core.renewal import Outcome, Renewal, Steps, run_steps
 from mediahound_auth.httpx import MediaHoundAuth as HttpxAuth
 from mediahound_auth.requests import MediaHoundAuth as RequestsAuth
 from mediahound_auth.testing import MediaHoundServer
@@ -47,55 +48,50 @@ def telling(client_id: str, then: Callable[[], object]) -> Iterator[None]:
 
 
 @pytest.fixture
-def asked() -> threading.Event:
-    """Set when a renewal of `unanswered` is under way."""
-    return threading.Event()
-
-
-@pytest.fixture
-def unanswered(server: MediaHoundServer, asked: threading.Event) -> Iterator[dict[str, Any]]:
-    """Arguments of an auth object whose renewals do not end: who waits runs out of time."""
-    over = threading.Event()
+def out_of_time(server: MediaHoundServer) -> Iterator[tuple[Renewal, list[Steps[Outcome]]]]:
+    """A renewal that is not over, and two callers that have waited for it as long as they can."""
+    asked, over = threading.Event(), threading.Event()
 
     def secret() -> str:
         asked.set()
         over.wait(30)
-        raise LookupError("nobody waits any more")
+        raise LookupError("no caller waits any more")
 
-    yield {**server.credentials, "client_secret": secret, "timeout": 1.0}
+    credentials: dict[str, Any] = {**server.credentials, "client_secret": secret}
+    source = source_of(RequestsAuth(**credentials))
+    callers = [source.get_token() for _ in range(2)]
+    [renewal] = {next(steps)[0] for steps in callers}
+    renewal.start()
+    assert asked.wait(20)
+    renewal.deadline = renewal.started
+    yield renewal, callers
     over.set()
 
 
-@BOTH
 def test_a_slow_log_handler_delays_no_caller_beyond_its_time_limit(
-    kind: type[Any], unanswered: dict[str, Any], asked: threading.Event, client_id: str
+    out_of_time: tuple[Renewal, list[Steps[Outcome]]], client_id: str
 ) -> None:
     slow = threading.Event()
-    auth = kind(**unanswered)
     with ThreadPoolExecutor(2) as pool, telling(client_id, lambda: slow.wait(30)):
-        callers = [pool.submit(auth.token)]
-        assert asked.wait(20)
-        callers.append(pool.submit(auth.token))
+        callers = [pool.submit(run_steps, steps) for steps in out_of_time[1]]
         done, held_up = wait(callers, 20, FIRST_COMPLETED)
         assert (len(done), len(held_up)) == (1, 1)
         slow.set()
-        assert {type(caller.exception(20)) for caller in callers} == {
-            auth._error_types[TokenEndpointUnavailable]
-        }
+        outcomes = {type(caller.result(20)) for caller in callers}
+    assert outcomes == {TokenEndpointUnavailable}
 
 
 def test_an_interrupted_log_handler_leaves_no_caller_waiting(
-    unanswered: dict[str, Any], client_id: str
+    out_of_time: tuple[Renewal, list[Steps[Outcome]]], client_id: str
 ) -> None:
     def interrupt() -> None:
         raise KeyboardInterrupt
 
-    auth = RequestsAuth(**unanswered)
+    renewal, [interrupted, other] = out_of_time
     with telling(client_id, interrupt), pytest.raises(KeyboardInterrupt):
-        auth.token()
-    flight = source_of(auth).shared.renewal
-    assert flight is not None
-    assert isinstance(flight.outcome, TokenEndpointUnavailable)
+        run_steps(interrupted)
+    assert renewal._done.wait(0.0)
+    assert isinstance(run_steps(other), TokenEndpointUnavailable)
 
 
 @BOTH

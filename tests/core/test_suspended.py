@@ -119,7 +119,7 @@ def test_a_call_that_waited_meanwhile_starts_another_renewal(
 def test_a_call_that_waited_while_the_machine_slept_starts_another_renewal(
     library: Library, server: MediaHoundServer, asleep: Machine
 ) -> None:
-    with library(server, timeout=1.0) as (_, call), server.hold_token_requests() as hold:
+    with library(server, timeout=2.0) as (_, call), server.hold_token_requests() as hold:
         thread, outcomes = in_thread(lambda: call("GET", f"{server.url}/status/200"))
         hold.wait_for(1)
         asleep.suspend()  # the connection is dead: the first renewal fails at its time limit

@@ -93,7 +93,7 @@ if __name__ == "__main__":
 def test_a_call_during_which_the_process_was_stopped_gets_its_token(
     server: MediaHoundServer,
 ) -> None:
-    script = SYNC.replace("timeout=20)\n\ndef", "timeout=0.5)\n\ndef") + "print(get())"
+    script = SYNC.replace("timeout=20)\n\ndef", "timeout=2)\n\ndef") + "print(get())"
     with (
         server.hold_token_requests() as hold,
         started(sys.executable, "-c", script, server=server) as process,
@@ -102,7 +102,7 @@ def test_a_call_during_which_the_process_was_stopped_gets_its_token(
         process.send_signal(signal.SIGSTOP)
         # It is stopped for longer than its time limit: that is what this is about.
         with pytest.raises(TimeoutError):
-            hold.wait_for(2, timeout=2)
+            hold.wait_for(2, timeout=4)
         process.send_signal(signal.SIGCONT)
         hold.wait_for(2)
         hold.release()

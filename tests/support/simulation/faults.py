@@ -109,7 +109,7 @@ def stuck_lock(patch: Patch) -> None:
     patch(Worker, "close", lambda worker, _: real(worker, lambda: None))
 
 
-@named("a 401 during another renewal waits for two time limits", first=158)
+@named("a 401 during another renewal waits for two time limits", first=36)
 def two_limits(patch: Patch) -> None:
     real = TokenSource._wait_for
 
@@ -218,13 +218,13 @@ def blocks_loop(patch: Patch) -> None:
     patch(Renewal, "wait_async", wait_async)
 
 
-@named("a caller waits until the renewal ends, even beyond its own `timeout`", first=57)
+@named("a caller waits until the renewal ends, even beyond its own `timeout`", first=36)
 def waits_too_long(patch: Patch) -> None:
     real = Renewal.wait
     patch(Renewal, "wait", lambda renewal, _: real(renewal, renewal.remaining))
 
 
-@named("the store's lock is not acquired", first=122)
+@named("the store's lock is not acquired", first=96)
 def no_lock(patch: Patch) -> None:
     patch(StoreSession, "lock", lambda *_: True)
 
