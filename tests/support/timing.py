@@ -50,6 +50,8 @@ def server_of_new_tokens(client_id: str, clock: Clock) -> Iterator[MediaHoundSer
     options: Any = {"client_id": client_id, "lifetime": LIFETIME, "clock": clock}
     with MediaHoundServer(**options, return_same_token=False) as server:
         yield server
+        # Without its server, a renewal in the background would retry until its time limit.
+        wait_for_renewals()
 
 
 def eventually(condition: Callable[[], object]) -> None:
