@@ -144,6 +144,28 @@ def test_a_caller_that_pauses_before_its_renewal_decides_the_outcome_in_time(
     wait_for_renewals()
 
 
+def test_a_caller_whose_time_limit_ends_while_its_token_is_saved_gets_the_token(
+    server: MediaHoundServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lifecycle, "STORE_TIMEOUT", 30.0)
+    saving, over = threading.Event(), threading.Event()
+
+    class Slow(Apart):
+        def save(self, key: str, token: Token) -> None:
+            saving.set()
+            over.wait(30)
+            super().save(key, token)
+
+    steps = source_of(RequestsAuth(**server.credentials, store=Slow(), timeout=120)).get_token()
+    renewal, _ = next(steps)
+    renewal.start()
+    assert saving.wait(20)
+    renewal.deadline = renewal.started
+    assert isinstance(run_steps(steps), Token)
+    assert not over.is_set()
+    over.set()
+
+
 class Hanging(Apart):
     """A store that answers when it is too late."""
 
