@@ -14,7 +14,7 @@ import httpx
 import pytest
 import requests
 from requests.adapters import HTTPAdapter
-from timing import wait_for_renewals
+from timing import let_time_run_out, wait_for_renewals
 
 from mediahound_auth import (
     MemoryStore,
@@ -158,9 +158,7 @@ def test_a_caller_whose_time_limit_ends_while_its_token_is_saved_gets_the_token(
 
     steps = source_of(RequestsAuth(**server.credentials, store=Slow(), timeout=120)).get_token()
     renewal, _ = next(steps)
-    renewal.start()
-    assert saving.wait(20)
-    renewal.deadline = renewal.started
+    let_time_run_out(renewal, saving)
     assert isinstance(run_steps(steps), Token)
     assert not over.is_set()
     over.set()

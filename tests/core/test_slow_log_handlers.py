@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from timing import let_time_run_out
 
 from mediahound_auth import TokenEndpointUnavailable, TokenRequestError
 from mediahound_auth._adapters.bearer_auth import source_of
@@ -21,6 +22,8 @@ from mediahound_auth.requests import MediaHoundAuth as RequestsAuth
 from mediahound_auth.testing import MediaHoundServer
 
 BOTH = pytest.mark.parametrize("kind", [RequestsAuth, HttpxAuth])
+
+OutOfTime = tuple[Any, Renewal, list[Steps[Outcome]]]
 
 
 class Telling(logging.Handler):
@@ -48,8 +51,8 @@ def telling(client_id: str, then: Callable[[], object]) -> Iterator[None]:
 
 
 @pytest.fixture
-def out_of_time(server: MediaHoundServer) -> Iterator[tuple[Renewal, list[Steps[Outcome]]]]:
-    """A renewal that is not over, and two callers that have waited for it as long as they can."""
+def out_of_time(kind: type[Any], server: MediaHoundServer) -> Iterator[OutOfTime]:
+    """An auth object whose renewal does not end, and two callers whose time limits are over."""
     asked, over = threading.Event(), threading.Event()
 
     def secret() -> str:
@@ -58,36 +61,42 @@ def out_of_time(server: MediaHoundServer) -> Iterator[tuple[Renewal, list[Steps[
         raise LookupError("no caller waits any more")
 
     credentials: dict[str, Any] = {**server.credentials, "client_secret": secret}
-    source = source_of(RequestsAuth(**credentials))
-    callers = [source.get_token() for _ in range(2)]
+    auth = kind(**credentials)
+    callers = [source_of(auth).get_token() for _ in range(2)]
     [renewal] = {next(steps)[0] for steps in callers}
-    renewal.start()
-    assert asked.wait(20)
-    renewal.deadline = renewal.started
-    yield renewal, callers
+    let_time_run_out(renewal, asked)
+    yield auth, renewal, callers
     over.set()
 
 
+@BOTH
 def test_a_slow_log_handler_delays_no_caller_beyond_its_time_limit(
-    out_of_time: tuple[Renewal, list[Steps[Outcome]]], client_id: str
+    out_of_time: OutOfTime, client_id: str
 ) -> None:
+    auth, _, steps_of_callers = out_of_time
     slow = threading.Event()
+
+    def token(steps: Steps[Outcome]) -> object:
+        return auth._token_of(run_steps(steps))
+
     with ThreadPoolExecutor(2) as pool, telling(client_id, lambda: slow.wait(30)):
-        callers = [pool.submit(run_steps, steps) for steps in out_of_time[1]]
+        callers = [pool.submit(token, steps) for steps in steps_of_callers]
         done, held_up = wait(callers, 20, FIRST_COMPLETED)
         assert (len(done), len(held_up)) == (1, 1)
         slow.set()
-        outcomes = {type(caller.result(20)) for caller in callers}
-    assert outcomes == {TokenEndpointUnavailable}
+        assert {type(caller.exception(20)) for caller in callers} == {
+            auth._error_types[TokenEndpointUnavailable]
+        }
 
 
+@pytest.mark.parametrize("kind", [RequestsAuth])
 def test_an_interrupted_log_handler_leaves_no_caller_waiting(
-    out_of_time: tuple[Renewal, list[Steps[Outcome]]], client_id: str
+    out_of_time: OutOfTime, client_id: str
 ) -> None:
     def interrupt() -> None:
         raise KeyboardInterrupt
 
-    renewal, [interrupted, other] = out_of_time
+    _, renewal, [interrupted, other] = out_of_time
     with telling(client_id, interrupt), pytest.raises(KeyboardInterrupt):
         run_steps(interrupted)
     assert renewal._done.wait(0.0)

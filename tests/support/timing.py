@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from mediahound_auth._core import runtime
+from mediahound_auth._core.renewal import Renewal
 from mediahound_auth.testing import MediaHoundServer
 
 # Seconds. With the default margin of 300 s, and its jitter, a token is AGEING from some moment in
@@ -60,6 +61,13 @@ def eventually(condition: Callable[[], object]) -> None:
     while not condition():
         assert time.monotonic() < give_up_at, "nothing has happened in the background"
         threading.Event().wait(0.002)
+
+
+def let_time_run_out(renewal: Renewal, begun: threading.Event) -> None:
+    """Start a renewal, wait until it has `begun`, and end its time limit then."""
+    renewal.start()
+    assert begun.wait(20)
+    renewal.deadline = renewal.started
 
 
 def wait_for_renewals() -> None:
