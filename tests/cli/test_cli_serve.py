@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import requests
 from commands import Shell
+from timing import wait_until_blocked
 
 PROGRAM = "mediahound-auth"
 
@@ -98,7 +99,7 @@ def test_serve_passes_signals_on_and_reports_the_one_that_ended_the_command(shel
     assert started.stdout is not None
     assert started.stdout.readline() == "up\n"
     started.send_signal(signal.SIGINT)  # as Ctrl-C does, for which the command is waited for
-    time.sleep(0.2)
+    wait_until_blocked(started.pid)
     started.send_signal(signal.SIGTERM)
     started.communicate(timeout=30)
     assert started.returncode == 128 + signal.SIGTERM

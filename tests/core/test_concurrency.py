@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ import httpx
 import pytest
 import requests
 from libraries import SYNC, Library
+from timing import wait_until_blocked
 
 import mediahound_auth as mh
 from mediahound_auth.httpx import MediaHoundAuth as HttpxAuth
@@ -176,6 +178,7 @@ def test_interrupting_the_first_thread_does_not_affect_the_others(
 
     def interrupt_and_wait(_: int) -> mh.Token:
         hold.wait_for(1)
+        wait_until_blocked(os.getpid())
         signal.pthread_kill(main, signal.SIGINT)
         return auth.token()
 

@@ -16,7 +16,7 @@ import httpx
 import pytest
 import requests
 from endless import OK, UNAUTHORIZED, EndlessServer
-from timing import eventually
+from timing import eventually, wait_until_blocked
 from urllib3.exceptions import HTTPError
 
 import mediahound_auth.httpx
@@ -207,6 +207,7 @@ def test_an_exception_of_a_signal_handler_ends_the_wait_for_the_body_of_a_401(
         yield UNAUTHORIZED + b"Content-Length: 1000\r\n\r\n"
         eventually(lambda: len(server.token_requests) == 2)
         time.sleep(0.2)  # by now it reads the body
+        wait_until_blocked(os.getpid())
         os.kill(os.getpid(), signal.SIGUSR1)
         yield OK
 
@@ -248,6 +249,7 @@ def test_an_interrupted_forget_does_not_wait_for_the_store(server: MediaHoundSer
 
     def interrupt() -> None:
         begun.wait(20)
+        wait_until_blocked(os.getpid())
         os.kill(os.getpid(), signal.SIGUSR1)
 
     auth = mediahound_auth.requests.MediaHoundAuth(**server.credentials, store=Slow(), timeout=40)

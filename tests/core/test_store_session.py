@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import threading
 import time
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
+from timing import wait_until_blocked
 
 from mediahound_auth import MemoryStore, Token
 from mediahound_auth._core import lifecycle
@@ -69,6 +71,7 @@ def test_an_exception_of_a_signal_handler_is_not_a_failure_of_the_store(
     class Interrupting(MemoryStore):
         def load(self, key: str) -> Token | None:
             assert main.ident
+            wait_until_blocked(os.getpid())
             signal.pthread_kill(main.ident, signal.SIGUSR1)
             over.wait(20)
             return super().load(key)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import warm
+from timing import wait_until_blocked
 
 BIN = Path(sys.executable).parent
 
@@ -107,7 +108,8 @@ class Terminal:
             self.shown += os.read(self._open_checked, 1024).decode()
 
     def type(self, text: str) -> None:
-        """Type this."""
+        """Type this, once the program waits for something. Ctrl-C interrupts that."""
+        wait_until_blocked(self._process.pid)
         os.write(self._open_checked, text.encode())
 
     def end(self) -> Done:

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -61,6 +62,17 @@ def eventually(condition: Callable[[], object]) -> None:
     while not condition():
         assert time.monotonic() < give_up_at, "nothing has happened in the background"
         threading.Event().wait(0.002)
+
+
+def wait_until_blocked(pid: int) -> None:
+    """Return once the main thread of a process waits in a system call, which a signal interrupts.
+
+    Python handles signals between two steps of a program. So one that comes just before such a call
+    is handled only when the call has ended: once in some thousand times, unless a test waits here.
+    """
+    stat = Path(f"/proc/{pid}/stat")
+    if stat.exists():  # on Linux
+        eventually(lambda: stat.read_text().rpartition(")")[2].split()[0] == "S")
 
 
 def let_time_run_out(renewal: Renewal, begun: threading.Event) -> None:

@@ -40,6 +40,19 @@ async def get_all():
 """
 
 
+# Python handles signals between two steps of a program, so one that comes just before a system call
+# interrupts nothing. Hence a timer that goes on until one is handled.
+ON_ALARM = """
+import signal
+
+def on_alarm(*_):
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    raise TimeoutError("mine")
+
+signal.signal(signal.SIGALRM, on_alarm)
+"""
+
+
 def test_tasks_on_uvloop_share_a_token_request(server: MediaHoundServer) -> None:
     script = "import uvloop\nprint(uvloop.run(get_all()))"
     assert printed(ASYNC + script, server) == "[200, 200, 200]"
@@ -113,44 +126,34 @@ def test_a_timeout_raised_by_a_signal_handler_interrupts_token(
     server: MediaHoundServer,
 ) -> None:
     script = """
-import signal
-
-def on_alarm(*_):
-    raise TimeoutError("mine")
-
-signal.signal(signal.SIGALRM, on_alarm)
-signal.setitimer(signal.ITIMER_REAL, 0.2)
+signal.setitimer(signal.ITIMER_REAL, 0.2, 0.05)
 try:
     auth.token()
 except TimeoutError as error:
     print(error)
 """
     with server.hold_token_requests():
-        assert printed(SYNC + script, server) == "mine"
+        assert printed(SYNC + ON_ALARM + script, server) == "mine"
 
 
 def test_a_timeout_raised_by_a_signal_handler_interrupts_forget(
     server: MediaHoundServer,
 ) -> None:
     script = """
-import signal, threading
+import threading
 from mediahound_auth import MemoryStore
 
 class Slow(MemoryStore):
     def discard(self, key):
-        signal.setitimer(signal.ITIMER_REAL, 0.01)
+        signal.setitimer(signal.ITIMER_REAL, 0.01, 0.05)
         threading.Event().wait(1)
 
-def on_alarm(*_):
-    raise TimeoutError("mine")
-
-signal.signal(signal.SIGALRM, on_alarm)
 try:
     MediaHoundAuth(store=Slow()).forget()
 except TimeoutError as error:
     print(error)
 """
-    assert printed(SYNC + script, server) == "mine"
+    assert printed(SYNC + ON_ALARM + script, server) == "mine"
 
 
 @pytest.mark.parametrize("library", ["requests", "httpx"])
@@ -158,12 +161,9 @@ def test_a_timeout_raised_by_a_signal_handler_interrupts_reading_a_401(
     library: str, client_id: str
 ) -> None:
     script = """
-import signal, socket, threading, time
+import socket, threading, time
 import {library} as library
 from mediahound_auth.{library} import MediaHoundAuth
-
-def on_alarm(*_):
-    raise TimeoutError("mine")
 
 def serve():
     # An API whose 401 comes without its body, and what it accepts after that.
@@ -174,7 +174,7 @@ def serve():
         time.sleep(0.05)
     time.sleep(0.2)  # by now it reads the body, for a second
     if {alarm}:
-        os.kill(os.getpid(), signal.SIGALRM)
+        signal.setitimer(signal.ITIMER_REAL, 0.01, 0.05)
     other, _ = listening.accept()
     other.recv(10_000)
     other.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Length: 0\\r\\n\\r\\n")
@@ -183,7 +183,6 @@ listening = socket.create_server(("127.0.0.1", 0))
 threading.Thread(target=serve, daemon=True).start()
 api = f"http://127.0.0.1:{{listening.getsockname()[1]}}"
 auth = MediaHoundAuth(origins=[api], timeout=20)
-signal.signal(signal.SIGALRM, on_alarm)
 first = auth.token()
 try:
     print(library.get(api + "/", auth=auth, timeout=20).status_code)
@@ -191,9 +190,10 @@ except TimeoutError as error:
     print(error)
 """
     with MediaHoundServer(client_id=client_id, return_same_token=False) as server:
-        assert printed(SYNC + script.format(library=library, alarm=True), server) == "mine"
+        script = SYNC + ON_ALARM + script
+        assert printed(script.format(library=library, alarm=True), server) == "mine"
         # Our own patience with the body is a second, after which the call goes on.
-        assert printed(SYNC + script.format(library=library, alarm=False), server) == "200"
+        assert printed(script.format(library=library, alarm=False), server) == "200"
 
 
 def test_a_call_at_the_end_of_the_program_gets_its_token(server: MediaHoundServer) -> None:

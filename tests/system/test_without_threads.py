@@ -15,6 +15,7 @@ import httpx
 import pytest
 from libraries import BOTH, Library
 from scripts import started
+from timing import wait_until_blocked
 
 import mediahound_auth as mh
 from mediahound_auth._adapters.bearer_auth import source_of
@@ -295,6 +296,7 @@ def test_an_exception_of_a_signal_handler_is_raised_and_not_recorded_as_a_failur
     with started(sys.executable, "-c", script, server=server) as process:
         with server.hold_token_requests() as hold:
             hold.wait_for(1)
+            wait_until_blocked(process.pid)
             process.send_signal(signal.SIGALRM)
             assert process.stdout is not None
             assert process.stderr is not None
