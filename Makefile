@@ -3,12 +3,12 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-# The package's tests. Many of them wait, so that two processors have work for six processes.
-SUITE := -n 6 -m "not documentation and not programs and not fuzz and not uwsgi"
+# The package's tests. Many of them wait, so that two processors have work for eight processes.
+SUITE := --forks 8 -m "not documentation and not programs and not fuzz and not uwsgi"
 # What the tools are, to the last digit: `make lock` brings it up to date.
 LOCKED := --constraint constraints.txt
 
-# Without it, each process of a test run would compile all tests anew, for seconds.
+# Without it, each test run would compile all tests anew, for seconds.
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: setup demo test test-all test-uwsgi test-rest test-newer test-pyodide coverage delays schedules check docs bench soak mutants lock release clean
@@ -19,17 +19,17 @@ setup: $(VENV)/.test $(VENV)/.check $(VENV)/.docs  ## all that work on the proje
 demo: $(VENV)/.demo  ## the package at work, in a few lines
 	@$(BIN)/python examples/quickstart.py
 
-test: $(VENV)/.test  ## the package's tests: a minute and a half, and nothing but Python is needed
+test: $(VENV)/.test  ## the package's tests: a minute, and nothing but Python is needed
 	$(BIN)/python -m pytest $(SUITE)
 
 test-all: $(VENV)/.test  ## the same, and the tests of documentation, benchmarks and examples
-	$(BIN)/python -m pytest -n 4 -m "not programs and not fuzz and not uwsgi"
+	$(BIN)/python -m pytest --forks 4 -m "not programs and not fuzz and not uwsgi"
 
 test-uwsgi: $(VENV)/.test $(VENV)/.uwsgi  ## those with uWSGI; needs a C compiler
 	$(BIN)/python -m pytest -m uwsgi
 
 test-rest: $(VENV)/.test  ## what else `make test` leaves out; needs curl, zsh, fish and faketime (`.ci/services`)
-	$(BIN)/python -m pytest -n 4 -m "documentation or programs or fuzz"
+	$(BIN)/python -m pytest --forks 4 -m "documentation or programs or fuzz"
 
 test-pyodide: $(BIN)/python  ## the package in Pyodide, Python in WebAssembly; needs node and npm
 	PIP_PYTHON=$(BIN)/python .ci/pyodide

@@ -39,4 +39,4 @@ def suite(session: nox.Session, versions: str) -> None:
     chosen = "not documentation and not programs and not fuzz and not uwsgi"
     if pinned:  # What is the same with every version is seen with the newest.
         chosen += " and not once"
-    session.run("python", "-m", "pytest", "-n", "4", "-m", chosen, *session.posargs)
+    session.run("python", "-m", "pytest", "--forks", "4", "-m", chosen, *session.posargs)

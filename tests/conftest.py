@@ -11,7 +11,7 @@ import threading
 import uuid
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 # What the first grant of a process imports: here, so that it eats into no test's time limit.
 import certifi
@@ -33,7 +33,8 @@ from mediahound_auth.testing import MediaHoundServer  # noqa: E402
 
 if TYPE_CHECKING:
     from redis_server import RedisServer
-    from together import Together
+
+pytest_plugins = ["forks"]
 
 hypothesis.settings.register_profile("local", max_examples=25, deadline=None)
 hypothesis.settings.register_profile("ci", max_examples=400, deadline=None, print_blob=True)
@@ -56,14 +57,6 @@ def pytest_collection() -> Generator[None, object, object]:
     finally:
         gc.freeze()
         gc.enable()
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Together:
-    """Let one process run those tests that share what is expensive to start."""
-    from together import Together  # here: xdist need not be there
-
-    return Together(config, log)
 
 
 @pytest.fixture
