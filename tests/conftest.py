@@ -59,6 +59,14 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.enable()
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Start what forks programs before the forks that share it: see tests/support/warm.py."""
+    if session.config.option.forks:
+        from warm import forker  # here: Windows has not all that it imports
+
+        forker()
+
+
 @pytest.fixture
 def client_id() -> str:
     """A client nobody has used: what the process remembers of others must not touch a test."""

@@ -23,7 +23,6 @@ from _pytest import runner
 # The parts of a test's name that tests have in common which share what is expensive to start: one
 # process runs all of them.
 GROUPS = [
-    r"tests/cli/",  # whose programs are forks of one process
     r"test_one_fleet\.py",
     r"test_one_machine\.py",
     r"test_oauth_servers\.py",

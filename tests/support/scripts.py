@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+
+import warm
 
 from mediahound_auth.testing import MediaHoundServer
 
@@ -46,12 +49,36 @@ def started(
             process.kill()
 
 
+@contextmanager
+def forked(
+    script: str, *arguments: str | Path, server: MediaHoundServer, env: Env = NOTHING
+) -> Iterator[warm.Program]:
+    """A script that need not start cold. It is killed in the end."""
+    program = warm.Program("-c", [script, *map(str, arguments)], environment(server, env))
+    try:
+        yield program
+    finally:
+        if program.returncode is None:
+            program.send_signal(signal.SIGKILL)
+
+
 def printed(
-    script: str, server: MediaHoundServer, *arguments: str | Path, env: Env = NOTHING
+    script: str,
+    server: MediaHoundServer,
+    *arguments: str | Path,
+    env: Env = NOTHING,
+    cold: bool = False,
 ) -> str:
-    """What a script prints, which must end well."""
-    command = [sys.executable, "-c", script, *arguments]
-    with started(*command, server=server, env=env) as process:
-        out, errors = process.communicate(timeout=60)
-    assert process.returncode == 0, errors
+    """What a script prints, which must end well.
+
+    It is `cold` where an interpreter's start, end or environment is what is tested.
+    """
+    program: subprocess.Popen[str] | warm.Program
+    if cold:
+        with started(sys.executable, "-c", script, *arguments, server=server, env=env) as program:
+            out, errors = program.communicate(timeout=60)
+    else:
+        with forked(script, *arguments, server=server, env=env) as program:
+            out, errors = program.communicate()
+    assert program.returncode == 0, errors
     return out.strip()

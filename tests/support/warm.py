@@ -25,10 +25,12 @@ import threading
 import traceback
 from collections.abc import Mapping, Sequence
 from functools import cache
+from types import ModuleType
 
 # What programs import, apart from modules that read the environment while they are imported.
-PRELOADED = ["requests", "typer", "oauthlib.oauth2", "filelock", "platformdirs"]
-PRELOADED += ["mediahound_auth._cli.app", "mediahound_auth.requests", "mediahound_auth.stores.file"]
+PRELOADED = ["requests", "httpx", "typer", "oauthlib.oauth2", "filelock", "platformdirs"]
+PRELOADED += ["mediahound_auth._cli.app", "mediahound_auth.requests", "mediahound_auth.httpx"]
+PRELOADED += ["mediahound_auth.stores.file"]
 PRELOADED += ["typer._adapters", "pydantic.type_adapter", "pydantic._internal._generate_schema"]
 PRELOADED += [
     "mediahound_auth.testing",
@@ -42,8 +44,11 @@ PRELOADED += [f"pygments.lexers.{name}" for name in ("lisp", "make", "markup", "
 
 
 @cache
-def _forker() -> socket.socket:
-    """The socket of this file, run, which forks programs as long as the socket is open."""
+def forker() -> socket.socket:
+    """The socket of this file, run, which forks programs until nobody has the socket any more.
+
+    Forks of a process share the one that it has started.
+    """
     ours, theirs = socket.socketpair()
     with theirs:
         command = [sys.executable, __file__, str(theirs.fileno())]
@@ -55,9 +60,6 @@ def _forker() -> socket.socket:
 
     atexit.register(end)
     return ours
-
-
-_one_at_a_time = threading.Lock()
 
 
 class Program:
@@ -75,23 +77,22 @@ class Program:
         env: Mapping[str, str],
         terminal: int | None = None,
     ) -> None:
-        """Start it.
+        """Start a program: a file, or "-c" and a script as the first of its arguments.
 
         With `terminal`, the descriptor of one, that is its standard input and standard error, and
         where Ctrl-C comes from.
         """
-        pipes = [os.pipe() for _ in range(3)]
-        (stdin, self._stdin), (self._out, stdout), (self._err, stderr) = pipes
+        pipes = [os.pipe() for _ in range(4)]
+        (stdin, self._stdin), (self._out, stdout), (self._err, stderr), (asked, ask) = pipes
         self._status, status = socket.socketpair()
-        passed = [stdin, stdout, stderr, status.fileno()]
-        if terminal is not None:
-            passed[0] = passed[2] = terminal
-        request = json.dumps([[program, *arguments], dict(env), terminal is not None]).encode()
-        with _one_at_a_time, status:
-            socket.send_fds(_forker(), [len(request).to_bytes(4)], passed)
-            _forker().sendall(request)
-        for fd in (stdin, stdout, stderr):
+        streams = [stdin, stdout, stderr] if terminal is None else [terminal, stdout, terminal]
+        with status:
+            # One byte, which is sent or received as a whole, whoever else does so.
+            socket.send_fds(forker(), [b"!"], [*streams, status.fileno(), asked])
+        for fd in (stdin, stdout, stderr, asked):
             os.close(fd)
+        with os.fdopen(ask, "w") as request:
+            json.dump([[program, *arguments], dict(env), terminal is not None], request)
         self._answers = self._status.makefile("r")
         self.pid = int(self._answers.readline())
         self.stdout = io.TextIOWrapper(os.fdopen(self._out, "rb"))
@@ -135,16 +136,12 @@ class Program:
 def _serve(requests: socket.socket) -> None:
     """Fork what is asked for. For each, a child waits that tells how it ended."""
     while True:
-        size, fds, _, _ = socket.recv_fds(requests, 4, 4)
-        if not size:
+        octet, fds, _, _ = socket.recv_fds(requests, 1, 5)
+        if not octet:
             return
-        request = b""
-        while len(request) < int.from_bytes(size):
-            request += requests.recv(int.from_bytes(size) - len(request))
-        command, environment, on_terminal = json.loads(request)
         if os.fork() == 0:
             requests.close()
-            _run_and_tell(command, environment, on_terminal, fds)
+            _run_and_tell(fds)
         for fd in fds:
             os.close(fd)
         # Those that have told all there is to tell.
@@ -155,10 +152,10 @@ def _serve(requests: socket.socket) -> None:
             pass
 
 
-def _run_and_tell(
-    command: list[str], environment: dict[str, str], on_terminal: bool, fds: list[int]
-) -> None:
-    *streams, told = fds
+def _run_and_tell(fds: list[int]) -> None:
+    *streams, told, asked = fds
+    with os.fdopen(asked) as request:
+        command, environment, on_terminal = json.load(request)
     pid = os.fork()
     if pid == 0:
         os.close(told)
@@ -184,10 +181,15 @@ def _become(command: list[str], environment: dict[str, str]) -> None:
     os.environ.update(environment)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w", buffering=1)  # noqa: SIM115
-    sys.argv = command
     code: object = None
     try:
-        runpy.run_path(command[0], run_name="__main__")
+        if command[0] == "-c":
+            sys.argv = ["-c", *command[2:]]
+            sys.modules["__main__"] = main = ModuleType("__main__")
+            exec(command[1], main.__dict__)
+        else:
+            sys.argv = command
+            runpy.run_path(command[0], run_name="__main__")
     except SystemExit as end:
         code = end.code
     except BaseException:

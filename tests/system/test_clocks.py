@@ -52,6 +52,7 @@ def test_calls_succeed_when_the_clock_is_set_with_one_token_request_per_jump(
             "FAKETIME_NO_CACHE": "1",
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
         },
+        cold=True,
     )
     jumps = ["0", "20", "-20", "-20", "20", "40"]
     assert said.splitlines() == [f"{jump} {{200}} 200" for jump in jumps]

@@ -49,7 +49,8 @@ def test_greenlets_share_a_token_request(
 ) -> None:
     steps = [PATCH[kind], IMPORTS] if when == "early" else [IMPORTS, PATCH[kind]]
     server.token_delay = 0.1
-    assert printed("\n".join([*steps, CALLS]), server, tmp_path / "tokens") == str([200] * 10)
+    script = "\n".join([*steps, CALLS])
+    assert printed(script, server, tmp_path / "tokens", cold=True) == str([200] * 10)
     assert len(server.token_requests) == 1
 
 

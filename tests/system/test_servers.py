@@ -100,7 +100,7 @@ def test_celery_workers_use_the_token_from_before_the_fork(
     ask += "print([task.get(timeout=50) for task in tasks])"
     env = {"FOLDER": str(tmp_path / "queue"), "PYTHONPATH": str(tmp_path)}
     with started(*work, server=server, env=env) as worker:
-        said = printed(ask, server, env=env)
+        said = printed(ask, server, env=env, cold=True)
         worker.terminate()
         worker.communicate(timeout=30)
     assert said == "[200, 200, 200, 200]"

@@ -14,7 +14,7 @@ import anyio
 import httpx
 import pytest
 from libraries import BOTH, Library
-from scripts import started
+from scripts import forked
 from timing import wait_until_blocked
 
 import mediahound_auth as mh
@@ -293,16 +293,14 @@ def test_an_exception_of_a_signal_handler_is_raised_and_not_recorded_as_a_failur
     library: str, error: str, handler: str, server: MediaHoundServer
 ) -> None:
     script = "import functools" + ALARM.format(library=library, error=error, handler=handler)
-    with started(sys.executable, "-c", script, server=server) as process:
+    with forked(script, server=server) as process:
         with server.hold_token_requests() as hold:
             hold.wait_for(1)
             wait_until_blocked(process.pid)
             process.send_signal(signal.SIGALRM)
-            assert process.stdout is not None
-            assert process.stderr is not None
             said = process.stdout.readline()
-            assert said == f"{error} mine None\n", said or process.stderr.read()
-        said, errors = process.communicate("\n", timeout=60)
+            assert said == f"{error} mine None\n", said or process.communicate()[1]
+        said, errors = process.communicate(b"\n")
         assert said == "True\n", errors
     assert len(server.token_requests) == 2
 
