@@ -15,9 +15,12 @@ import rich.traceback
 import structlog.tracebacks
 from _pytest._code import code as pytest_code
 
-# It would import them, to see whether they have patched threads: a third of a second.
-with mock.patch.dict(sys.modules, {"gevent": None, "eventlet": None}):
+# It would import them, to see what they have patched and what it can extend: half a second.
+with pytest.MonkeyPatch.context() as patch:
+    for name in ("gevent", "eventlet", "django"):
+        patch.setitem(sys.modules, name, None)
     import sentry_sdk
+    import sentry_sdk.spotlight
     import sentry_sdk.transport
     import sentry_sdk.utils
 
