@@ -69,7 +69,7 @@ def test_the_fixture_brings_a_server_whose_credentials_are_in_the_environment(
             assert "MEDIAHOUND_CLIENT_ID" not in os.environ
         """
     )
-    done = pytester.runpytest_subprocess("--strict-markers", "-W", "error")
+    done = pytester.runpytest_inprocess("--strict-markers", "-W", "error")
     done.assert_outcomes(passed=4)
 
 
@@ -85,15 +85,15 @@ def test_an_unknown_option_of_the_marker_is_an_error(pytester: pytest.Pytester) 
         def test_mistyped(mediahound_server): ...
         """
     )
-    done = pytester.runpytest_subprocess()
+    done = pytester.runpytest_inprocess()
     done.assert_outcomes(errors=2)
     done.stdout.fnmatch_lines(["E*TypeError*MediaHoundServer*"] * 2)
 
 
 def test_the_fixture_and_the_marker_explain_themselves(pytester: pytest.Pytester) -> None:
-    fixtures = pytester.runpytest_subprocess("--fixtures")
+    fixtures = pytester.runpytest_inprocess("--fixtures")
     fixtures.stdout.fnmatch_lines(["mediahound_server*", "*fake MediaHound server*"])
-    markers = pytester.runpytest_subprocess("--markers")
+    markers = pytester.runpytest_inprocess("--markers")
     markers.stdout.fnmatch_lines(["@pytest.mark.mediahound_server(*"])
 
 
