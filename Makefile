@@ -3,8 +3,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-# The package's tests. Many of them wait, so that two processors have work for eight processes.
-SUITE := --forks 8 -m "not documentation and not programs and not fuzz and not uwsgi"
+# The package's tests. Many of them wait, so that two processors have work for ten processes.
+SUITE := --forks 10 -m "not documentation and not tools and not programs and not fuzz and not uwsgi"
 # What the tools are, to the last digit: `make lock` brings it up to date.
 LOCKED := --constraint constraints.txt
 
@@ -22,14 +22,14 @@ demo: $(VENV)/.demo  ## the package at work, in a few lines
 test: $(VENV)/.test  ## the package's tests: a minute, and nothing but Python is needed
 	$(BIN)/python -m pytest $(SUITE)
 
-test-all: $(VENV)/.test  ## the same, and the tests of documentation, benchmarks and examples
+test-all: $(VENV)/.test  ## the same, and the tests of documentation, benchmarks, examples and tools
 	$(BIN)/python -m pytest --forks 4 -m "not programs and not fuzz and not uwsgi"
 
 test-uwsgi: $(VENV)/.test $(VENV)/.uwsgi  ## those with uWSGI; needs a C compiler
 	$(BIN)/python -m pytest -m uwsgi
 
 test-rest: $(VENV)/.test  ## what else `make test` leaves out; needs curl, zsh, fish and faketime (`.ci/services`)
-	$(BIN)/python -m pytest --forks 4 -m "documentation or programs or fuzz"
+	$(BIN)/python -m pytest --forks 4 -m "documentation or tools or programs or fuzz"
 
 test-pyodide: $(BIN)/python  ## the package in Pyodide, Python in WebAssembly; needs node and npm
 	PIP_PYTHON=$(BIN)/python .ci/pyodide

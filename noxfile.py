@@ -36,7 +36,7 @@ def suite(session: nox.Session, versions: str) -> None:
     if session.venv_backend == "venv":
         session.install("--quiet", "pip>=25.1")  # the first that knows --group
     session.install("--quiet", "--editable", ".[all,httpx2]", "--group", "test", *pinned)
-    chosen = "not documentation and not programs and not fuzz and not uwsgi"
+    chosen = "not documentation and not tools and not programs and not fuzz and not uwsgi"
     if pinned:  # What is the same with every version is seen with the newest.
         chosen += " and not once"
     session.run("python", "-m", "pytest", "--forks", "4", "-m", chosen, *session.posargs)

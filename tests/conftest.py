@@ -59,7 +59,7 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.enable()
 
 
-def pytest_collection_finish(session: pytest.Session) -> None:
+def pytest_sessionstart(session: pytest.Session) -> None:
     """Start what forks programs before the forks that share it: see tests/support/warm.py."""
     if session.config.option.forks:
         from warm import forker  # here: Windows has not all that it imports

@@ -58,6 +58,7 @@ def test_no_promise_is_broken_in_the_orders_that_once_broke_one() -> None:
     assert not failures(FOUND + FOUND_LATER)
 
 
+@pytest.mark.tools
 @pytest.mark.parametrize("policy", ["walk", "pct"])
 def test_a_seed_always_gives_the_same_schedule(policy: str) -> None:
     for seed in range(20):
@@ -96,6 +97,7 @@ def test_the_documentation_says_how_many_schedules_it_took_to_find_a_fault() -> 
     assert table.partition("\n\n")[0].splitlines() == rows
 
 
+@pytest.mark.tools
 def test_a_fault_is_reduced_to_a_short_schedule() -> None:
     with fault("the store's lock is not acquired"):
         found = next(filter(None, map(run_seed, count())))

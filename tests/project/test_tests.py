@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from late_threads import DELAYED
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.tools]
 
 TESTS = Path(__file__).parents[1]
 FILES = sorted(TESTS.rglob("test_*.py"))
