@@ -1,8 +1,8 @@
 """`pytest --forks N`: tests run in N forks of the process that has collected them.
 
 Each process of pytest-xdist starts cold, collects all tests, and exchanges six messages for each
-test that it runs: with thousands of short tests, a third of the processor time.
-Not for `-s` and `--pdb`. Warnings that are no errors are not reported.
+test that it runs. With thousands of short tests, that was a quarter of the processor time.
+Warnings that are not errors are not reported.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ GROUPS = [
     r"test_one_machine\.py",
     r"test_oauth_servers\.py",
 ]
-NUMBER = 4  # bytes
+NUMBER_SIZE = 4  # bytes
 
 # The reports of one test, as pytest serializes them.
 Reports = list[dict[str, Any]]
@@ -43,12 +43,16 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
     option = session.config.option
     if not option.forks or option.collectonly or session.testsfailed:
         return None  # as without this option
+    if option.usepdb:
+        raise pytest.UsageError(
+            "--pdb needs the terminal, which --forks shares: leave one of them out"
+        )
     session.config._tmp_path_factory.getbasetemp()  # type: ignore[attr-defined]  # one for all
 
     groups = _groups(session.items)
     # A pipe gives each number to one reader, and has room for 16,000 of them.
     queue, given = os.pipe()
-    os.write(given, b"".join(number.to_bytes(NUMBER) for number in range(len(groups))))
+    os.write(given, b"".join(number.to_bytes(NUMBER_SIZE) for number in range(len(groups))))
     os.close(given)
     forks = dict(_fork(session, groups, queue) for _ in range(option.forks))
     unreported = {item.nodeid: item for item in session.items}
@@ -136,7 +140,7 @@ def _run(
     capture = plugins.getplugin("capturemanager")
     capture.stop_global_capturing()
     capture.start_global_capturing()
-    numbers = iter(lambda: os.read(queue, NUMBER), b"")
+    numbers = iter(lambda: os.read(queue, NUMBER_SIZE), b"")
     items = chain.from_iterable(groups[int.from_bytes(number)] for number in numbers)
     item = next(items, None)
     try:
