@@ -18,7 +18,6 @@ import os
 import runpy
 import signal
 import socket
-import subprocess
 import sys
 import termios
 import threading
@@ -51,12 +50,14 @@ def forker() -> socket.socket:
     """
     ours, theirs = socket.socketpair()
     with theirs:
+        os.set_inheritable(theirs.fileno(), True)
         command = [sys.executable, __file__, str(theirs.fileno())]
-        process = subprocess.Popen(command, pass_fds=[theirs.fileno()])
+        # Not by subprocess, which warns in each fork that the process of its parent still runs.
+        pid = os.posix_spawn(sys.executable, command, os.environ)
 
     def end() -> None:
         ours.close()
-        process.wait()
+        os.waitpid(pid, 0)
 
     atexit.register(end)
     return ours
