@@ -48,37 +48,59 @@ def test_all_outcomes_are_reported_as_without_forks(pytester: pytest.Pytester) -
                 time.sleep(0.01)
             assert name == "Brazil"
 
+        def test_with_subtests(subtests):
+            with subtests.test("of subtests"):
+                assert "subtests" == "reported"
+
+        def test_whose_child_outlives_it():
+            if os.fork() == 0:
+                time.sleep(20)
+                os._exit(0)
+
         def test_that_is_skipped():
             pytest.skip("for a reason")
-
-        def test_that_ends_its_process():
-            os._exit(3)
         """,
     )
-    result = pytester.runpytest_subprocess("--forks", "3", "-rs")
-    result.assert_outcomes(passed=20, failed=3, skipped=1)
+    result = pytester.runpytest_subprocess("--forks", "3", "-rs", timeout=15)
+    result.assert_outcomes(passed=22, failed=3, skipped=1)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(["*AssertionError: assert 'Alien' == 'Brazil'"])
     its_own = ["*Captured stdout call*", *["looking for Alien"] * 3]
     its_own += ["*Captured stderr call*", *["Alien as well"] * 3, "*____*"]
     result.stdout.fnmatch_lines(its_own, consecutive=True)
-    result.stdout.fnmatch_lines(["*test_that_ends_its_process*", "No report. *3*"])
+    result.stdout.fnmatch_lines(["*assert 'subtests' == 'reported'"])
     result.stdout.fnmatch_lines(["SKIPPED*for a reason"])
     # By the process that has set it up.
     assert len(list(torn_down.iterdir())) == 1
 
 
-def test_it_stops_at_the_first_failure_where_it_should(pytester: pytest.Pytester) -> None:
+def test_a_test_fails_whose_process_ends(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """
-        import pytest
+        import os
 
-        @pytest.mark.parametrize("number", range(50))
-        def test_that_fails(number):
-            assert number == 50
+        def test_that_ends_its_process():
+            os._exit(3)
         """
     )
-    result = pytester.runpytest_subprocess("--forks", "2", "-x")
+    result = pytester.runpytest_subprocess("--forks", "2")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["It has not run, or its process has ended meanwhile. *"])
+
+
+def test_it_stops_at_the_first_failure_where_it_should(pytester: pytest.Pytester) -> None:
+    """Also if a process has much to report that nobody reads any more."""
+    pytester.makepyfile(
+        test_one_fleet="""
+        import pytest
+
+        @pytest.mark.parametrize("number", range(300))
+        def test_that_fails(number):
+            print("x" * 10_000)
+            assert number == 300
+        """
+    )
+    result = pytester.runpytest_subprocess("--forks", "2", "-x", timeout=30)
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*stopping after 1 failures*"])
 

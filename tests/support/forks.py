@@ -2,7 +2,8 @@
 
 Each process of pytest-xdist starts cold, collects all tests, and exchanges six messages for each
 test that it runs. With thousands of short tests, that was a quarter of the processor time.
-Warnings that are not errors are not reported.
+Not reported are warnings that are not errors, and exceptions of destructors that run after the last
+test of a process.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ from __future__ import annotations
 import multiprocessing
 import os
 import re
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from itertools import chain
 from multiprocessing.connection import Connection, wait
@@ -50,30 +53,30 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
     session.config._tmp_path_factory.getbasetemp()  # type: ignore[attr-defined]  # one for all
 
     groups = _groups(session.items)
-    # A pipe gives each number to one reader, and has room for 16,000 of them.
-    queue, given = os.pipe()
-    os.write(given, b"".join(number.to_bytes(NUMBER_SIZE) for number in range(len(groups))))
-    os.close(given)
-    forks = dict(_fork(session, groups, queue) for _ in range(option.forks))
     unreported = {item.nodeid: item for item in session.items}
+    forks: dict[Connection, BaseProcess] = {}
     report = partial(session.config.hook.pytest_report_from_serializable, config=session.config)
-    try:
-        for reports in _received(set(forks)):
-            item = unreported.pop(reports[0]["nodeid"])
-            _log(item, [report(data=data) for data in reports])
-            if session.shouldfail:
-                raise session.Failed(session.shouldfail)
-            if session.shouldstop:
-                raise session.Interrupted(session.shouldstop)
-    finally:
-        while os.read(queue, 65_536):  # nothing is left to do then
-            pass
-        os.close(queue)
-        for connection, fork in forks.items():
-            connection.close()
-            fork.join()
-    lost = f"No report. The exit codes of the forks: {[fork.exitcode for fork in forks.values()]}"
+    with tempfile.TemporaryFile(buffering=0) as queue:
+        # Forks share the position in it, so that each number is read once.
+        queue.write(b"".join(number.to_bytes(NUMBER_SIZE) for number in range(len(groups))))
+        queue.seek(0)
+        try:
+            for _ in range(option.forks):
+                _fork(forks, partial(_run, session, groups, queue.fileno()))
+            for reports in _received(set(forks)):
+                item = unreported.pop(reports[0]["nodeid"])
+                _log(item, [report(data=data) for data in reports])
+                if session.shouldfail:
+                    raise session.Failed(session.shouldfail)
+                if session.shouldstop:
+                    raise session.Interrupted(session.shouldstop)
+        finally:
+            queue.seek(0, os.SEEK_END)  # nothing is left to do
+            for connection in forks:
+                connection.close()
     for item in unreported.values():
+        codes = [fork.exitcode for fork in forks.values()]
+        lost = f"It has not run, or its process has ended meanwhile. Exit codes so far: {codes}"
         _log(item, [pytest.TestReport(item.nodeid, item.location, {}, "failed", lost, "call")])
     return True
 
@@ -87,27 +90,32 @@ def _groups(items: list[pytest.Item]) -> list[list[pytest.Item]]:
     return sorted(groups.values(), key=len, reverse=True)
 
 
-def _fork(
-    session: pytest.Session, groups: list[list[pytest.Item]], queue: int
-) -> tuple[Connection, BaseProcess]:
+def _fork(forks: dict[Connection, BaseProcess], run: Callable[[Connection], None]) -> None:
     ours, theirs = multiprocessing.Pipe(duplex=False)
-    context = multiprocessing.get_context("fork")
-    fork = context.Process(target=_run, args=(session, groups, queue, theirs))
-    fork.start()
+    inherited = [*forks, ours]
+
+    def work() -> None:
+        for connection in inherited:  # or `theirs` would not break when nobody else has its end
+            connection.close()
+        run(theirs)
+
+    forks[ours] = multiprocessing.get_context("fork").Process(target=work)
+    forks[ours].start()
     theirs.close()
-    return ours, fork
 
 
 def _received(connections: set[Connection]) -> Iterator[Reports]:
-    """What comes, until all of them have ended."""
+    """What comes, until each has sent that it has nothing more, or has ended."""
     while connections:
         for connection in connections.intersection(wait(connections)):
             try:
                 reports: Reports = connection.recv()
             except EOFError:
-                connections.remove(connection)
-            else:
+                reports = []
+            if reports:
                 yield reports
+            else:
+                connections.remove(connection)
 
 
 def _log(item: pytest.Item, reports: list[pytest.TestReport]) -> None:
@@ -117,17 +125,22 @@ def _log(item: pytest.Item, reports: list[pytest.TestReport]) -> None:
 
 
 class _Sender:
-    """A plugin of forks: what tests report goes to the process that has collected them."""
+    """A plugin of forks: what a test reports goes to the process that has collected it."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._subtests: list[pytest.TestReport] = []
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool:
         serialized = partial(item.ihook.pytest_report_to_serializable, config=item.config)
         reports = runner.runtestprotocol(item, log=False, nextitem=nextitem)
-        self._connection.send([serialized(report=report) for report in reports])
+        self._connection.send([serialized(report=report) for report in self._subtests + reports])
+        self._subtests.clear()
         return True
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self._subtests.append(report)
 
 
 def _run(
@@ -136,6 +149,10 @@ def _run(
     """Run tests in this fork, until none is left. The next one says which fixtures stay."""
     plugins = session.config.pluginmanager
     plugins.register(_Sender(connection))
+    # What is reported is printed by the process that collects it.
+    terminal: Any = plugins.unregister(name="terminalreporter")
+    terminal.pytest_runtest_logreport = lambda: None
+    plugins.register(terminal, "terminalreporter")
     # Forks would share the files that output is captured in.
     capture = plugins.getplugin("capturemanager")
     capture.stop_global_capturing()
@@ -152,3 +169,5 @@ def _run(
         pass  # nobody waits for what comes next
     finally:
         runner.pytest_sessionfinish(session)
+        with suppress(BrokenPipeError):
+            connection.send([])

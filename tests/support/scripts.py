@@ -22,7 +22,7 @@ NOTHING: Env = {}
 
 def environment(server: MediaHoundServer, variables: Env) -> dict[str, str]:
     """What a program gets whose token requests go to `server`, at SERVER."""
-    # Not under coverage, which takes its time, and of which threads of gevent know nothing.
+    # Not under coverage if it starts cold: that takes its time, and gevent's threads break it.
     inherited = {name: value for name, value in os.environ.items() if "COVERAGE" not in name}
     given = {"SERVER": server.url, **server.environment, **variables}
     path = os.pathsep.join([str(ROOT), given.get("PYTHONPATH", "")]).rstrip(os.pathsep)
@@ -60,6 +60,7 @@ def forked(
     finally:
         if program.returncode is None:
             program.send_signal(signal.SIGKILL)
+            program.communicate()
 
 
 def printed(

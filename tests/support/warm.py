@@ -26,20 +26,13 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from types import ModuleType
 
-# What programs import, apart from modules that read the environment while they are imported.
-PRELOADED = ["requests", "httpx", "typer", "oauthlib.oauth2", "filelock", "platformdirs"]
-PRELOADED += ["mediahound_auth._cli.app", "mediahound_auth.requests", "mediahound_auth.httpx"]
-PRELOADED += ["mediahound_auth.stores.file"]
-PRELOADED += ["typer._adapters", "pydantic.type_adapter", "pydantic._internal._generate_schema"]
-PRELOADED += [
-    "mediahound_auth.testing",
-    "mediahound_auth._cli.check",
-    "mediahound_auth._cli.stderr",
-]
-PRELOADED += ["argparse", "curses", "mailbox", "multidict", "pygments.formatters.terminal256"]
-PRELOADED += ["getpass", "netrc", "pprint", "shlex", "pygments.formatters.terminal"]
-PRELOADED += [f"pygments.lexers.{name}" for name in ("data", "html", "special", "textfmts")]
-PRELOADED += [f"pygments.lexers.{name}" for name in ("lisp", "make", "markup", "text", "textedit")]
+# What programs import, and what that imports.
+PRELOADED = ["requests", "httpx", "oauthlib.oauth2", "typer._adapters"]
+PRELOADED += [f"mediahound_auth.{name}" for name in ("httpx", "requests", "stores.file", "testing")]
+PRELOADED += [f"mediahound_auth._cli.{name}" for name in ("app", "check")]
+PRELOADED += ["argparse", "curses", "getpass", "mailbox", "multidict", "netrc", "pprint"]
+PRELOADED += [f"pygments.formatters.{name}" for name in ("terminal", "terminal256")]
+PRELOADED += [f"pygments.lexers.{name}" for name in ("special", "text")]
 
 
 @cache
@@ -108,12 +101,8 @@ class Program:
                 errors.append(stderr.read().decode())
 
         def feed() -> None:
-            with os.fdopen(self._stdin, "wb") as stdin:
-                try:
-                    stdin.write(given)
-                    stdin.flush()
-                except BrokenPipeError:
-                    pass
+            with contextlib.suppress(BrokenPipeError), os.fdopen(self._stdin, "wb") as stdin:
+                stdin.write(given)
 
         threads = [threading.Thread(target=work) for work in (read_errors, feed)]
         alarm = threading.Timer(timeout, self.send_signal, [signal.SIGKILL])
@@ -128,7 +117,8 @@ class Program:
         return printed, errors[0]
 
     def send_signal(self, number: int) -> None:
-        os.kill(self.pid, number)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, number)
 
     def terminate(self) -> None:
         self.send_signal(signal.SIGTERM)
@@ -136,6 +126,7 @@ class Program:
 
 def _serve(requests: socket.socket) -> None:
     """Fork what is asked for. For each, a child waits that tells how it ended."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the tests, and they end this
     while True:
         octet, fds, _, _ = socket.recv_fds(requests, 1, 5)
         if not octet:
@@ -177,11 +168,16 @@ def _run_and_tell(fds: list[int]) -> None:
 
 
 def _become(command: list[str], environment: dict[str, str]) -> None:
-    """Run the program as if this process had been started for it."""
+    """Run the program as if this process had been started for it.
+
+    What an interpreter reads at its start (PYTHONPATH, PYTHONWARNINGS), and how it ends by an
+    exception or Ctrl-C, need a cold start.
+    """
     os.environ.clear()
     os.environ.update(environment)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w", buffering=1)  # noqa: SIM115
+    sys.stdin, sys.stdout = open(0), open(1, "w")  # noqa: SIM115
+    sys.stderr = open(2, "w", buffering=1, errors="backslashreplace")  # noqa: SIM115
     code: object = None
     try:
         if command[0] == "-c":

@@ -15,7 +15,6 @@ import httpx
 import pytest
 import requests
 from libraries import SYNC, Library
-from scripts import printed
 
 import mediahound_auth as mh
 from mediahound_auth.httpx import MediaHoundAuth as HttpxAuth
@@ -103,8 +102,16 @@ def start(script: str, server: MediaHoundServer) -> subprocess.Popen[str]:
     )
 
 
+def printed(script: str, server: MediaHoundServer) -> str:
+    with start(script, server) as process:
+        try:
+            return process.communicate(timeout=60)[0].strip()
+        finally:
+            process.kill()
+
+
 def test_a_forked_child_uses_the_token_of_its_parent(server: MediaHoundServer) -> None:
-    assert printed(PRELUDE + FORK_WITH_A_TOKEN, server, server.url) == "0"
+    assert printed(FORK_WITH_A_TOKEN, server) == "0"
     assert len(server.api_requests) == 2
     assert len(server.token_requests) == 1
 
@@ -130,19 +137,13 @@ def test_a_child_forked_during_a_token_request_sends_its_own(
 
 
 def test_a_forked_child_inherits_no_lock_that_was_held(server: MediaHoundServer) -> None:
-    with start(FORK_UNDER_CONTENTION, server) as process:
-        try:
-            assert process.communicate(timeout=60)[0].strip() == "0"
-        finally:
-            process.kill()
+    assert printed(FORK_UNDER_CONTENTION, server) == "0"
 
 
 def test_a_pool_of_forked_processes_uses_the_token_of_its_parent(
     server: MediaHoundServer,
 ) -> None:
-    assert (
-        printed(PRELUDE + MULTIPROCESSING, server, server.url) == "[200, 200, 200, 200, 200, 200]"
-    )
+    assert printed(MULTIPROCESSING, server) == "[200, 200, 200, 200, 200, 200]"
     assert len(server.token_requests) == 1
 
 
