@@ -30,6 +30,13 @@ GROUPS = [
     r"test_one_machine\.py",
     r"test_oauth_servers\.py",
 ]
+# Tests that take four seconds and more, and would hold up the end of a run if they began last.
+LONG = [
+    r"test_no_promise_is_broken_in_any_order_of_events",
+    r"test_an_outage_costs_one_warning_and_no_call",
+    r"test_the_workers_of_a_server_share_a_token",
+    r"test_a_call_during_which_the_process_was_stopped_gets_its_token",
+]
 NUMBER_SIZE = 4  # bytes
 
 # The reports of one test, as pytest serializes them.
@@ -87,7 +94,10 @@ def _groups(items: list[pytest.Item]) -> list[list[pytest.Item]]:
     for item in items:
         shared = re.search("|".join(GROUPS), item.nodeid)
         groups.setdefault(shared[0] if shared else item.nodeid, []).append(item)
-    return sorted(groups.values(), key=len, reverse=True)
+    long = re.compile("|".join(LONG))
+    return sorted(
+        groups.values(), key=lambda g: (len(g), bool(long.search(g[0].nodeid))), reverse=True
+    )
 
 
 def _fork(forks: dict[Connection, BaseProcess], run: Callable[[Connection], None]) -> None:
