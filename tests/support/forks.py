@@ -81,9 +81,9 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
             queue.seek(0, os.SEEK_END)  # nothing is left to do
             for connection in forks:
                 connection.close()
+    codes = [fork.exitcode for fork in forks.values()]
+    lost = f"It has not run, or its process has ended meanwhile. Exit codes so far: {codes}"
     for item in unreported.values():
-        codes = [fork.exitcode for fork in forks.values()]
-        lost = f"It has not run, or its process has ended meanwhile. Exit codes so far: {codes}"
         _log(item, [pytest.TestReport(item.nodeid, item.location, {}, "failed", lost, "call")])
     return True
 
@@ -105,7 +105,8 @@ def _fork(forks: dict[Connection, BaseProcess], run: Callable[[Connection], None
     inherited = [*forks, ours]
 
     def work() -> None:
-        for connection in inherited:  # or `theirs` would not break when nobody else has its end
+        # Or a send would wait for ever, not fail, once the process that reads has closed its end.
+        for connection in inherited:
             connection.close()
         run(theirs)
 

@@ -1,4 +1,4 @@
-"""Programs of a few lines, run by a Python of their own against a fake server."""
+"""Programs of a few lines, run by a Python of their own or a warm one against a fake server."""
 
 from __future__ import annotations
 

@@ -2,7 +2,8 @@
 
 A program that starts cold takes a quarter of a second of the processor, for imports most of it.
 Where a cold start is not what is tested, its fork does the same in a tenth of that, with an
-environment, arguments and standard streams of its own. It runs the program's file from the start.
+environment, arguments and standard streams of its own. It runs the program's file from the start,
+or a script.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from types import ModuleType
 
-# What programs import, and what that imports.
+# What programs import, but for what one of these imports itself.
 PRELOADED = ["requests", "httpx", "oauthlib.oauth2", "typer._adapters"]
 PRELOADED += [f"mediahound_auth.{name}" for name in ("httpx", "requests", "stores.file", "testing")]
 PRELOADED += [f"mediahound_auth._cli.{name}" for name in ("app", "check")]

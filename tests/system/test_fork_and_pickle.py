@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 import pickle
 import subprocess
 import sys
@@ -15,6 +14,7 @@ import httpx
 import pytest
 import requests
 from libraries import SYNC, Library
+from scripts import printed, started
 
 import mediahound_auth as mh
 from mediahound_auth.httpx import MediaHoundAuth as HttpxAuth
@@ -90,28 +90,16 @@ with multiprocessing.get_context("fork").Pool(3) as pool:
 """
 
 
-def start(script: str, server: MediaHoundServer) -> subprocess.Popen[str]:
-    # Not under coverage, which holds a lock of its own when a thread enters a function.
-    inherited = {name: value for name, value in os.environ.items() if "COVERAGE" not in name}
-    return subprocess.Popen(
-        [sys.executable, "-c", PRELUDE + script, server.url],
-        env={**inherited, **server.environment},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+# They start cold, since a fork of the warm process may be under coverage, which holds a lock of its
+# own when a thread enters a function.
 
 
-def printed(script: str, server: MediaHoundServer) -> str:
-    with start(script, server) as process:
-        try:
-            return process.communicate(timeout=60)[0].strip()
-        finally:
-            process.kill()
+def prints(script: str, server: MediaHoundServer) -> str:
+    return printed(PRELUDE + script, server, server.url, cold=True)
 
 
 def test_a_forked_child_uses_the_token_of_its_parent(server: MediaHoundServer) -> None:
-    assert printed(FORK_WITH_A_TOKEN, server) == "0"
+    assert prints(FORK_WITH_A_TOKEN, server) == "0"
     assert len(server.api_requests) == 2
     assert len(server.token_requests) == 1
 
@@ -119,31 +107,29 @@ def test_a_forked_child_uses_the_token_of_its_parent(server: MediaHoundServer) -
 def test_a_child_forked_during_a_token_request_sends_its_own(
     server: MediaHoundServer,
 ) -> None:
+    script = PRELUDE + FORK_DURING_A_TOKEN_REQUEST
     with (
         server.hold_token_requests() as hold,
-        start(FORK_DURING_A_TOKEN_REQUEST, server) as process,
+        started(sys.executable, "-c", script, server.url, server=server) as process,
     ):
-        try:
-            hold.wait_for(1)
-            assert process.stdin is not None
-            process.stdin.write("fork\n")
-            process.stdin.flush()
-            hold.wait_for(2)
-            hold.release()
-            assert process.communicate(timeout=60)[0].strip() == "0"
-        finally:
-            process.kill()
+        hold.wait_for(1)
+        assert process.stdin is not None
+        process.stdin.write("fork\n")
+        process.stdin.flush()
+        hold.wait_for(2)
+        hold.release()
+        assert process.communicate(timeout=60)[0].strip() == "0"
     assert [call.status for call in server.api_requests] == [200, 200]
 
 
 def test_a_forked_child_inherits_no_lock_that_was_held(server: MediaHoundServer) -> None:
-    assert printed(FORK_UNDER_CONTENTION, server) == "0"
+    assert prints(FORK_UNDER_CONTENTION, server) == "0"
 
 
 def test_a_pool_of_forked_processes_uses_the_token_of_its_parent(
     server: MediaHoundServer,
 ) -> None:
-    assert printed(MULTIPROCESSING, server) == "[200, 200, 200, 200, 200, 200]"
+    assert prints(MULTIPROCESSING, server) == "[200, 200, 200, 200, 200, 200]"
     assert len(server.token_requests) == 1
 
 
